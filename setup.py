@@ -1,0 +1,111 @@
+"""Compiles every `src/tickwright/**/*.pyx` into an extension beside it.
+
+Metadata lives in pyproject.toml; this file only says what cannot be said there. It asks
+`tools/check_toolchain.py` for the sentence to show when the machine cannot compile.
+"""
+
+import fcntl
+import filecmp
+import os
+import shutil
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import check_toolchain  # noqa: E402
+
+for sentence in check_toolchain.problems_of_python():
+    raise SystemExit(sentence)
+
+from Cython.Build import cythonize  # noqa: E402
+from setuptools import Extension, setup  # noqa: E402
+from setuptools.command.build_ext import build_ext  # noqa: E402
+
+SOURCE = Path("src")
+BUILD = Path("build") / "cython"
+COMPILE_ARGS = ["-O2"]
+DIRECTIVES = {
+    "language_level": "3",
+    "boundscheck": False,
+    "wraparound": False,
+    "cdivision": True,
+    "initializedcheck": False,
+}
+
+
+def recipe_file() -> str:
+    """Write down what the objects are made with, so that a change of it rebuilds them.
+
+    picows' compiled interface is only checked by size when it is loaded: objects built against
+    another version must not survive an upgrade.
+    """
+    recipe = f"picows {version('picows')}\nCython {version('Cython')}\n{COMPILE_ARGS}\n"
+    path = BUILD / "recipe.txt"
+    if not path.exists() or path.read_text() != recipe:
+        BUILD.mkdir(parents=True, exist_ok=True)
+        path.write_text(recipe)
+    return str(path)
+
+
+def extensions() -> list[Extension]:
+    """Return one extension for each `.pyx` of the package, found by its path."""
+    os.chdir(ROOT)
+    sources = sorted(SOURCE.glob("tickwright/**/*.pyx"))
+    if not sources:
+        return []
+    recipe = recipe_file()
+    modules = [
+        Extension(
+            ".".join(source.relative_to(SOURCE).with_suffix("").parts),
+            [str(source)],
+            define_macros=[("PICOWS_VERSION", f'"{version("picows")}"')],
+            extra_compile_args=COMPILE_ARGS,
+            depends=[recipe],
+        )
+        for source in sources
+    ]
+    return cythonize(
+        modules,
+        build_dir=str(BUILD),
+        compiler_directives=DIRECTIVES,
+        include_path=[str(SOURCE)],
+        quiet=True,
+    )
+
+
+class BuildExtensions(build_ext):
+    """Builds the extensions, or says in one sentence what the machine lacks."""
+
+    def build_extensions(self) -> None:
+        """Check the compiler, then compile."""
+        for sentence in check_toolchain.problems_of_compiler(self.compiler.compiler[0]):
+            raise SystemExit(sentence)
+        super().build_extensions()
+
+    def copy_file(self, infile, outfile, *args, **kwargs):
+        """Put an extension beside its source by an atomic rename, and only if it changed.
+
+        A process that is just importing the old one never sees half a file.
+        """
+        if SOURCE.resolve() not in Path(outfile).resolve().parents:
+            return super().copy_file(infile, outfile, *args, **kwargs)
+        if not Path(outfile).exists() or not filecmp.cmp(infile, outfile, shallow=False):
+            fresh = f"{outfile}.{os.getpid()}.new"
+            shutil.copy2(infile, fresh)
+            os.replace(fresh, outfile)
+        return outfile, 1
+
+
+def main() -> None:
+    """Compile and install while holding a lock: two builds of one checkout take turns."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with (BUILD / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExtensions})
+
+
+os.chdir(ROOT)
+main()
