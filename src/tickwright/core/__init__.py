@@ -1,0 +1,3 @@
+"""The words everyone speaks: instruments, units, events, orders, commands, verdicts, errors. Pure."""
+
+__all__: list[str] = []

@@ -1,0 +1,277 @@
+"""Owns the words of an order: wishes, orders, requests and fills; refuses to know how any of them moves.
+
+The transition tables live in `execution`; here are only the nouns, all in units and UTC nanoseconds.
+"""
+
+import enum
+
+import msgspec
+
+from tickwright.core.identity import (
+    AccountId,
+    ClientId,
+    InstrumentId,
+    Leg,
+    StrategyId,
+    VenueOrderId,
+)
+
+__all__ = [
+    "FINAL_STATES",
+    "ExecutionKind",
+    "Fill",
+    "Order",
+    "OrderIntent",
+    "OrderState",
+    "OrderType",
+    "Purpose",
+    "RequestKind",
+    "RequestState",
+    "Side",
+    "TimeInForce",
+    "TriggerBy",
+]
+
+
+class Side(enum.IntEnum):
+    """Direction of an order or of a trade's aggressor; the value is the sign of the position change."""
+
+    BUY = 1
+    SELL = -1
+
+    @property
+    def opposite(self) -> "Side":
+        """The other direction."""
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+
+class OrderType(enum.Enum):
+    """Limit: at this price or better. Market: at once, at any price the venue allows."""
+
+    LIMIT = "limit"
+    MARKET = "market"
+
+
+class TimeInForce(enum.Enum):
+    """How long an order lives."""
+
+    GTC = "gtc"
+    IOC = "ioc"
+    FOK = "fok"
+
+
+class TriggerBy(enum.Enum):
+    """Which price arms a conditional order."""
+
+    LAST = "last"
+    MARK = "mark"
+    INDEX = "index"
+
+
+class Purpose(enum.Enum):
+    """Why an order exists: it decides priority and what a kill leaves standing."""
+
+    OPEN = "open"
+    CLOSE = "close"
+    STOP_LOSS = "stop_loss"
+    TAKE_PROFIT = "take_profit"
+    FLATTEN = "flatten"
+
+
+class OrderState(enum.Enum):
+    """Where an order stands at the venue, as far as evidence says (a lost answer is the request's matter)."""
+
+    INTENDED = "intended"
+    ACCEPTED = "accepted"
+    WORKING = "working"
+    PARTLY_FILLED = "partly_filled"
+    TRIGGERED = "triggered"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+
+
+FINAL_STATES = frozenset(
+    {OrderState.FILLED, OrderState.CANCELLED, OrderState.REJECTED, OrderState.EXPIRED}
+)
+
+
+class RequestKind(enum.Enum):
+    """What was asked of the venue for an order."""
+
+    CREATE = "create"
+    AMEND = "amend"
+    CANCEL = "cancel"
+
+
+class RequestState(enum.Enum):
+    """How far a request got; `UNKNOWN` ends only by the venue's evidence."""
+
+    SENT = "sent"
+    ANSWERED = "answered"
+    UNKNOWN = "unknown"
+
+
+class ExecutionKind(enum.Enum):
+    """What a row of the venue's execution list is (DESIGN: the table of kinds)."""
+
+    TRADE = "trade"
+    BLOCK_TRADE = "block_trade"
+    ADL = "adl"
+    LIQUIDATION = "liquidation"
+    MOVE_POSITION = "move_position"
+    FUTURE_SPREAD = "future_spread"
+    DELIVERY = "delivery"
+    FUNDING = "funding"
+    SETTLE = "settle"
+    OTHER = "other"
+
+    @property
+    def moves_position(self) -> bool:
+        """Whether the row changes the size held."""
+        return self in _MOVES_POSITION
+
+
+_MOVES_POSITION = frozenset(
+    {
+        ExecutionKind.TRADE,
+        ExecutionKind.BLOCK_TRADE,
+        ExecutionKind.ADL,
+        ExecutionKind.LIQUIDATION,
+        ExecutionKind.MOVE_POSITION,
+        ExecutionKind.FUTURE_SPREAD,
+        ExecutionKind.DELIVERY,
+    }
+)
+
+
+class OrderIntent(msgspec.Struct, frozen=True, kw_only=True, tag="order_intent"):
+    """An order a strategy wishes for, exact to the unit, before the risk gate.
+
+    `price_units` is required for a limit order and, for a market order, is None. `stop_loss_price_units` and
+    `take_profit_price_units` ask for a bracket around the position this order opens. `trigger_price_units`
+    makes the order conditional. An intent older than `valid_until_ns` (0: no end) is dropped, never sent late.
+    """
+
+    instrument_id: InstrumentId
+    side: Side
+    size_units: int
+    order_type: OrderType = OrderType.LIMIT
+    price_units: int | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+    post_only: bool = False
+    reduce_only: bool = False
+    leg: Leg = Leg.NET
+    purpose: Purpose = Purpose.OPEN
+    stop_loss_price_units: int | None = None
+    take_profit_price_units: int | None = None
+    trigger_price_units: int | None = None
+    trigger_by: TriggerBy = TriggerBy.LAST
+    valid_until_ns: int = 0
+    reason: str = ""
+
+
+class Order:
+    """An approved intent with a client id, and what the venue has shown of it.
+
+    Mutable, one per client id, changed only by `execution`'s transition table. `filled_units` and
+    `remaining_units` count fills by execution id, never a cumulative field of the venue.
+    """
+
+    __slots__ = (
+        "account_id",
+        "cause_event_id",
+        "client_id",
+        "created_ns",
+        "filled_notional",
+        "filled_units",
+        "instrument_id",
+        "intent",
+        "parent_id",
+        "price_units",
+        "reason",
+        "size_units",
+        "state",
+        "strategy_id",
+        "updated_ns",
+        "venue_id",
+        "venue_updated_ns",
+    )
+
+    def __init__(
+        self,
+        *,
+        client_id: ClientId,
+        strategy_id: StrategyId,
+        account_id: AccountId,
+        intent: OrderIntent,
+        size_units: int,
+        cause_event_id: int,
+        created_ns: int,
+        parent_id: ClientId | None = None,
+    ) -> None:
+        self.client_id = client_id
+        self.strategy_id = strategy_id
+        self.account_id = account_id
+        self.intent = intent
+        self.instrument_id = intent.instrument_id
+        self.size_units = size_units
+        self.price_units = intent.price_units
+        self.cause_event_id = cause_event_id
+        self.created_ns = created_ns
+        self.updated_ns = created_ns
+        self.venue_updated_ns = 0
+        self.venue_id: VenueOrderId | None = None
+        self.parent_id = parent_id
+        self.state = OrderState.INTENDED
+        self.filled_units = 0
+        self.filled_notional = 0
+        """Sum of price_units x size_units over the fills."""
+        self.reason = ""
+
+    @property
+    def side(self) -> Side:
+        """Direction of the order."""
+        return self.intent.side
+
+    @property
+    def remaining_units(self) -> int:
+        """Size that could still fill."""
+        return 0 if self.is_final else self.size_units - self.filled_units
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the venue is done with it."""
+        return self.state in FINAL_STATES
+
+    def __repr__(self) -> str:
+        return (
+            f"Order({self.client_id} {self.intent.side.name} {self.size_units} {self.instrument_id} "
+            f"{self.state.value} filled {self.filled_units})"
+        )
+
+
+class Fill(msgspec.Struct, frozen=True, kw_only=True, tag="fill"):
+    """One row of the venue's executions: it moves position, cash or both, once per `execution_id`.
+
+    `fee` is in money units of `fee_asset`, positive when paid. `cash` is the money a row without a price
+    moves (funding: positive when received).
+    """
+
+    account_id: AccountId
+    instrument_id: InstrumentId
+    execution_id: str
+    kind: ExecutionKind
+    side: Side
+    price_units: int
+    size_units: int
+    fee: int
+    fee_asset: str
+    is_maker: bool
+    venue_ns: int
+    received_ns: int
+    client_id: ClientId | None = None
+    venue_id: VenueOrderId | None = None
+    leg: Leg = Leg.NET
+    cash: int = 0

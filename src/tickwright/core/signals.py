@@ -1,0 +1,81 @@
+"""Owns what a strategy may answer with besides an exact order: a signal; refuses bytes and sizes in it."""
+
+import enum
+import math
+
+import msgspec
+
+from tickwright.core.identity import ClientId, InstrumentId
+from tickwright.core.orders import OrderIntent
+
+__all__ = ["Action", "CancelIntent", "Decision", "Signal", "SignalKind", "as_decisions"]
+
+
+class SignalKind(enum.Enum):
+    """What a signal wants of the strategy's position in the instrument."""
+
+    LONG = "long"
+    SHORT = "short"
+    EXIT = "exit"
+
+
+class Signal(msgspec.Struct, frozen=True, kw_only=True, tag="signal"):
+    """A strategy's opinion; sizing and the risk gate make an order of it, or a refusal.
+
+    `confidence` is 0 to 1. `stop_loss_fraction` and `take_profit_fraction` are distances from the entry
+    price as fractions (0.005 is 0.5 %), None for none. `reason` is for people and is logged.
+    """
+
+    instrument_id: InstrumentId
+    kind: SignalKind
+    confidence: float = 1.0
+    reason: str = ""
+    stop_loss_fraction: float | None = None
+    take_profit_fraction: float | None = None
+    price_units: int | None = None
+    """Wished limit price; None lets execution take the touch."""
+
+    def fault(self) -> str | None:
+        """Say what makes the signal unusable, or None."""
+        if not math.isfinite(self.confidence) or not 0.0 <= self.confidence <= 1.0:
+            return f"confidence {self.confidence} is not between 0 and 1"
+        for name in ("stop_loss_fraction", "take_profit_fraction"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and 0.0 < value < 1.0):
+                return f"{name} {value} is not between 0 and 1"
+        return None
+
+
+class CancelIntent(msgspec.Struct, frozen=True, kw_only=True, tag="cancel_intent"):
+    """A strategy's wish to withdraw one of its own orders."""
+
+    client_id: ClientId
+    reason: str = ""
+
+
+Action = Signal | OrderIntent | CancelIntent
+Decision = Action | list[Action] | tuple[Action, ...] | None
+"""What a strategy callback may return."""
+
+
+def as_decisions(decision: Decision) -> tuple[Action, ...]:
+    """Turn what a callback returned into a tuple of actions.
+
+    Raises:
+        TypeError: the callback returned something else; the engine halts that strategy alone.
+    """
+    if decision is None:
+        return ()
+    if isinstance(decision, (Signal, OrderIntent, CancelIntent)):
+        return (decision,)
+    if isinstance(decision, (list, tuple)):
+        for action in decision:
+            if not isinstance(action, (Signal, OrderIntent, CancelIntent)):
+                raise TypeError(
+                    f"a strategy returned {type(action).__name__} in its list of actions"
+                )
+        return tuple(decision)
+    raise TypeError(
+        f"a strategy returned {type(decision).__name__}; it must be a Signal, an OrderIntent, "
+        "a CancelIntent, a list of them or None"
+    )

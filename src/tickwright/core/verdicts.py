@@ -1,0 +1,79 @@
+"""Owns what the risk gate answers: approved, reduced or rejected, with the numbers; refuses bare booleans."""
+
+import enum
+
+import msgspec
+
+__all__ = ["Approved", "Check", "Reason", "Rejected", "Verdict"]
+
+
+class Reason(enum.Enum):
+    """Which limit spoke; the value is the stable name in logs, reports and `--json`."""
+
+    BOOK_NOT_SYNCED = "book_not_synced"
+    BOOK_TOO_OLD = "book_too_old"
+    BOOK_EMPTY = "book_empty"
+    PRICE_UNKNOWN = "price_unknown"
+    MARK_UNKNOWN = "mark_unknown"
+    PRICE_BAND = "price_band"
+    PRICE_INVALID = "price_invalid"
+    SPREAD_TOO_WIDE = "spread_too_wide"
+    DEPTH_TOO_THIN = "depth_too_thin"
+    SIZE_INVALID = "size_invalid"
+    ORDER_NOTIONAL = "order_notional"
+    NOTIONAL_TOO_SMALL = "notional_too_small"
+    POSITION_LIMIT = "position_limit"
+    EXPOSURE_LIMIT = "exposure_limit"
+    LEVERAGE_LIMIT = "leverage_limit"
+    DAILY_LOSS = "daily_loss"
+    DRAWDOWN = "drawdown"
+    CONFLICTING_POSITION = "conflicting_position"
+    OPPOSITE_ORDER = "opposite_order"
+    OPEN_ORDERS_LIMIT = "open_orders_limit"
+    RATE_LIMIT = "rate_limit"
+    UNKNOWN_REQUEST = "unknown_request"
+    SHORT_UNAVAILABLE = "short_unavailable"
+    NOTHING_TO_CLOSE = "nothing_to_close"
+    REDUCE_ONLY_MODE = "reduce_only_mode"
+    STRATEGY_HALTED = "strategy_halted"
+    ENGINE_HALTED = "engine_halted"
+    ACCOUNT_NOT_READY = "account_not_ready"
+    INSTRUMENT_NOT_TRADING = "instrument_not_trading"
+    INSTRUMENT_UNKNOWN = "instrument_unknown"
+    SIGNAL_INVALID = "signal_invalid"
+    CONFIDENCE_TOO_LOW = "confidence_too_low"
+    COOLDOWN = "cooldown"
+    EXPIRED = "expired"
+    NO_EQUITY = "no_equity"
+
+
+class Check(msgspec.Struct, frozen=True, gc=False):
+    """One limit with what was measured and what is allowed, as text with units, for people."""
+
+    reason: Reason
+    value: str
+    bound: str
+
+
+class Approved(msgspec.Struct, frozen=True, gc=False):
+    """The order may go, at this size; `reduced_by` says which limits made it smaller than wished."""
+
+    size_units: int
+    reduced_by: tuple[Check, ...] = ()
+
+
+class Rejected(msgspec.Struct, frozen=True, gc=False):
+    """The order may not go."""
+
+    check: Check
+
+    @property
+    def reason(self) -> Reason:
+        """The limit that spoke."""
+        return self.check.reason
+
+    def __str__(self) -> str:
+        return f"{self.check.reason.value}: {self.check.value} against {self.check.bound}"
+
+
+Verdict = Approved | Rejected
