@@ -18,7 +18,7 @@ PYTHON ?= $(shell for found in $(CANDIDATES); do \
 	echo python3)
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
-INSTALL := $(PIP) install --quiet --constraint constraints.txt
+INSTALL := $(PIP) install --quiet --quiet --constraint constraints.txt
 BUILD := $(BIN)/python setup.py -q build_ext --inplace -j$(JOBS)
 STUBBED = $(shell find src -name '*.pyi' | sed -e 's,^src/,,' -e 's,\.pyi$$,,' -e 's,/,.,g')
 
@@ -90,6 +90,11 @@ check: setup ## Run every check that is not a test
 .PHONY: bench
 bench: $(VENV)/.bench build ## Measure beside the other stacks: WHAT=core|feed|latency|memory|reconnect JSON=
 	@$(BIN)/tickwright bench $(WHAT) $(if $(JSON),--json $(JSON))
+
+.PHONY: fuzz
+fuzz: setup ## Compare the scanner with the typed decoder for long: SECONDS=60 COUNT= SEED=
+	@$(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(COUNT),--count $(COUNT)) \
+		$(if $(SEED),--seed $(SEED))
 
 .PHONY: pins
 pins: $(VENV)/.dev ## Resolve constraints.txt anew from pyproject.toml

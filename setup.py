@@ -92,9 +92,11 @@ class BuildExtensions(build_ext):
         """
         if SOURCE.resolve() not in Path(outfile).resolve().parents:
             return super().copy_file(infile, outfile, *args, **kwargs)
-        if not Path(outfile).exists() or not filecmp.cmp(infile, outfile, shallow=False):
+        if Path(outfile).exists() and filecmp.cmp(infile, outfile, shallow=False):
+            os.utime(outfile)
+        else:
             fresh = f"{outfile}.{os.getpid()}.new"
-            shutil.copy2(infile, fresh)
+            shutil.copyfile(infile, fresh)
             os.replace(fresh, outfile)
         return outfile, 1
 
