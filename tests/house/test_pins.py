@@ -1,0 +1,74 @@
+"""What pyproject.toml asks for and what constraints.txt pins agree, and no address slips in."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tools import check_toolchain
+
+ROOT = Path(__file__).resolve().parents[2]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
+PINS_TEXT = (ROOT / "constraints.txt").read_text()
+PINS = [Requirement(line) for line in PINS_TEXT.splitlines()]
+
+BUILD = [Requirement(line) for line in PYPROJECT["build-system"]["requires"]]
+RUN = [Requirement(line) for line in PROJECT["dependencies"]]
+EXTRAS = {
+    name: [Requirement(line) for line in lines]
+    for name, lines in PROJECT["optional-dependencies"].items()
+}
+ASKED = [*BUILD, *RUN, *(requirement for lines in EXTRAS.values() for requirement in lines)]
+
+
+def pinned_versions(name: str) -> list[str]:
+    """Return the pinned versions of a package: one, or one for each range of Pythons."""
+    wanted = canonicalize_name(name)
+    specifiers = [pin.specifier for pin in PINS if canonicalize_name(pin.name) == wanted]
+    return [specifier.version for pinned in specifiers for specifier in pinned]
+
+
+@pytest.mark.parametrize("mark", ["://", "--index", "--extra", "--find-links", "file:", "@", "\\"])
+def test_constraints_when_read_then_name_no_address(mark: str):
+    assert mark not in PINS_TEXT
+
+
+def test_constraints_when_read_then_every_line_is_one_exact_version():
+    for pin in PINS:
+        assert ["=="] == [specifier.operator for specifier in pin.specifier], str(pin)
+
+
+@pytest.mark.parametrize("asked", ASKED, ids=str)
+def test_requirement_when_asked_then_is_pinned_inside_its_range(asked: Requirement):
+    versions = pinned_versions(asked.name)
+
+    assert versions
+    assert versions == [v for v in versions if asked.specifier.contains(v, prereleases=True)]
+
+
+def test_picows_when_built_against_then_is_the_range_that_runs():
+    ranges = {str(r.specifier) for r in [*BUILD, *RUN] if r.name == "picows"}
+
+    assert 1 == len(ranges)
+
+
+def test_build_tools_when_isolation_is_off_then_come_from_the_dev_extra():
+    dev = {canonicalize_name(r.name) for r in [*EXTRAS["dev"], *RUN]}
+
+    assert set() == {canonicalize_name(r.name) for r in BUILD} - dev
+
+
+def test_python_range_when_stated_then_is_the_one_the_toolchain_check_names():
+    oldest, newest = check_toolchain.OLDEST, check_toolchain.NEWEST
+    stated = f">={oldest[0]}.{oldest[1]},<{newest[0]}.{newest[1] + 1}"
+
+    assert stated == PROJECT["requires-python"].replace(" ", "")
+    classifiers = [c.rpartition(" ")[2] for c in PROJECT["classifiers"] if " :: Python :: 3." in c]
+    assert [f"3.{minor}" for minor in range(oldest[1], newest[1] + 1)] == classifiers
+    assert f"{newest[0]}.{newest[1]}" in re.findall(
+        r"python(3\.\d+)", (ROOT / "Makefile").read_text()
+    )
