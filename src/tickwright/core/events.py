@@ -33,9 +33,11 @@ __all__ = [
     "MarketEvent",
     "OperatorCommand",
     "OperatorVerb",
+    "OrderAbsent",
     "OrderReport",
     "Outcome",
     "PositionReport",
+    "RateLimitReport",
     "Reply",
     "SendOutcome",
     "SyncReport",
@@ -229,6 +231,34 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True, tag="order_report")
     leg: Leg = Leg.NET
     is_from_query: bool = False
     trigger_price_units: int | None = None
+    parent_id: ClientId | None = None
+    """Our order that this one is attached to (a stop or take profit held by the venue)."""
+
+
+class OrderAbsent(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="order_absent"):
+    """A query answered that no order of this client id exists, in open orders, history and executions.
+
+    `asked_ns` is when the query left. A query that failed is not this: nothing is reported then.
+    """
+
+    account_id: AccountId
+    instrument_id: InstrumentId
+    client_id: ClientId
+    asked_ns: int
+
+
+class RateLimitReport(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="rate_limit"):
+    """What the venue says of a request budget: `limit` per second, `remaining` of it, until `reset_ns`.
+
+    `group` is the kind of request and the category ("create.linear"); empty means every request of the
+    account. `remaining` 0 with a `reset_ns` in the future stops the group until then.
+    """
+
+    account_id: AccountId
+    group: str
+    limit: int
+    remaining: int
+    reset_ns: int
 
 
 class PositionReport(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="position_report"):
@@ -347,6 +377,8 @@ Input = (
     | Reply
     | SendOutcome
     | OrderReport
+    | OrderAbsent
+    | RateLimitReport
     | Fill
     | PositionReport
     | BalanceReport

@@ -34,7 +34,7 @@ class Leg(enum.Enum):
     SHORT = "short"
 
 
-class InstrumentId(msgspec.Struct, frozen=True, order=True, gc=False):
+class InstrumentId(msgspec.Struct, frozen=True, order=True, gc=False, cache_hash=True):
     """Names one tradable contract or pair: venue + category + the venue's own symbol."""
 
     venue: str
@@ -62,7 +62,7 @@ class InstrumentId(msgspec.Struct, frozen=True, order=True, gc=False):
         return cls(parts[0], category, parts[2])
 
 
-class AccountId(msgspec.Struct, frozen=True, order=True, gc=False):
+class AccountId(msgspec.Struct, frozen=True, order=True, gc=False, cache_hash=True):
     """Names one account at one venue, by the name the configuration gives it."""
 
     venue: str

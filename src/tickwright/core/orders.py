@@ -4,6 +4,7 @@ The transition tables live in `execution`; here are only the nouns, all in units
 """
 
 import enum
+from copy import copy
 
 import msgspec
 
@@ -244,6 +245,10 @@ class Order:
     def is_final(self) -> bool:
         """Whether the venue is done with it."""
         return self.state in FINAL_STATES
+
+    def copy(self) -> "Order":
+        """Return a snapshot that later changes leave alone."""
+        return copy(self)
 
     def __repr__(self) -> str:
         return (
