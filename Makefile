@@ -77,15 +77,19 @@ demo: core ## Trade the recorded market on loopback: SECONDS= SYMBOLS= SEED= JSO
 test: setup ## Run the tests: WORKERS= ARGS="-k book"
 	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
+# Each check runs, whatever the one before it said; the last line names those that failed.
 .PHONY: check
 check: setup ## Run every check that is not a test
-	@echo "format:        ruff format --check" && $(BIN)/ruff format --check --quiet .
-	@echo "lint:          ruff check" && $(BIN)/ruff check --quiet .
-	@echo "lint compiled: cython-lint" && PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint src
-	@echo "types:         mypy" && $(BIN)/mypy
-	@echo "stubs:         stubtest" && $(if $(STUBBED),$(BIN)/stubtest --concise $(STUBBED),echo none)
-	@echo "imports:       lint-imports" && $(BIN)/python tools/check_imports.py
-	@echo "venue names:   check_venue_names" && $(BIN)/python tools/check_venue_names.py
+	@failed=; PATH="$(CURDIR)/$(BIN):$$PATH"; \
+	run() { echo "check: $$1"; name="$$1"; shift; "$$@" || failed="$$failed, $$name"; }; \
+	run "ruff format" ruff format --check --quiet --output-format concise .; \
+	run "ruff check" ruff check --quiet --output-format concise .; \
+	run "cython-lint" cython-lint src; \
+	run "mypy" mypy; \
+	$(if $(STUBBED),run "stubtest" stubtest --concise $(STUBBED);) \
+	run "import contracts" python tools/check_imports.py; \
+	run "venue names" python tools/check_venue_names.py; \
+	[ -z "$$failed" ] || { echo "make check failed: $${failed#, }" >&2; exit 1; }
 
 .PHONY: bench
 bench: $(VENV)/.bench build ## Measure beside the other stacks: WHAT=core|feed|latency|memory|reconnect JSON=

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Runs the import contracts of pyproject.toml, compiled modules included.
 
 import-linter reads Python only: it would credit an import made inside a `.pyx` to nobody. So it

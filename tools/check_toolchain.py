@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Says in one sentence what this machine lacks to build the package, or nothing.
 
 Owns the wording; setup.py and the Makefile both ask here. Runs on any Python 3, also on one too

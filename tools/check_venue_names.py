@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Refuses the name of a venue outside the rooms that may know one.
 
 How venues differ is data on the instrument or a method of a port; a name in any other room is the
