@@ -1,0 +1,1 @@
+"""The only rooms that know a venue's name: its wire words, sessions and ports."""
