@@ -1,0 +1,12 @@
+"""Owns reading the clock; refuses to step: UTC is anchored once, later wall-clock steps are reported."""
+
+import time
+
+from tickwright.net.listener import utc_now_ns
+
+__all__ = ["wall_step_ns", "utc_now_ns"]
+
+
+def wall_step_ns() -> int:
+    """Return how far the wall clock has moved away from our anchored one since start, in nanoseconds."""
+    return time.time_ns() - utc_now_ns()
