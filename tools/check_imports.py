@@ -59,11 +59,13 @@ def reduce_tree(source: Path, target: Path, rooms: list[str]) -> None:
     """Write the package below `source` to `target`, compiled modules reduced, `rooms` present."""
     shutil.rmtree(target, ignore_errors=True)
     for path in sorted((source / PACKAGE).rglob("*.p*")):
+        if path.suffix not in {".py", ".pyx", ".pxd"}:
+            continue
         copy = (target / path.relative_to(source)).with_suffix(".py")
         copy.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".py":
             shutil.copyfile(path, copy)
-        elif path.suffix in {".pyx", ".pxd"}:
+        else:
             with copy.open("a") as out:
                 out.write(reduced_imports(path.read_text()))
     for room in rooms:
