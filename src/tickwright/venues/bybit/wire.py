@@ -27,8 +27,10 @@ __all__ = [
     "OrderBookMessage",
     "PriceLimitData",
     "PriceLimitMessage",
+    "RequestEcho",
     "TickerData",
     "TickerMessage",
+    "TopicVerdicts",
     "TradeData",
     "TradeMessage",
     "read",
@@ -193,25 +195,41 @@ class PriceLimitMessage(msgspec.Struct, frozen=True, gc=False):
 # everything that isn't data -----------------------------------------------------------------------
 
 
+class RequestEcho(msgspec.Struct, frozen=True, gc=False):
+    """The request an older acknowledgement repeats instead of its `op` and `req_id`."""
+
+    op: str = ""
+    req_id: str | None = None
+
+
+class TopicVerdicts(msgspec.Struct, frozen=True, gc=False):
+    """What the option and spread sockets answer to a subscription, topic by topic."""
+
+    successTopics: list[str] = []  # noqa: N815
+    failTopics: list[str] = []  # noqa: N815
+
+
 class Control(msgspec.Struct, frozen=True, gc=False):
     """Any message of any socket, read only as far as it takes to tell what it is.
 
     Public and private sockets say `success, ret_msg, req_id, conn_id`, the order-entry socket
-    `retCode, retMsg, reqId, connId`; the option socket acknowledges with `type` COMMAND_RESP and no
-    `op`.
+    `retCode, retMsg, reqId, connId`; the option socket acknowledges with `type` COMMAND_RESP and
+    no `op`. `data` stays raw: its shape depends on the rest.
     """
 
     topic: str = ""
     op: str = ""
     type: str = ""
     success: bool | None = None
-    ret_msg: str = ""
-    req_id: str = ""
-    conn_id: str = ""
+    ret_msg: str | None = None
+    req_id: str | None = None
+    conn_id: str | None = None
     retCode: int | None = None  # noqa: N815
-    retMsg: str = ""  # noqa: N815
-    reqId: str = ""  # noqa: N815
-    connId: str = ""  # noqa: N815
+    retMsg: str | None = None  # noqa: N815
+    reqId: str | None = None  # noqa: N815
+    connId: str | None = None  # noqa: N815
+    request: RequestEcho | None = None
+    data: msgspec.Raw = msgspec.Raw()
 
 
 # reading ------------------------------------------------------------------------------------------
