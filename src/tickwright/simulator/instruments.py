@@ -156,6 +156,11 @@ class VenueInstrument:
         """What all state of the simulator is keyed by: the same symbol exists in several categories."""
         return (self.category, self.symbol)
 
+    def turnover_text(self, turnover: int) -> str:
+        """Write a sum of price units x size units in quote, with four decimals, floored."""
+        decimals = self.price_decimals + self.size_decimals
+        return units_to_text(turnover * 10_000 // 10**decimals, 4)
+
     def __repr__(self) -> str:
         return f"VenueInstrument({self.category.value} {self.symbol})"
 
@@ -189,7 +194,11 @@ def instrument_for(category: Category, symbol: str, *, symbol_id: int = 0) -> Ve
         ConfigError: the symbol isn't upper-case letters and digits ending in USDT.
     """
     base = symbol.removesuffix("USDT")
-    if base == symbol or not base or not (symbol.isascii() and symbol.isalnum() and symbol.isupper()):
+    if (
+        base == symbol
+        or not base
+        or not (symbol.isascii() and symbol.isalnum() and symbol.isupper())
+    ):
         raise ConfigError(f"symbol {symbol!r} must be upper case and end in USDT, like BTCUSDT")
     price, decimals, tick, size_decimals, leverage = _known(base) or _derived(base)
     if category is Category.SPOT:
@@ -288,7 +297,9 @@ def _price_max_units(instrument: VenueInstrument) -> int:
 def _spot_row(instrument: VenueInstrument) -> dict[str, Any]:
     size, price = instrument.size_text, instrument.price_text
     minimum_units = max(
-        1, 10 ** (instrument.price_decimals + instrument.size_decimals) // instrument.reference_price_units
+        1,
+        10 ** (instrument.price_decimals + instrument.size_decimals)
+        // instrument.reference_price_units,
     )
     return {
         "symbolId": instrument.symbol_id,

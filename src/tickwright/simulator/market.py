@@ -1,0 +1,137 @@
+"""Owns everything one listed symbol is at the simulated venue: book, tape, candles, facts; refuses sockets."""
+
+from collections import deque
+from random import Random
+
+import msgspec
+
+from tickwright.core.orders import Side
+from tickwright.simulator.book import VenueBook
+from tickwright.simulator.candles import CandleSeries
+from tickwright.simulator.instruments import VenueInstrument
+from tickwright.simulator.sources.operations import MarketFacts
+
+__all__ = ["RECENT_TRADES", "SymbolMarket", "TapeTrade"]
+
+RECENT_TRADES = 1_000
+"""Latest trades kept per symbol: what recent-trade may ask for."""
+
+_INDEX_SMOOTHING = 0.02
+
+
+class TapeTrade(msgspec.Struct, frozen=True, gc=False):
+    """One printed trade as the public sees it."""
+
+    at_ms: int
+    side: Side
+    price_units: int
+    size_units: int
+    trade_id: str
+    seq: int
+    tick_direction: str
+
+
+class SymbolMarket:
+    """A symbol's public state beside its book: tape, 24 h figures since start, mark, index, funding."""
+
+    __slots__ = (
+        "_direction",
+        "_id_number",
+        "_id_prefix",
+        "_index",
+        "book",
+        "candles",
+        "facts",
+        "first_price_units",
+        "funding_e8",
+        "high_units",
+        "instrument",
+        "label",
+        "last_price_units",
+        "low_units",
+        "tape",
+        "turnover",
+        "volume_units",
+    )
+
+    def __init__(self, instrument: VenueInstrument, book: VenueBook, rng: Random) -> None:
+        self.instrument = instrument
+        self.book = book
+        self.candles = CandleSeries()
+        self.tape: deque[TapeTrade] = deque(maxlen=RECENT_TRADES)
+        self.label = ""
+        self.facts = MarketFacts()
+        self.funding_e8 = 10_000
+        self.last_price_units = 0
+        self.first_price_units = 0
+        self.high_units = 0
+        self.low_units = 0
+        self.volume_units = 0
+        self.turnover = 0
+        self._direction = "ZeroPlusTick"
+        self._index = 0.0
+        # Trade ids are unique within a run and look like the venue's: a UUID on contracts, digits on spot.
+        bits = f"{rng.getrandbits(80):020x}"
+        self._id_prefix = f"{bits[:8]}-{bits[8:12]}-5{bits[13:16]}-a{bits[17:20]}-"
+        self._id_number = 2_290_000_000_000_000_000 + rng.getrandbits(40)
+
+    def print_trade(self, side: Side, price_units: int, size_units: int, at_ms: int) -> TapeTrade:
+        """Put a trade on the tape and count it in candles and figures."""
+        last = self.last_price_units
+        if not last:
+            self.first_price_units = self.high_units = self.low_units = price_units
+        elif price_units > last:
+            self._direction = "PlusTick"
+        elif price_units < last:
+            self._direction = "MinusTick"
+        elif not self._direction.startswith("Zero"):
+            self._direction = "Zero" + self._direction
+        self.last_price_units = price_units
+        self.high_units = max(self.high_units, price_units)
+        self.low_units = min(self.low_units, price_units)
+        self.volume_units += size_units
+        self.turnover += price_units * size_units
+        self.candles.add(price_units, size_units, at_ms)
+        self._id_number += 1
+        trade = TapeTrade(
+            at_ms,
+            side,
+            price_units,
+            size_units,
+            self._trade_id(),
+            self.book.seq,
+            self._direction,
+        )
+        self.tape.append(trade)
+        return trade
+
+    def _trade_id(self) -> str:
+        if self.instrument.category.value == "spot":
+            return str(self._id_number)
+        return f"{self._id_prefix}{self._id_number & 0xFFFFFFFFFFFF:012x}"
+
+    @property
+    def mark_units(self) -> int:
+        """Mark price: the source's fact, else the mid of the book (last price on an empty side)."""
+        if self.facts.mark_units is not None:
+            return self.facts.mark_units
+        bid, ask = self.book.best()
+        if bid is None or ask is None:
+            return self.last_price_units or self.instrument.reference_price_units
+        return (bid[0] + ask[0]) // 2
+
+    @property
+    def index_units(self) -> int:
+        """Index price: the source's fact, else a slow average of the mark, moved by `tick_index`."""
+        if self.facts.index_units is not None:
+            return self.facts.index_units
+        return round(self._index) if self._index else self.mark_units
+
+    def tick_index(self) -> None:
+        """Move the smoothed index one step towards the mark; the venue calls it at a fixed rate."""
+        mark = self.mark_units
+        self._index = self._index + (mark - self._index) * _INDEX_SMOOTHING if self._index else mark
+
+    def last_or_mid_units(self) -> int:
+        """Last trade price, or the mark before the first trade."""
+        return self.last_price_units or self.mark_units

@@ -1,0 +1,226 @@
+"""Owns the simulated venue's sockets: listeners by path, REST, the turn that moves venue time; refuses its rules.
+
+Paths are tables, so that the private half plugs in beside the public one: `websocket_paths` maps a path to a
+factory of listeners, `app` takes REST routes until the server starts, `on_turn` callbacks run after every turn.
+"""
+
+import asyncio
+import logging
+import ssl
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+from picows import WSListener, WSUpgradeRequest, ws_create_server
+
+from tickwright.core.identity import Category
+from tickwright.simulator.connection import PublicConnection
+from tickwright.simulator.control import Control
+from tickwright.simulator.faults import Fault, FaultBoard, FaultKind
+from tickwright.simulator.rest import PublicRest
+from tickwright.simulator.venue import SimulatedVenue
+
+__all__ = ["CONNECTIONS_MAX", "ListenerFactory", "SimulatorServer"]
+
+CONNECTIONS_MAX = 1_000
+"""Public sockets open at once; more are refused, as the venue does per address."""
+
+_TURN_S = 0.002
+_TURN_UNPACED_S = 0.0005
+_SLICE_NS = 50_000_000
+"""Venue time moved at most between two writes, so that a stall is caught up in pieces."""
+_BEHIND_NS_MAX = 2_000_000_000
+"""Backlog of venue time beyond which the market's clock is not caught up but goes on from now."""
+_IDLE_CHECK_NS = 5_000_000_000
+
+ListenerFactory = Callable[[WSUpgradeRequest], WSListener | None]
+"""Makes the listener of one new WebSocket; None refuses it with 404."""
+
+_log = logging.getLogger("tickwright.simulator")
+
+
+class SimulatorServer:
+    """Serves one `SimulatedVenue` over loopback or a network."""
+
+    def __init__(self, venue: SimulatedVenue, faults: FaultBoard) -> None:
+        self.venue = venue
+        self.faults = faults
+        self.app = web.Application()
+        self.websocket_paths: dict[str, ListenerFactory] = {}
+        for category in Category:
+            self.websocket_paths[f"/v5/public/{category.value}"] = self._public_factory(category)
+        self._connections: set[PublicConnection] = set()
+        self._on_turn: list[Callable[[int], None]] = []
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._refused_until_ns = 0
+        self._begun: set[int] = set()
+        self._checked_ns = venue.now_ns
+        self._frames_sent = 0
+        self._cut_slow = 0
+        self._cut_idle = 0
+        self._turn_late_ns_max = 0
+        # Venue time is anchored once to UTC and moves with the monotonic clock: it never steps.
+        self._offset_ns = venue.now_ns - time.monotonic_ns()
+        PublicRest(venue).mount(self.app)
+        Control(venue, faults, self.status).mount(self.app)
+        self._task: asyncio.Task[None] | None = None
+        self._websocket_server: asyncio.Server | None = None
+        self._runner: web.AppRunner | None = None
+
+    # life -------------------------------------------------------------------------------------------
+
+    async def start(
+        self, host: str, rest_port: int, websocket_port: int, tls: ssl.SSLContext | None
+    ) -> tuple[int, int]:
+        """Listen and start time. Returns the (REST, WebSocket) ports.
+
+        Raises:
+            OSError: a port can't be bound.
+        """
+        self._runner = web.AppRunner(self.app, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, rest_port, ssl_context=tls)
+        await site.start()
+        self._websocket_server = await ws_create_server(
+            self._listener_for, host, websocket_port, ssl=tls, max_frame_size=1 << 20
+        )
+        self._offset_ns = self.venue.now_ns - time.monotonic_ns()
+        self._task = asyncio.create_task(self._turns(), name="simulator turns")
+        rest = self._runner.addresses[0][1]
+        return rest, self._websocket_server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Stop listening, end every socket and the turns. Safe to call twice."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+        if self._websocket_server is not None:
+            self._websocket_server.close()
+        for connection in tuple(self._connections):
+            connection.cut()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+        await asyncio.sleep(0)
+
+    async def wait_failed(self) -> None:
+        """Return only when the turns end, raising what ended them."""
+        assert self._task is not None
+        await self._task
+
+    def on_turn(self, action: Callable[[int], None]) -> None:
+        """Call `action(now_ns)` at the end of every turn, after venue time moved."""
+        self._on_turn.append(action)
+
+    def status(self) -> dict[str, Any]:
+        """Counts of the run, for the control endpoint."""
+        return {
+            "now_ns": self.venue.now_ns,
+            "connections": len(self._connections),
+            "frames_sent": self._frames_sent,
+            "frames_late": self.venue.frames_late,
+            "turn_late_ms_max": self._turn_late_ns_max / 1e6,
+            "cut_slow_readers": self._cut_slow,
+            "cut_idle": self._cut_idle,
+            "sources": {
+                f"{category.value}:{symbol}": market.label
+                for (category, symbol), market in self.venue.markets.items()
+            },
+        }
+
+    # connections ------------------------------------------------------------------------------------
+
+    def opened(self, connection: PublicConnection) -> None:
+        """Count a connection in."""
+        self._connections.add(connection)
+
+    def closed(self, connection: PublicConnection) -> None:
+        """Count a connection out."""
+        self._connections.discard(connection)
+        self._cut_slow += connection.was_cut_for_slowness
+
+    def later(self, delay_s: float, action: Callable[[], None]) -> None:
+        """Run something after a real delay, unless the server stops first."""
+
+        def run() -> None:
+            self._timers.discard(timer)
+            action()
+
+        timer = asyncio.get_running_loop().call_later(delay_s, run)
+        self._timers.add(timer)
+
+    def _public_factory(self, category: Category) -> ListenerFactory:
+        def make(request: WSUpgradeRequest) -> WSListener | None:
+            if len(self._connections) >= CONNECTIONS_MAX:
+                return None
+            return PublicConnection(
+                self, category, str(uuid.UUID(int=self.venue.rng.getrandbits(128)))
+            )
+
+        return make
+
+    def _listener_for(self, request: WSUpgradeRequest) -> WSListener | None:
+        if self.venue.now_ns < self._refused_until_ns:
+            return None
+        path = request.path.decode("latin-1").partition("?")[0]
+        factory = self.websocket_paths.get(path)
+        return None if factory is None else factory(request)
+
+    # turns ------------------------------------------------------------------------------------------
+
+    async def _turns(self) -> None:
+        pause_s = _TURN_UNPACED_S if self.venue.frames_per_s else _TURN_S
+        while True:
+            self._turn()
+            await asyncio.sleep(pause_s)
+            while self._now_ns() - self.venue.now_ns > _SLICE_NS:
+                self._turn()
+                await asyncio.sleep(0)
+
+    def _now_ns(self) -> int:
+        return time.monotonic_ns() + self._offset_ns
+
+    def _turn(self) -> None:
+        venue = self.venue
+        now_ns = self._now_ns()
+        late_ns = now_ns - venue.now_ns
+        self._turn_late_ns_max = max(self._turn_late_ns_max, late_ns)
+        if late_ns > _BEHIND_NS_MAX:
+            _log.warning("simulator was stalled; market time goes on without catching up")
+        venue.advance(min(now_ns, venue.now_ns + _SLICE_NS))
+        self._begin_outages(venue.now_ns)
+        for connection in tuple(self._connections):
+            self._frames_sent += connection.flush()
+        for action in self._on_turn:
+            action(venue.now_ns)
+        if venue.now_ns - self._checked_ns >= _IDLE_CHECK_NS:
+            self._checked_ns = venue.now_ns
+            self._cut_idle_sockets(venue.now_ns)
+
+    def _cut_idle_sockets(self, now_ns: int) -> None:
+        for connection in tuple(self._connections):
+            if connection.is_idle(now_ns):
+                self._cut_idle += 1
+                connection.cut()
+
+    def _begin_outages(self, now_ns: int) -> None:
+        for fault in self.faults.outages(now_ns):
+            if fault.number not in self._begun:
+                self._begun.add(fault.number)
+                self._begin_outage(fault, now_ns)
+
+    def _begin_outage(self, fault: Fault, now_ns: int) -> None:
+        fault.armed += 1
+        fault.hit += 1
+        until_ns = now_ns + int(fault.spec.duration_s * 1e9)
+        self._refused_until_ns = max(self._refused_until_ns, until_ns)
+        if fault.spec.kind is FaultKind.OUTAGE:
+            for connection in tuple(self._connections):
+                connection.cut()
+        self.faults.end(fault)

@@ -1,0 +1,1 @@
+"""Market sources of the simulated venue: real recordings and a seeded synthetic market."""

@@ -1,0 +1,95 @@
+"""Owns the words every market source speaks: timed operations on a symbol's market; refuses wire formats.
+
+A source is an iterator of `TimedOperation`, times rising, in nanoseconds since the market's start. Prices and
+sizes are ints in the units of the symbol's `VenueInstrument`.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import msgspec
+
+from tickwright.core.identity import Category
+from tickwright.core.orders import Side
+
+__all__ = [
+    "BookReset",
+    "LabelChange",
+    "Level",
+    "LevelChanges",
+    "MarketFacts",
+    "MarketSource",
+    "Operation",
+    "PublicTrade",
+    "TimedOperation",
+    "TradePrints",
+]
+
+Level = tuple[int, int]
+"""(price_units, size_units); size 0 in a change removes the level."""
+
+
+class BookReset(msgspec.Struct, frozen=True):
+    """The whole book: replaces every external level. Order of the levels doesn't matter."""
+
+    bids: list[Level]
+    asks: list[Level]
+
+
+class LevelChanges(msgspec.Struct, frozen=True):
+    """Levels whose absolute size changed, applied as one; the book isn't crossed after it."""
+
+    bids: list[Level]
+    asks: list[Level]
+
+
+class PublicTrade(msgspec.Struct, frozen=True, gc=False):
+    """One public match: the aggressor's side, price and size."""
+
+    side: Side
+    price_units: int
+    size_units: int
+
+
+class TradePrints(msgspec.Struct, frozen=True):
+    """Trades of one instant, oldest first. They don't change the book: the level changes say that."""
+
+    trades: list[PublicTrade]
+
+
+class MarketFacts(msgspec.Struct, frozen=True, gc=False):
+    """What a perpetual's ticker says beside the book; None leaves the venue's own estimate.
+
+    The funding rate is a fraction per interval in units of 10^-8.
+    """
+
+    mark_units: int | None = None
+    index_units: int | None = None
+    funding_e8: int | None = None
+
+
+class LabelChange(msgspec.Struct, frozen=True):
+    """What the market is from now on, in words for people ("synthetic from last book")."""
+
+    label: str
+
+
+Operation = BookReset | LevelChanges | TradePrints | MarketFacts | LabelChange
+
+TimedOperation = tuple[int, str, Operation]
+"""(nanoseconds since the market's start, symbol, operation)."""
+
+
+class MarketSource(Protocol):
+    """A market of one category. `operations` is consumed once; the venue stops asking when it ends."""
+
+    category: Category
+
+    def has(self, symbol: str) -> bool:
+        """Whether the source makes this symbol's market."""
+
+    def label(self, symbol: str) -> str:
+        """Say in words what the symbol's market is made of at the start."""
+
+    def operations(self) -> Iterator[TimedOperation]:
+        """Yield the operations in time order, starting with a `BookReset` per symbol."""

@@ -1,0 +1,119 @@
+"""Owns the fields of tickers and price limits, as texts of the wire; refuses to decide when they are sent.
+
+Figures named 24h count since the simulator's start: it has no earlier day. Open interest is a constant, because
+no positions exist on the public side.
+"""
+
+from tickwright.core.units import units_to_text
+from tickwright.simulator.market import SymbolMarket
+
+__all__ = [
+    "funding_text",
+    "linear_ticker",
+    "next_funding_ms",
+    "price_limits",
+    "spot_rest_ticker",
+    "spot_ticker",
+]
+
+_OPEN_INTEREST_WHOLE = 50_000
+
+
+def next_funding_ms(now_ns: int, interval_minutes: int) -> int:
+    """The next multiple of the funding interval, UTC."""
+    span = interval_minutes * 60_000
+    return (now_ns // 1_000_000 // span + 1) * span
+
+
+def _change_text(market: SymbolMarket, decimals: int) -> str:
+    first = market.first_price_units
+    if not first:
+        return "0"
+    scaled = (market.last_price_units - first) * 10**decimals // first
+    return units_to_text(scaled, decimals)
+
+
+def linear_ticker(market: SymbolMarket, now_ns: int) -> dict[str, str]:
+    """Every field of a perpetual's ticker, in the venue's order."""
+    instrument = market.instrument
+    price, size = instrument.price_text, instrument.size_text
+    bid, ask = market.book.best()
+    last = market.last_or_mid_units()
+    mark = market.mark_units
+    open_interest = _OPEN_INTEREST_WHOLE * 10**instrument.size_decimals
+    interest_value = instrument.turnover_text(open_interest * mark)
+    return {
+        "symbol": instrument.symbol,
+        "tickDirection": market.tape[-1].tick_direction if market.tape else "ZeroPlusTick",
+        "price24hPcnt": _change_text(market, 6),
+        "lastPrice": price[last],
+        "prevPrice24h": price[market.first_price_units or last],
+        "highPrice24h": price[market.high_units or last],
+        "lowPrice24h": price[market.low_units or last],
+        "prevPrice1h": price[market.first_price_units or last],
+        "markPrice": price[mark],
+        "indexPrice": price[market.index_units],
+        "openInterest": size[open_interest],
+        "openInterestValue": interest_value,
+        "turnover24h": instrument.turnover_text(market.turnover),
+        "volume24h": size[market.volume_units],
+        "fundingIntervalHour": str(instrument.funding_interval_minutes // 60),
+        "fundingCap": "0.005",
+        "nextFundingTime": str(next_funding_ms(now_ns, instrument.funding_interval_minutes)),
+        "fundingRate": funding_text(market.funding_e8),
+        "bid1Price": price[bid[0]] if bid else "",
+        "bid1Size": size[bid[1]] if bid else "",
+        "ask1Price": price[ask[0]] if ask else "",
+        "ask1Size": size[ask[1]] if ask else "",
+        "preOpenPrice": "",
+        "preQty": "",
+        "curPreListingPhase": "",
+    }
+
+
+def funding_text(rate_e8: int) -> str:
+    """Write a funding rate in units of 10^-8 without trailing zeros."""
+    return units_to_text(rate_e8, 8).rstrip("0").rstrip(".") if rate_e8 else "0"
+
+
+def spot_ticker(market: SymbolMarket) -> dict[str, str]:
+    """Every field of a spot ticker on the stream: there is no bid and no ask in it."""
+    instrument = market.instrument
+    price = instrument.price_text
+    last = market.last_or_mid_units()
+    return {
+        "symbol": instrument.symbol,
+        "lastPrice": price[last],
+        "highPrice24h": price[market.high_units or last],
+        "lowPrice24h": price[market.low_units or last],
+        "prevPrice24h": price[market.first_price_units or last],
+        "volume24h": instrument.size_text[market.volume_units],
+        "turnover24h": instrument.turnover_text(market.turnover),
+        "price24hPcnt": _change_text(market, 4),
+        "usdIndexPrice": price[market.index_units],
+    }
+
+
+def spot_rest_ticker(market: SymbolMarket) -> dict[str, str]:
+    """A spot ticker over REST: with the best bid and ask."""
+    price, size = market.instrument.price_text, market.instrument.size_text
+    bid, ask = market.book.best()
+    stream = spot_ticker(market)
+    return {
+        "symbol": stream.pop("symbol"),
+        "bid1Price": price[bid[0]] if bid else "",
+        "bid1Size": size[bid[1]] if bid else "",
+        "ask1Price": price[ask[0]] if ask else "",
+        "ask1Size": size[ask[1]] if ask else "",
+        **stream,
+    }
+
+
+def price_limits(market: SymbolMarket) -> tuple[str, str]:
+    """Highest buy and lowest sell price by the first ratio around the mark, on the tick."""
+    instrument = market.instrument
+    percent = 1 if instrument.category.value == "spot" else 2
+    mark, tick = market.mark_units, instrument.tick_units
+    highest = mark * (100 + percent) // 100 // tick * tick
+    lowest = -(-mark * (100 - percent) // 100 // tick) * tick
+    return instrument.price_text[highest], instrument.price_text[lowest]

@@ -1,0 +1,336 @@
+"""Owns the simulated venue's public half as one deterministic machine; refuses sockets, clocks and global chance.
+
+The server, or a test under a virtual clock, calls `advance(now_ns)`; everything else happens inside: operations
+of the sources, conflation, frames to subscribers. Same instruments, sources, seed and calls: same frames.
+
+The contract with the private half (accounts and matching)
+----------------------------------------------------------
+`venue.markets[(Category, symbol)]` is a `SymbolMarket`; its `.book` is the `VenueBook` in which users' orders
+rest beside the source's liquidity, `.instrument` the filters, `.mark_units` / `.index_units` / `.funding_e8` /
+`.last_or_mid_units()` the facts. All prices and sizes are ints in the instrument's units.
+
+- `book.best()`, `book.levels(side, limit)`, `book.external_size(side, price_units)`: what rests now.
+- `book.add_own(side, price_units, size_units)` and `remove_own(...)`: a user's order rests, fills or goes.
+- `book.take(side, size_units, limit_price_units) -> [(price_units, size_units)]`: an aggressor consumes external
+  liquidity; what is taken stays taken until the source sets the level again. Own orders are not matched here.
+- `book.on_external_trade(hook(book, trade, now_ns))`: the source printed a trade.
+- `book.on_book_change(hook(book, now_ns))`: external levels changed, nothing of it published yet; an own order
+  the market moved through must be filled in the hook, or the published book would be crossed.
+- `venue.print_trade(book, side, price_units, size_units)`: puts a match between users, or of a user with
+  external liquidity, on the public tape.
+- `venue.schedule(due_ns, action(due_ns))`: run something at a venue time. `venue.now_ns` is that time.
+"""
+
+import heapq
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from random import Random
+
+from tickwright.core.identity import Category
+from tickwright.core.orders import Side
+from tickwright.simulator.book import VenueBook
+from tickwright.simulator.candles import INTERVALS
+from tickwright.simulator.instruments import VenueInstrument
+from tickwright.simulator.market import SymbolMarket
+from tickwright.simulator.sources.operations import (
+    BookReset,
+    LabelChange,
+    LevelChanges,
+    MarketFacts,
+    MarketSource,
+    Operation,
+    PublicTrade,
+    TimedOperation,
+    TradePrints,
+)
+from tickwright.simulator.sources.synthetic import SyntheticSource
+from tickwright.simulator.streams import (
+    BOOK_INTERVALS_NS,
+    BookStream,
+    KlineStream,
+    PriceLimitStream,
+    SilentStream,
+    Stream,
+    TickerStream,
+    TradeStream,
+)
+
+__all__ = ["MarketKey", "SimulatedVenue"]
+
+MarketKey = tuple[Category, str]
+
+_MS = 1_000_000
+_INDEX_NS = 1_000 * _MS
+_SEQ_STEP_MASK = 127
+"""`seq` rises by 1 to 128 a change: with gaps, as on the wire."""
+
+_EVENTS_PER_FRAME_MAX = 20
+"""Unpaced production: most events spent on one frame before the turn ends."""
+
+
+class SimulatedVenue:
+    """A venue in a box: markets, topics, subscribers, time as an argument.
+
+    `frames_per_s` switches unpaced production on: synthetic sources then make that many book and trade frames
+    a second over all subscribed symbols, ignoring the push intervals. It is a stress figure: the real venue
+    pushes at most 50 frames a second per symbol at depth 50.
+    """
+
+    def __init__(
+        self,
+        instruments: Sequence[VenueInstrument],
+        sources: Sequence[MarketSource],
+        *,
+        rng: Random,
+        start_ns: int,
+        speed: float = 1.0,
+        frames_per_s: float = 0.0,
+    ) -> None:
+        self.now_ns = start_ns
+        self.rng = rng
+        self.frames_per_s = frames_per_s
+        self.frames_late = 0
+        self._start_ns = start_ns
+        self._speed = speed
+        self._actions: list[tuple[int, int, Callable[[int], None]]] = []
+        self._action_number = 0
+        self._streams: dict[tuple[Category, str], Stream] = {}
+        self._books: dict[VenueBook, list[BookStream]] = {}
+        self._trades: dict[VenueBook, TradeStream] = {}
+        self.markets: dict[MarketKey, SymbolMarket] = {}
+        for instrument in instruments:
+            book = VenueBook(
+                instrument,
+                first_seq=rng.randrange(10_000_000_000, 900_000_000_000),
+                on_touched=self._book_touched,
+            )
+            self.markets[instrument.key] = SymbolMarket(instrument, book, rng)
+        self._pending: list[
+            tuple[int, int, Category, TimedOperation, Iterator[TimedOperation]]
+        ] = []
+        self._unpaced: list[SyntheticSource] = []
+        for number, source in enumerate(sources):
+            self._open_source(number, source)
+        self._unpaced_from_ns = start_ns
+        self._unpaced_made = 0
+        self._unpaced_turn = 0
+        self.schedule(start_ns + _INDEX_NS, self._tick_indexes)
+        self.advance(start_ns)
+
+    # time -------------------------------------------------------------------------------------------
+
+    def advance(self, now_ns: int) -> None:
+        """Do everything due up to `now_ns`, in time order; frames go to their subscribers on the way."""
+        pending, actions = self._pending, self._actions
+        while True:
+            due = actions[0][0] if actions else now_ns + 1
+            if pending and pending[0][0] <= due:
+                if pending[0][0] > now_ns:
+                    break
+                at_ns, number, category, (_, symbol, operation), rest = pending[0]
+                self.now_ns = max(self.now_ns, at_ns)
+                self._apply(self.markets[category, symbol], operation)
+                following = next(rest, None)
+                if following is None:
+                    heapq.heappop(pending)
+                else:
+                    at_ns = self._start_ns + int(following[0] / self._speed)
+                    heapq.heapreplace(pending, (at_ns, number, category, following, rest))
+            elif due <= now_ns:
+                _, _, action = heapq.heappop(actions)
+                self.now_ns = max(self.now_ns, due)
+                action(due)
+            else:
+                break
+        self.now_ns = max(self.now_ns, now_ns)
+        if self._unpaced:
+            self._produce_unpaced()
+
+    def schedule(self, due_ns: int, action: Callable[[int], None]) -> None:
+        """Call `action(due_ns)` when the venue's time reaches `due_ns`; ties run in the order asked."""
+        self._action_number += 1
+        heapq.heappush(self._actions, (due_ns, self._action_number, action))
+
+    # topics -----------------------------------------------------------------------------------------
+
+    def stream(self, category: Category, topic: str) -> Stream | None:
+        """The stream of a topic, made on first use; None when the venue has no such topic."""
+        known = self._streams.get((category, topic))
+        if known is None:
+            known = self._make_stream(category, topic)
+            if known is not None:
+                self._streams[category, topic] = known
+        return known
+
+    def streams(self) -> Mapping[tuple[Category, str], Stream]:
+        """Every topic anyone ever asked for."""
+        return self._streams
+
+    def subscriptions_changed(self) -> None:
+        """Tell the venue that subscribers came or went: unpaced production follows the subscribed symbols."""
+        for source in self._unpaced:
+            source.focus(
+                {
+                    market.instrument.symbol
+                    for market in self.markets.values()
+                    if market.instrument.category is source.category
+                    and (
+                        market.book.windows
+                        or (market.book in self._trades and self._trades[market.book].subscribers)
+                    )
+                }
+            )
+
+    def book_stream(self, category: Category, symbol: str, depth: int) -> BookStream | None:
+        """The depth topic of a symbol, for REST and control answers."""
+        stream = self.stream(category, f"orderbook.{depth}.{symbol}")
+        return stream if isinstance(stream, BookStream) else None
+
+    def _make_stream(self, category: Category, topic: str) -> Stream | None:
+        name, *middle, symbol = topic.split(".")
+        market = self.markets.get((category, symbol))
+        if market is None or len(middle) > 1:
+            return None
+        if name == "orderbook" and middle:
+            depth = int(middle[0]) if middle[0] in _DEPTH_TEXTS else 0
+            if not depth:
+                return None
+            first_u = self.rng.randrange(1_000_000, 200_000_000)
+            book_stream = BookStream(topic, market, self, depth, first_u)
+            self._books.setdefault(market.book, []).append(book_stream)
+            return book_stream
+        if name == "kline" and middle and middle[0] in INTERVALS:
+            return KlineStream(topic, market, self, middle[0])
+        if middle:
+            return None
+        if name == "publicTrade":
+            trades = TradeStream(topic, market, self)
+            self._trades[market.book] = trades
+            return trades
+        if name == "tickers":
+            return TickerStream(topic, market, self)
+        if category is Category.LINEAR and name == "priceLimit":
+            return PriceLimitStream(topic, market, self)
+        if category is Category.LINEAR and name == "allLiquidation":
+            return SilentStream(topic, market, self)
+        return None
+
+    # trades -----------------------------------------------------------------------------------------
+
+    def print_trade(self, book: VenueBook, side: Side, price_units: int, size_units: int) -> None:
+        """Put a match on the public tape: the last price, candles, figures and the trade topic follow."""
+        market = self.markets[book.instrument.key]
+        trade = market.print_trade(side, price_units, size_units, self.now_ns // _MS)
+        stream = self._trades.get(book)
+        if stream is not None:
+            stream.add(trade)
+
+    # sources ----------------------------------------------------------------------------------------
+
+    def _open_source(self, number: int, source: MarketSource) -> None:
+        if self.frames_per_s and isinstance(source, SyntheticSource):
+            for symbol, reset in source.resets():
+                market = self.markets[source.category, symbol]
+                market.label = source.label(symbol)
+                self._apply(market, reset)
+            self._unpaced.append(source)
+            source.focus(set())
+            return
+        operations = source.operations()
+        first = next(operations, None)
+        assert first is not None, "a source without any operation"
+        at_ns = self._start_ns + int(first[0] / self._speed)
+        heapq.heappush(self._pending, (at_ns, number, source.category, first, operations))
+        for (category, symbol), market in self.markets.items():
+            if category is source.category and source.has(symbol):
+                market.label = source.label(symbol)
+
+    def _apply(self, market: SymbolMarket, operation: Operation) -> None:
+        book = market.book
+        step = 1 + (self.rng.getrandbits(7) & _SEQ_STEP_MASK)
+        if isinstance(operation, LevelChanges):
+            book.apply(operation.bids, operation.asks, self.now_ns, step)
+        elif isinstance(operation, TradePrints):
+            for trade in operation.trades:
+                self._print_external(market, trade, step)
+        elif isinstance(operation, BookReset):
+            book.reset(operation.bids, operation.asks, self.now_ns, step)
+        elif isinstance(operation, MarketFacts):
+            market.facts = operation
+            if operation.funding_e8 is not None:
+                market.funding_e8 = operation.funding_e8
+        else:
+            assert isinstance(operation, LabelChange)
+            market.label = operation.label
+
+    def _print_external(self, market: SymbolMarket, trade: PublicTrade, step: int) -> None:
+        book = market.book
+        book.seq += step
+        self.print_trade(book, trade.side, trade.price_units, trade.size_units)
+        book.external_trade(trade, self.now_ns)
+
+    def _book_touched(self, book: VenueBook) -> None:
+        for stream in self._books.get(book, ()):
+            if stream.subscribers:
+                stream.touched()
+
+    def _tick_indexes(self, due_ns: int) -> None:
+        for market in self.markets.values():
+            market.tick_index()
+        self.schedule(due_ns + _INDEX_NS, self._tick_indexes)
+
+    # unpaced production -----------------------------------------------------------------------------
+
+    def _produce_unpaced(self) -> None:
+        """Make the book and trade frames due by now at `frames_per_s`; a backlog over 0.1 s is given up."""
+        elapsed_ns = self.now_ns - self._unpaced_from_ns
+        due = int(self.frames_per_s * elapsed_ns / 1e9) - self._unpaced_made
+        active = [source for source in self._unpaced if source.is_focused]
+        if not active or due > self.frames_per_s / 10 + 1:
+            if active:
+                self.frames_late += due
+            self._unpaced_from_ns, self._unpaced_made = self.now_ns, 0
+            return
+        ts_ms = self.now_ns // _MS
+        # The change happened two milliseconds ago in venue time, as on the wire (`cts` before `ts`).
+        at_ns = self.now_ns
+        made = 0
+        for _ in range(due * _EVENTS_PER_FRAME_MAX):
+            if made >= due:
+                break
+            source = active[self._unpaced_turn % len(active)]
+            self._unpaced_turn += 1
+            symbol, trades, changes = source.next_event()
+            market = self.markets[source.category, symbol]
+            book = market.book
+            made += self._unpaced_event(market, book, trades, changes, at_ns, ts_ms)
+        self._unpaced_made += made
+
+    def _unpaced_event(
+        self,
+        market: SymbolMarket,
+        book: VenueBook,
+        trades: TradePrints | None,
+        changes: LevelChanges,
+        at_ns: int,
+        ts_ms: int,
+    ) -> int:
+        """Apply one event and publish it at once; returns how many frames it made."""
+        made = 0
+        if trades is not None:
+            for trade in trades.trades:
+                self._print_external(market, trade, 3)
+            stream = self._trades.get(book)
+            if stream is not None and stream.subscribers:
+                before = stream.frames
+                stream.publish(ts_ms)
+                made += stream.frames - before
+        book.apply(changes.bids, changes.asks, at_ns, 1 + (self.rng.getrandbits(7)))
+        for book_stream in self._books.get(book, ()):
+            if book_stream.subscribers:
+                before = book_stream.frames
+                book_stream.publish(ts_ms)
+                made += book_stream.frames - before
+        return made
+
+
+_DEPTH_TEXTS = frozenset(str(depth) for depth in BOOK_INTERVALS_NS)

@@ -1,0 +1,178 @@
+"""Owns what one depth topic has shown of a book: the window, its `u`, exact deltas; refuses to know sockets.
+
+A delta holds every change since the last frame, and the levels that enter or leave the window with their size
+or zero, so that a reader who applies it holds exactly the venue's best `depth` levels a side.
+"""
+
+from bisect import bisect_left
+
+from tickwright.simulator.instruments import UnitText
+from tickwright.simulator.ladder import Ladder
+
+__all__ = ["HISTORY_FRAMES", "BookWindow", "Changes", "levels_text"]
+
+HISTORY_FRAMES = 1024
+"""How many latest `u` of a topic can still be asked for: at least half of this, at most all of it."""
+
+Changes = list[tuple[int, int]]
+"""(key, size) pairs, best first; size 0 removes."""
+
+_NO_EDGE = -(1 << 63)
+
+
+class _SideWindow:
+    """The published levels of one side and the keys touched since."""
+
+    __slots__ = ("depth", "edge", "ladder", "shown", "touched")
+
+    def __init__(self, ladder: Ladder, depth: int) -> None:
+        self.ladder = ladder
+        self.depth = depth
+        self.shown: dict[int, int] = {}
+        self.touched: set[int] = set()
+        # Worst key of a full window. Below it nothing is shown; a thin book has no edge.
+        self.edge = _NO_EDGE
+
+    def reset(self) -> None:
+        ladder = self.ladder
+        keys = ladder.keys[-self.depth :]
+        self.shown = {key: ladder.size_at(key) for key in keys}
+        self.edge = keys[0] if len(keys) == self.depth else _NO_EDGE
+        self.touched.clear()
+
+    def changes(self) -> Changes:
+        """Bring the window up to date and return what changed, best first."""
+        ladder, shown, depth, old_edge = self.ladder, self.shown, self.depth, self.edge
+        keys = ladder.keys
+        count = len(keys)
+        edge = keys[-depth] if count >= depth else _NO_EDGE
+        out: Changes = []
+        external, own = ladder.external, ladder.own
+        for key in self.touched:
+            if key >= edge:
+                size = external.get(key, 0)
+                if own:
+                    size += own.get(key, 0)
+            else:
+                size = 0
+            if shown.get(key, 0) != size:
+                out.append((key, size))
+                if size:
+                    shown[key] = size
+                else:
+                    del shown[key]
+        self.touched.clear()
+        if edge != old_edge:
+            self.edge = edge
+            if edge > old_edge:  # levels were pushed out of the window
+                for key in keys[bisect_left(keys, old_edge) : count - depth]:
+                    if key in shown:
+                        del shown[key]
+                        out.append((key, 0))
+            else:  # room at the far end: levels enter
+                first = max(0, count - depth)
+                for key in keys[first : bisect_left(keys, old_edge)]:
+                    if key not in shown:
+                        size = ladder.size_at(key)
+                        shown[key] = size
+                        out.append((key, size))
+        if len(out) > 1:
+            out.sort(reverse=True)
+        return out
+
+    def levels(self) -> Changes:
+        return sorted(self.shown.items(), reverse=True)
+
+
+class BookWindow:
+    """The state of one depth topic: window, `u`, and the recent past for proofs."""
+
+    __slots__ = (
+        "_asks",
+        "_base",
+        "_base_before",
+        "_bids",
+        "_recent",
+        "_recent_before",
+        "depth",
+        "touched_asks",
+        "touched_bids",
+        "u",
+    )
+
+    def __init__(self, bids: Ladder, asks: Ladder, depth: int, *, first_u: int) -> None:
+        self.depth = depth
+        self.u = first_u
+        self._bids = _SideWindow(bids, depth)
+        self._asks = _SideWindow(asks, depth)
+        # Keys changed since the last frame: the book adds to these sets, `advance` empties them.
+        self.touched_bids = self._bids.touched
+        self.touched_asks = self._asks.touched
+        self._recent: list[tuple[int, Changes, Changes]] = []
+        self._recent_before: list[tuple[int, Changes, Changes]] = []
+        self.reset()
+
+    def reset(self) -> None:
+        """Take the book as it is now as the shown window, under the present `u`; forgets the past."""
+        self._bids.reset()
+        self._asks.reset()
+        self._recent = []
+        self._recent_before = []
+        self._base = (self.u, dict(self._bids.shown), dict(self._asks.shown))
+        self._base_before = self._base
+
+    def renumber(self, u: int) -> None:
+        """Start counting at `u` with the book as it is (a service restart counts from 1)."""
+        self.u = u
+        self.reset()
+
+    def advance(self) -> tuple[Changes, Changes] | None:
+        """Take in the book's changes: (bid, ask) changes under a new `u`, or None if the window is as it was."""
+        bids = self._bids.changes()
+        asks = self._asks.changes()
+        if not bids and not asks:
+            return None
+        self.u += 1
+        recent = self._recent
+        recent.append((self.u, bids, asks))
+        if len(recent) >= HISTORY_FRAMES // 2:
+            self._base_before, self._recent_before = self._base, recent
+            self._base = (self.u, dict(self._bids.shown), dict(self._asks.shown))
+            self._recent = []
+        return bids, asks
+
+    def shown(self) -> tuple[Changes, Changes]:
+        """The window last published: (bids, asks) as (key, size), best first."""
+        return self._bids.levels(), self._asks.levels()
+
+    def shown_at(self, u: int) -> tuple[Changes, Changes] | None:
+        """The window as it was published under `u`; None when that is too long ago or not yet."""
+        for base, recent in ((self._base, self._recent), (self._base_before, self._recent_before)):
+            first, bids, asks = base
+            if first <= u <= (recent[-1][0] if recent else first):
+                bid_levels, ask_levels = dict(bids), dict(asks)
+                for frame_u, bid_changes, ask_changes in recent:
+                    if frame_u > u:
+                        break
+                    _apply(bid_levels, bid_changes)
+                    _apply(ask_levels, ask_changes)
+                best_first = (
+                    sorted(side.items(), reverse=True) for side in (bid_levels, ask_levels)
+                )
+                return next(best_first), next(best_first)
+        return None
+
+
+def _apply(levels: dict[int, int], changes: Changes) -> None:
+    for key, size in changes:
+        if size:
+            levels[key] = size
+        else:
+            levels.pop(key, None)
+
+
+def levels_text(changes: Changes, sign: int, price: UnitText, size: UnitText) -> str:
+    """Write levels as the wire does, without the outer brackets."""
+    if sign > 0:
+        return ",".join([f'["{price[key]}","{size[units]}"]' for key, units in changes])
+    return ",".join([f'["{price[-key]}","{size[units]}"]' for key, units in changes])
