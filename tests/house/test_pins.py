@@ -1,7 +1,10 @@
 """What pyproject.toml asks for and what constraints.txt pins agree, and no address slips in."""
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -23,6 +26,12 @@ EXTRAS = {
     for name, lines in PROJECT["optional-dependencies"].items()
 }
 ASKED = [*BUILD, *RUN, *(requirement for lines in EXTRAS.values() for requirement in lines)]
+
+
+# What the process that trades may import at its top; anything else comes with an extra, so the
+# room that uses it imports it where it is needed, or is a room that only the extra's users open.
+ROOMS_OF_EXTRAS = {"bench": "bench"}
+OWNERS = packages_distributions()
 
 
 def pinned_versions(name: str) -> list[str]:
@@ -72,3 +81,33 @@ def test_python_range_when_stated_then_is_the_one_the_toolchain_check_names():
     assert f"{newest[0]}.{newest[1]}" in re.findall(
         r"python(3\.\d+)", (ROOT / "Makefile").read_text()
     )
+
+
+def third_party_imports(path: Path, *, nested: bool) -> set[str]:
+    """Return the distributions that a module imports, at its top or anywhere."""
+    tree = ast.parse(path.read_text("utf-8"))
+    names: set[str] = set()
+    for node in ast.walk(tree) if nested else tree.body:
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.partition(".")[0])
+    outside = names - set(sys.stdlib_module_names) - {"tickwright"}
+    return {canonicalize_name(OWNERS.get(name, [name])[0]) for name in outside}
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted((ROOT / "src" / "tickwright").rglob("*.py")),
+    ids=lambda path: path.relative_to(ROOT / "src").as_posix(),
+)
+def test_module_when_it_imports_a_package_then_pyproject_declares_it(path: Path):
+    core = {canonicalize_name(r.name) for r in RUN}
+    extras = {canonicalize_name(r.name) for lines in EXTRAS.values() for r in lines}
+    room = path.relative_to(ROOT / "src" / "tickwright").parts[0]
+    at_top = core | {
+        canonicalize_name(r.name) for r in EXTRAS.get(ROOMS_OF_EXTRAS.get(room, ""), [])
+    }
+
+    assert set() == third_party_imports(path, nested=False) - at_top
+    assert set() == third_party_imports(path, nested=True) - core - extras
