@@ -1,0 +1,3 @@
+"""Strategies that come with the package; none knows another."""
+
+__all__: list[str] = []
