@@ -1,0 +1,353 @@
+"""Owns one account's books: holdings per instrument, balances per asset, and the sums over them.
+
+Refuses to be asked for a sum that has a part nobody can value: then equity and exposure are None,
+and `unknown_*` says what is missing. Exposure of an instrument is the larger of what its working
+orders could make of its position, so it counts what may happen and not only what is.
+"""
+
+from tickwright.core.identity import AccountId, InstrumentId, Leg, StrategyId
+from tickwright.portfolio.ledger import AssetBalance
+from tickwright.portfolio.position import Position
+from tickwright.portfolio.valuation import Market, Valuer
+
+__all__ = ["Account", "Holding", "LegBook", "Purse"]
+
+
+class LegBook:
+    """One leg of one instrument: the account's position and how strategies share it.
+
+    `shares[None]` is the unowned part: what no strategy of ours asked for. `adopted_ns` is the
+    venue time of the report whose size we took: executions up to it are in that size already.
+    """
+
+    __slots__ = ("adopted_ns", "position", "shares")
+
+    def __init__(self, position: Position) -> None:
+        self.position = position
+        self.shares: dict[StrategyId | None, Position] = {}
+        self.adopted_ns = 0
+
+    def share(self, strategy_id: StrategyId | None) -> Position:
+        """Return the part of one strategy, or the unowned part; made flat when it is new."""
+        share = self.shares.get(strategy_id)
+        if share is None:
+            whole = self.position
+            share = Position(whole.account_id, whole.instrument_id, whole.leg)
+            self.shares[strategy_id] = share
+        return share
+
+
+class Holding:
+    """What one account holds and has working in one instrument.
+
+    `working_buy_units` and `working_sell_units` are the remaining sizes of orders that may still
+    fill and could raise exposure: reduce-only ones left out, unknown requests counted as live.
+    `open_orders` counts every order not finished. `halt_reason` is set by an execution nobody can
+    book.
+    """
+
+    __slots__ = (
+        "_exposure_known",
+        "_unrealised_known",
+        "account",
+        "exposure",
+        "halt_reason",
+        "index",
+        "legs",
+        "long_units",
+        "market",
+        "open_orders",
+        "short_units",
+        "unknown_requests",
+        "unrealised",
+        "working_buy_units",
+        "working_sell_units",
+    )
+
+    def __init__(self, account: "Account", market: Market, index: int) -> None:
+        self.account = account
+        self.market = market
+        self.index = index
+        net = Position(account.account_id, market.instrument.id, Leg.NET)
+        self.legs: dict[Leg, LegBook] = {Leg.NET: LegBook(net)}
+        self.long_units = 0
+        self.short_units = 0
+        """Sizes of the net position, or of both legs, without sign."""
+        self.working_buy_units = 0
+        self.working_sell_units = 0
+        self.open_orders = 0
+        self.unknown_requests = 0
+        self.halt_reason = ""
+        self.unrealised = 0
+        self.exposure = 0
+        self._unrealised_known = True
+        self._exposure_known = True
+
+    def leg(self, leg: Leg) -> LegBook:
+        """Return one leg, made flat when it is new."""
+        book = self.legs.get(leg)
+        if book is None:
+            position = Position(self.account.account_id, self.market.instrument.id, leg)
+            book = self.legs[leg] = LegBook(position)
+        return book
+
+    @property
+    def is_hedged(self) -> bool:
+        """Whether the account keeps separate long and short legs here."""
+        return len(self.legs) > 1
+
+    @property
+    def net_units(self) -> int:
+        """Signed size over all legs."""
+        return self.long_units - self.short_units
+
+    @property
+    def exposure_units(self) -> int:
+        """Size that can be at risk: max(|position + buys|, |position - sells|).
+
+        With separate legs nothing nets: both legs and all that may open them count.
+        """
+        if self.is_hedged:
+            held = self.long_units + self.short_units
+            return held + self.working_buy_units + self.working_sell_units
+        position = self.long_units - self.short_units
+        return max(abs(position + self.working_buy_units), abs(position - self.working_sell_units))
+
+    def refresh(self) -> None:
+        """Take over changed positions and value the holding anew."""
+        long_units = short_units = 0
+        for book in self.legs.values():
+            size = book.position.size_units
+            if size > 0:
+                long_units += size
+            else:
+                short_units -= size
+        self.long_units = long_units
+        self.short_units = short_units
+        self.revalue()
+
+    def revalue(self) -> None:
+        """Compute unrealised PnL and exposure anew and correct the account's sums."""
+        market = self.market
+        instrument = market.instrument
+        mark = market.mark_units
+        unrealised: int | None = 0
+        exposure: int | None = 0
+        units = self.exposure_units
+        has_pnl = not instrument.is_spot and (self.long_units or self.short_units)
+        if mark is None:
+            exposure = None if units else 0
+            unrealised = None if has_pnl else 0
+        else:
+            valuer = self.account.valuer
+            if units:
+                exposure = valuer.value(instrument.quote_asset, market.quote_value(units, mark))
+            if has_pnl:
+                profit = 0
+                for book in self.legs.values():
+                    profit += book.position.unrealised(instrument, mark)
+                unrealised = valuer.value(instrument.settle_asset, profit)
+        self._book(unrealised, exposure)
+
+    def _book(self, unrealised: int | None, exposure: int | None) -> None:
+        account = self.account
+        known = unrealised is not None
+        worth = unrealised or 0
+        account.equity_sum += worth - self.unrealised
+        account.equity_unknown += self._unrealised_known - known
+        self.unrealised = worth
+        self._unrealised_known = known
+        known = exposure is not None
+        worth = exposure or 0
+        account.exposure_sum += worth - self.exposure
+        account.exposure_unknown += self._exposure_known - known
+        self.exposure = worth
+        self._exposure_known = known
+
+    @property
+    def is_known(self) -> bool:
+        """Whether profit and exposure could be valued."""
+        return self._unrealised_known and self._exposure_known
+
+
+class Purse:
+    """One asset balance with its worth in the equity asset."""
+
+    __slots__ = (
+        "_is_known",
+        "_pending_flow",
+        "account",
+        "balance",
+        "spot_holdings",
+        "worth",
+    )
+
+    def __init__(self, account: "Account", balance: AssetBalance) -> None:
+        self.account = account
+        self.balance = balance
+        self.worth = 0
+        self._is_known = True
+        self._pending_flow = 0
+        self.spot_holdings: list[Holding] = []
+
+    def note_unexplained(self, delta: int) -> None:
+        """Count an unexplained change at the price of now, or of when there is one."""
+        self._pending_flow += delta
+
+    def refresh(self) -> None:
+        """Take over a changed balance: value it, and show it in the spot holdings of the asset."""
+        self.revalue()
+        for holding in self.spot_holdings:
+            holding.legs[Leg.NET].position.set_amount(
+                self.balance.amount, holding.market.instrument
+            )
+            holding.refresh()
+
+    def revalue(self) -> None:
+        """Compute the worth and correct the account's sums."""
+        account = self.account
+        worth = account.valuer.value(self.balance.asset, self.balance.amount)
+        known = worth is not None
+        account.equity_sum += (worth or 0) - self.worth
+        account.equity_unknown += self._is_known - known
+        self.worth = worth or 0
+        self._is_known = known
+        if self._pending_flow and known:
+            flow = account.valuer.value(self.balance.asset, self._pending_flow)
+            if flow is not None:
+                account.unexplained += flow
+                self._pending_flow = 0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the balance could be valued."""
+        return self._is_known
+
+
+class Account:
+    """One account: its holdings and purses, with equity and gross exposure as ready sums.
+
+    Money in units of 10^-18 of the equity asset. `transferred` sums transfers told by name and
+    `unexplained` what reports changed without a reason, each at the price of its moment. Losses are
+    net of transfers: a rise nobody explained counts as a transfer in (it may not hide a loss), a
+    fall nobody explained stays a loss until a transfer is told.
+    """
+
+    __slots__ = (
+        "account_id",
+        "day_end_ns",
+        "day_start_equity",
+        "day_start_ns",
+        "day_start_transferred",
+        "day_start_unexplained",
+        "equity_sum",
+        "equity_unknown",
+        "exposure_sum",
+        "exposure_unknown",
+        "holdings",
+        "is_funded",
+        "peak_equity",
+        "peak_transferred",
+        "peak_unexplained",
+        "purses",
+        "transferred",
+        "unexplained",
+        "valuer",
+    )
+
+    def __init__(self, account_id: AccountId, valuer: Valuer) -> None:
+        self.account_id = account_id
+        self.valuer = valuer
+        self.holdings: dict[InstrumentId, Holding] = {}
+        self.purses: dict[str, Purse] = {}
+        self.is_funded = False
+        self.equity_sum = 0
+        self.equity_unknown = 0
+        self.exposure_sum = 0
+        self.exposure_unknown = 0
+        self.transferred = 0
+        self.unexplained = 0
+        self.day_start_ns = 0
+        self.day_end_ns = 0
+        self.day_start_equity: int | None = None
+        self.day_start_transferred = 0
+        self.day_start_unexplained = 0
+        self.peak_equity: int | None = None
+        self.peak_transferred = 0
+        self.peak_unexplained = 0
+
+    @property
+    def equity(self) -> int | None:
+        """Balances + unrealised PnL; None before the first balance or when a price is missing."""
+        return None if self.equity_unknown or not self.is_funded else self.equity_sum
+
+    @property
+    def exposure(self) -> int | None:
+        """Gross exposure with working orders; None when a price is missing."""
+        return None if self.exposure_unknown else self.exposure_sum
+
+    @property
+    def day_transfers(self) -> int:
+        """Net transfers since the day began."""
+        rise = self.unexplained - self.day_start_unexplained
+        return self.transferred - self.day_start_transferred + max(0, rise)
+
+    @property
+    def day_loss(self) -> int | None:
+        """Loss since the day began, positive is a loss; None when it can't be told."""
+        if self.equity_unknown or self.day_start_equity is None:
+            return None
+        return self.day_start_equity + self.day_transfers - self.equity_sum
+
+    @property
+    def day_base(self) -> int | None:
+        """Equity of the day's start with the transfers since: what the day's loss is a part of."""
+        start = self.day_start_equity
+        return None if start is None else start + self.day_transfers
+
+    @property
+    def peak_base(self) -> int | None:
+        """Highest equity seen, with the transfers since: what the drawdown is a part of."""
+        if self.peak_equity is None:
+            return None
+        rise = self.unexplained - self.peak_unexplained
+        return self.peak_equity + self.transferred - self.peak_transferred + max(0, rise)
+
+    def start_day(self, start_ns: int, end_ns: int) -> None:
+        """Begin a day; its starting equity is taken as soon as one is known."""
+        self.day_start_ns = start_ns
+        self.day_end_ns = end_ns
+        self.day_start_equity = None
+        self.observe()
+
+    def observe(self) -> None:
+        """Take the equity of now for the day's start, when it has none, and for the peak."""
+        equity = self.equity
+        if equity is None:
+            return
+        if self.day_start_equity is None and self.day_end_ns:
+            self.day_start_equity = equity
+            self.day_start_transferred = self.transferred
+            self.day_start_unexplained = self.unexplained
+        peak = self.peak_base
+        if peak is None or equity > peak:
+            self.peak_equity = equity
+            self.peak_transferred = self.transferred
+            self.peak_unexplained = self.unexplained
+
+    def purse(self, asset: str) -> Purse:
+        """Return the purse of an asset, made empty and hung on its prices when it is new."""
+        purse = self.purses.get(asset)
+        if purse is None:
+            purse = self.purses[asset] = Purse(self, AssetBalance(asset))
+            for market in self.valuer.routes(asset):
+                market.attach(purse)
+        return purse
+
+    def missing(self) -> tuple[str, ...]:
+        """Name what has no price, or that no balance is known at all."""
+        names = [str(key) for key, holding in sorted(self.holdings.items()) if not holding.is_known]
+        names += [asset for asset, purse in sorted(self.purses.items()) if not purse.is_known]
+        if not self.is_funded:
+            names.append("no balance reported")
+        return tuple(names)
