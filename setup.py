@@ -37,22 +37,24 @@ DIRECTIVES = {
 
 
 def recipe_file() -> str:
-    """Write down what the objects are made with, so that a change of it rebuilds them.
+    """Write down what the objects are made with; on a change of it everything is made anew.
 
     picows' compiled interface is only checked by size when it is loaded: objects built against
     another version must not survive an upgrade.
     """
-    recipe = f"picows {version('picows')}\nCython {version('Cython')}\n{COMPILE_ARGS}\n"
+    recipe = (
+        f"picows {version('picows')}\nCython {version('Cython')}\n{COMPILE_ARGS}\n{DIRECTIVES}\n"
+    )
     path = BUILD / "recipe.txt"
     if not path.exists() or path.read_text() != recipe:
-        BUILD.mkdir(parents=True, exist_ok=True)
+        # Cython looks at times alone and would keep C code that its predecessor made.
+        shutil.rmtree(BUILD / SOURCE, ignore_errors=True)
         path.write_text(recipe)
     return str(path)
 
 
 def extensions() -> list[Extension]:
     """Return one extension for each `.pyx` of the package, found by its path."""
-    os.chdir(ROOT)
     sources = sorted(SOURCE.glob("tickwright/**/*.pyx"))
     if not sources:
         return []
