@@ -67,9 +67,9 @@ class TapeShape:
 
 
 #: The frames of the published comparison: 238 bytes and 4.1 levels on average, 88 % book.
-COMPOSED_SHAPE: Final = TapeShape("composed", 4.1, 12, 0.88, 0.16, 6, 0.5)
+COMPOSED_SHAPE: Final = TapeShape("composed", 4.1, 12, 0.88, 0.16, 8, 0.5)
 #: The frames the compiled core was chosen on: 314 bytes and 8.5 levels on average, deltas only.
-CORE_SHAPE: Final = TapeShape("core", 8.5, 13, 1.0, 0.14, 5, 0.8)
+CORE_SHAPE: Final = TapeShape("core", 8.5, 13, 1.0, 0.14, 3, 0.8)
 SHAPES: Final = {shape.name: shape for shape in (COMPOSED_SHAPE, CORE_SHAPE)}
 
 
@@ -104,7 +104,7 @@ class Tape:
     category: str
     depth: int
     frames: Sequence[bytes]
-    levels: array[int]
+    levels: "array[int]"
     instruments: tuple[TapeInstrument, ...]
 
     @property
@@ -206,8 +206,11 @@ class _Symbol:
             seen = touched[which]
             if left >= 2:
                 is_wide = -(self.bids.keys[-1] + self.asks.keys[-1]) >= _SPREAD_TICKS_WIDE
+                filled = 0
                 if is_wide or rng.random() < restructure_share:
-                    left -= self._restructure(side, other, seen, rng, is_wide=is_wide)
+                    filled = self._restructure(side, other, seen, rng, is_wide=is_wide)
+                if filled:
+                    left -= filled
                     continue
             position = self._position(side, rng)
             key = side.keys[position]

@@ -1,0 +1,52 @@
+"""Owns what every measured stack is asked to do, so that the same work is compared.
+
+After each applied book frame a stack calls ``callback(symbol, best_bid, best_ask, mid, spread,
+imbalance, z_score)`` once. With ``touch`` features the last two are not computed and are 0.0; with
+``full`` features they are the imbalance of the first ten levels a side and the z-score of the mid over
+the last hundred updates (population deviation, 0.0 until the window is full).
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, Protocol
+
+__all__ = [
+    "IMBALANCE_LEVELS",
+    "WINDOW",
+    "Callback",
+    "Features",
+    "Stack",
+    "Top",
+    "subscribe_requests",
+]
+
+Features = Literal["touch", "full"]
+WINDOW: Final = 100
+IMBALANCE_LEVELS: Final = 10
+_ARGS_PER_REQUEST: Final = 10
+
+#: symbol, best bid, best ask, mid, spread, imbalance, z-score
+Callback = Callable[[str, float, float, float, float, float, float], None]
+#: best bid and best ask of one symbol
+Top = tuple[float, float]
+
+
+class Stack(Protocol):
+    """One way to get from wire bytes to a strategy's Python call, in process."""
+
+    #: frames fed so far, trades included; inside the callback: the number of the current frame + 1
+    frames: int
+
+    def feed(self, frame: bytes) -> None:
+        """Take one frame: book, features, one call."""
+
+    def tops(self) -> dict[str, Top]:
+        """Return the touch of every book, for a comparison between stacks."""
+
+
+def subscribe_requests(topics: Sequence[str]) -> list[str]:
+    """Return the subscribe requests for the topics, at most ten arguments in each."""
+    return [
+        json.dumps({"req_id": str(i), "op": "subscribe", "args": list(topics[i : i + _ARGS_PER_REQUEST])})
+        for i in range(0, len(topics), _ARGS_PER_REQUEST)
+    ]
