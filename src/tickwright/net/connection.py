@@ -1,0 +1,244 @@
+"""Owns one WebSocket that is dialled again for ever; refuses to think: its session does.
+
+Reconnect path: abort, never a closing handshake (a dead peer would eat ten seconds), wait as `DialGate` says,
+dial, tell the session. One prober per address: while an address is down, one connection dials and the others
+follow its success, so that many shards stay within the venue's limit of dials.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from random import Random
+from urllib.parse import urlsplit
+
+import msgspec
+from picows import WSError, ws_connect
+
+from tickwright.net.backoff import Backoff, DialBudget
+from tickwright.net.listener import FrameListener, utc_now_ns
+from tickwright.net.session import Abort, Action, Send, Session
+
+__all__ = ["Connection", "ConnectionCounts", "DialGate", "bounded_socket"]
+
+POLL_S = 0.05
+HANDSHAKE_S = 3.0
+RECEIVE_BUFFER_BYTES = 256 * 1024
+"""Bounds what one socket read can carry, and so how long one read holds the loop."""
+
+
+class ConnectionCounts(msgspec.Struct):
+    """What one connection went through; counts only ever rise."""
+
+    dials: int = 0
+    connects: int = 0
+    drops: int = 0
+    last_reason: str = ""
+
+
+class DialGate:
+    """Decides when connections to one address may dial: a budget, a backoff, and one prober at a time."""
+
+    def __init__(self, random: Random, *, budget: DialBudget | None = None) -> None:
+        self.budget = budget if budget is not None else DialBudget()
+        self._backoff = Backoff(random)
+        self._prober: Connection | None = None
+        self._is_down = False
+        self._back = asyncio.Event()
+
+    async def wait(self, connection: "Connection") -> None:
+        """Return when this connection may dial."""
+        while self._is_down and self._prober is not None and self._prober is not connection:
+            self._back.clear()
+            await self._back.wait()
+        if self._is_down:
+            self._prober = connection
+            await asyncio.sleep(self._backoff.next_wait_ns(utc_now_ns()) / 1e9)
+        while wait_ns := self.budget.wait_ns(utc_now_ns()):
+            await asyncio.sleep(min(wait_ns / 1e9, 5.0))
+        self.budget.spend(utc_now_ns())
+
+    def failed(self, connection: "Connection") -> None:
+        """A dial failed, or a connection died before it proved itself."""
+        self._is_down = True
+
+    def succeeded(self, connection: "Connection") -> None:
+        """A connection proved itself: everybody may dial."""
+        if self._is_down or self._prober is not None:
+            self._backoff.reset()
+        self._is_down = False
+        self._prober = None
+        self._back.set()
+
+    def left(self, connection: "Connection") -> None:
+        """A connection gives up for good; another one may probe."""
+        if self._prober is connection:
+            self._prober = None
+            self._back.set()
+
+
+class Connection:
+    """Keeps one socket up and lets its session think.
+
+    Args:
+        url: ws:// or wss:// address.
+        session: see `net.session`.
+        gate: shared by all connections to one address.
+        on_change: called as `on_change(is_up, reason)`.
+        on_actions: gets what the session answers besides Send and Abort; and is called after each poll.
+        ssl_context: for wss; None takes the system's certificates.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        session: Session,
+        gate: DialGate,
+        *,
+        name: str = "",
+        on_change: Callable[[bool, str], None] | None = None,
+        after_poll: Callable[[int], None] | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        receive_buffer_bytes: int = RECEIVE_BUFFER_BYTES,
+    ) -> None:
+        self.url = url
+        self.name = name or url
+        self.session = session
+        self.counts = ConnectionCounts()
+        self.listener: FrameListener | None = None
+        self._gate = gate
+        self._on_change = on_change
+        self._after_poll = after_poll
+        self._ssl_context = ssl_context
+        self._receive_buffer_bytes = receive_buffer_bytes
+        self._down = asyncio.Event()
+        self._poll_soon = False
+        self._is_up = False
+        self._is_stopping = False
+        self._frames_seen = 0
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the handshake is done and the socket wasn't lost since."""
+        return self._is_up
+
+    def wake(self) -> None:
+        """Poll the session as soon as the loop is free."""
+        if not self._poll_soon and self._is_up:
+            self._poll_soon = True
+            asyncio.get_running_loop().call_soon(self._poll)
+
+    def send(self, message: bytes) -> bool:
+        """Hand a text message to the socket at once; False when there is none."""
+        return self.listener is not None and self._is_up and self.listener.send_text(message)
+
+    def drop(self, reason: str) -> None:
+        """Lose the connection on purpose; it is dialled again."""
+        if self._is_up and self.listener is not None:
+            self.counts.last_reason = reason
+            self.listener.abort()
+
+    async def stop(self) -> None:
+        """End for good."""
+        self._is_stopping = True
+        self._gate.left(self)
+        if self.listener is not None:
+            self.listener.abort()
+        self._down.set()
+
+    async def run(self) -> None:
+        """Stay connected until `stop`; raises only what the program itself did wrong."""
+        while not self._is_stopping:
+            await self._gate.wait(self)
+            if self._is_stopping:
+                return
+            try:
+                await self._dial()
+            except (OSError, WSError, TimeoutError, asyncio.TimeoutError) as error:
+                self.counts.last_reason = f"dial failed: {error or type(error).__name__}"
+                self._gate.failed(self)
+                continue
+            await self._stay()
+
+    async def _dial(self) -> None:
+        self.counts.dials += 1
+        self._down.clear()
+        listener = FrameListener(self.session.sink, when_disconnected=self._down.set)
+        self.listener = listener
+        await asyncio.wait_for(
+            ws_connect(
+                lambda: listener,
+                self.url,
+                ssl_context=self._ssl_context,
+                websocket_handshake_timeout=HANDSHAKE_S,
+                max_frame_size=16 * 1024 * 1024,
+                socket_factory=lambda parsed: bounded_socket(self.url, self._receive_buffer_bytes),
+            ),
+            HANDSHAKE_S + 1.0,
+        )
+        self._is_up = True
+        self.counts.connects += 1
+        self.session.on_connected(utc_now_ns())
+        if self._on_change is not None:
+            self._on_change(True, "")
+
+    async def _stay(self) -> None:
+        is_counted = False
+        self._poll()
+        while not self._down.is_set() and not self._is_stopping:
+            try:
+                await asyncio.wait_for(self._down.wait(), POLL_S)
+            except (TimeoutError, asyncio.TimeoutError):
+                self._poll()
+                if not is_counted and self.session.is_proven:
+                    is_counted = True
+                    self._gate.succeeded(self)
+        self._is_up = False
+        listener = self.listener
+        assert listener is not None
+        if listener.failure is not None:
+            # A bug of ours, not the network's fault: dialling again would only repeat it.
+            raise listener.failure
+        reason = self.counts.last_reason or listener.close_reason or "connection reset"
+        self.counts.last_reason = ""
+        self.counts.drops += 1
+        if not is_counted and not self.session.is_proven:
+            self._gate.failed(self)
+        self.session.on_disconnected(reason, utc_now_ns())
+        if self._on_change is not None:
+            self._on_change(False, reason)
+
+    def _poll(self) -> None:
+        self._poll_soon = False
+        if not self._is_up or self._down.is_set():
+            return
+        now_ns = utc_now_ns()
+        for action in self.session.poll(now_ns):
+            self._obey(action)
+        if self._after_poll is not None:
+            self._after_poll(now_ns)
+
+    def _obey(self, action: Action) -> None:
+        if isinstance(action, Send):
+            self.send(action.message)
+        elif isinstance(action, Abort):
+            self.drop(action.reason)
+
+
+def bounded_socket(url: str, receive_buffer_bytes: int) -> socket.socket | None:
+    """Return an unconnected TCP socket whose receive buffer is bounded, or None for a name to look up.
+
+    The size must be set before connecting to bind the TCP window. A host name is left to the event loop's
+    resolver, which doesn't block; its socket gets the system's default.
+    """
+    host = urlsplit(url).hostname or ""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.inet_pton(family, host)
+    except OSError:
+        return None
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.setblocking(False)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
