@@ -30,6 +30,7 @@ __all__ = [
     "MILLISECONDS_MAX",
     "BookFrame",
     "InstrumentFor",
+    "InstrumentMismatch",
     "decode_orderbook",
     "decode_trades",
     "instrument_of",
