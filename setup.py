@@ -81,6 +81,15 @@ def extensions() -> list[Extension]:
 class BuildExtensions(build_ext):
     """Builds the extensions, or says in one sentence what the machine lacks."""
 
+    def run(self) -> None:
+        """Let an editable install share its objects with later builds in place."""
+        if self.editable_mode:
+            flavour = f"{self.plat_name}-{sys.implementation.cache_tag}"
+            self.build_lib = str(Path("build") / f"lib.{flavour}")
+            self.build_temp = str(Path("build") / f"temp.{flavour}")
+            self.parallel = os.cpu_count()
+        super().run()
+
     def build_extensions(self) -> None:
         """Check the compiler, then compile."""
         for sentence in check_toolchain.problems_of_compiler(self.compiler.compiler[0]):
