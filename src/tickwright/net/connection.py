@@ -22,6 +22,8 @@ from tickwright.net.session import Abort, Action, Send, Session
 __all__ = ["Connection", "ConnectionCounts", "DialGate", "bounded_socket"]
 
 POLL_S = 0.05
+SETTLED_NS = 3_000_000_000
+"""A connection that dies younger than this counts as a failed dial: the next one waits."""
 HANDSHAKE_S = 3.0
 RECEIVE_BUFFER_BYTES = 256 * 1024
 """Bounds what one socket read can carry, and so how long one read holds the loop."""
@@ -64,11 +66,13 @@ class DialGate:
 
     def succeeded(self, connection: "Connection") -> None:
         """A connection proved itself: everybody may dial."""
-        if self._is_down or self._prober is not None:
-            self._backoff.reset()
         self._is_down = False
         self._prober = None
         self._back.set()
+
+    def settled(self, connection: "Connection") -> None:
+        """A connection lived long enough: the next failure starts with short waits again."""
+        self._backoff.reset()
 
     def left(self, connection: "Connection") -> None:
         """A connection gives up for good; another one may probe."""
@@ -155,7 +159,7 @@ class Connection:
             try:
                 await self._dial()
             except (OSError, WSError, TimeoutError, asyncio.TimeoutError) as error:
-                self.counts.last_reason = f"dial failed: {error or type(error).__name__}"
+                self.counts.last_reason = f"dial failed: {str(error) or type(error).__name__}"
                 self._gate.failed(self)
                 continue
             await self._stay()
@@ -183,16 +187,20 @@ class Connection:
             self._on_change(True, "")
 
     async def _stay(self) -> None:
-        is_counted = False
+        born_ns = utc_now_ns()
+        has_succeeded = is_settled = False
         self._poll()
         while not self._down.is_set() and not self._is_stopping:
             try:
                 await asyncio.wait_for(self._down.wait(), POLL_S)
             except (TimeoutError, asyncio.TimeoutError):
                 self._poll()
-                if not is_counted and self.session.is_proven:
-                    is_counted = True
-                    self._gate.succeeded(self)
+            if not has_succeeded and self.session.is_proven:
+                has_succeeded = True
+                self._gate.succeeded(self)
+            if not is_settled and utc_now_ns() - born_ns > SETTLED_NS:
+                is_settled = True
+                self._gate.settled(self)
         self._is_up = False
         listener = self.listener
         assert listener is not None
@@ -202,7 +210,7 @@ class Connection:
         reason = self.counts.last_reason or listener.close_reason or "connection reset"
         self.counts.last_reason = ""
         self.counts.drops += 1
-        if not is_counted and not self.session.is_proven:
+        if not is_settled:
             self._gate.failed(self)
         self.session.on_disconnected(reason, utc_now_ns())
         if self._on_change is not None:

@@ -5,16 +5,12 @@ is under 0.5 s) is suspected within 2 s, a quiet one within max(2 s, 4 x p99.9);
 companion, which Bybit repeats every 3 s; and before any alarm the top is checked by REST.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
-
-import msgspec
+from collections.abc import Callable
 
 from tickwright.book.control import BookVerb
-from tickwright.book.order_book import OrderBook
-from tickwright.core.commands import Command
+from tickwright.book.order_book import LatencyHistogram, OrderBook
 from tickwright.core.errors import FrameError
-from tickwright.core.events import BookState, MarketEvent, Trade
+from tickwright.core.events import BookState
 from tickwright.core.identity import Category
 from tickwright.core.instrument import Instrument
 from tickwright.net.session import Abort, Action, Send
@@ -24,9 +20,17 @@ from tickwright.venues.bybit.decode import decode_orderbook, decode_trades
 from tickwright.venues.bybit.market import Tickers, decode_candles, decode_liquidations
 from tickwright.venues.bybit.scanner import PublicScanner
 from tickwright.venues.bybit.wire import InstrumentMismatch
+from tickwright.venues.port import (
+    MarketTopic,
+    PublicHost,
+    RestTop,
+    SessionCounts,
+    TopCheck,
+    TopicChange,
+)
 from tickwright.venues.bybit.subscriptions import Phase, Subscription, Subscriptions, TopicKind
 
-__all__ = ["PublicHost", "PublicSession", "SessionCounts", "TopCheck"]
+__all__ = ["PublicSession"]
 
 PING_NS = 20_000_000_000
 IDLE_PING_NS = 800_000_000
@@ -46,66 +50,6 @@ DISAGREE_NS = 800_000_000
 JUDGE_EVERY_NS = 5_000_000_000
 TIMEOUTS_MAX = 3
 """So many unanswered requests of one topic mean that the connection is no good."""
-
-
-class PublicHost(Protocol):
-    """What a session tells its owner (the feed)."""
-
-    def on_book(self, slot: int, now_ns: int) -> Sequence[Command] | None:
-        """A book changed."""
-        ...
-
-    def on_trades(self, trades: list[Trade]) -> Sequence[Command] | None:
-        """Trades came, oldest first."""
-        ...
-
-    def on_commands(self, commands: Sequence[Command]) -> None:
-        """What `on_book` or `on_trades` answered, when it isn't empty."""
-        ...
-
-    def on_book_state(self, slot: int, previous: BookState, now_ns: int) -> None:
-        """A frame changed what a book is worth."""
-        ...
-
-    def on_market(self, event: MarketEvent, now_ns: int) -> None:
-        """A price, funding, candle or liquidation came."""
-        ...
-
-    def control_book(self, slot: int, verb: BookVerb, reason: str, now_ns: int) -> None:
-        """Do this to the book, record it, and tell the strategies when its state changed."""
-        ...
-
-    def on_refused(self, topic: str, text: str) -> None:
-        """The venue refuses a topic for good."""
-        ...
-
-    def on_instrument_doubt(self, symbol: str) -> None:
-        """A number didn't fit the instrument: it must be read again from the venue."""
-        ...
-
-    def instrument_for(self, symbol: str) -> Instrument:
-        """Look a symbol up; raises InstrumentUnknown."""
-        ...
-
-
-class TopCheck(msgspec.Struct, frozen=True, gc=False):
-    """Ask REST for the top of this book and report by `on_top_checked`."""
-
-    slot: int
-    symbol: str
-
-
-class SessionCounts(msgspec.Struct):
-    """What one session has seen, for reports; counts only ever rise."""
-
-    resyncs: int = 0
-    refused_frames: int = 0
-    refused_topics: int = 0
-    unlisted_frames: int = 0
-    alarms: int = 0
-    suspicions: int = 0
-    pongs: int = 0
-    last_refusal: str = ""
 
 
 class _Watch:
@@ -158,6 +102,7 @@ class PublicSession:
         self.counts = SessionCounts()
         self.subscriptions = Subscriptions()
         self.wake = wake
+        self.source = source
         self._host = host
         self._has_companion = has_companion and depth > 1
         self._books: dict[int, OrderBook] = {}
@@ -194,6 +139,30 @@ class PublicSession:
         return self._is_connected
 
     @property
+    def callback_time(self) -> LatencyHistogram:
+        """Socket read to `on_book`, when measured."""
+        return self.scanner.callback_time
+
+    @property
+    def book_frame_count(self) -> int:
+        """Book frames taken."""
+        return self.scanner.book_frame_count
+
+    @property
+    def trade_count(self) -> int:
+        """Trades taken."""
+        return self.scanner.trade_count
+
+    @property
+    def conflated_count(self) -> int:
+        """Book updates that were applied but not delivered one by one."""
+        return self.scanner.conflated_count
+
+    def measure_callbacks(self) -> None:
+        """Start to measure socket read to callback."""
+        self.scanner.measures_callbacks = True
+
+    @property
     def slots(self) -> list[int]:
         """The books this connection keeps."""
         return list(self._books)
@@ -216,26 +185,42 @@ class PublicSession:
         self.scanner.add_trades(topic, instrument, slot)
 
     def add_market(
-        self, instrument: Instrument, slot: int, kind: TopicKind, interval: str = "1"
+        self, instrument: Instrument, slot: int, topic: MarketTopic, interval: str = "1"
     ) -> None:
-        """Read tickers, candles or liquidations of an instrument."""
-        topic = {
-            TopicKind.TICKER: f"tickers.{instrument.symbol}",
-            TopicKind.CANDLE: f"kline.{interval}.{instrument.symbol}",
-            TopicKind.LIQUIDATION: f"allLiquidation.{instrument.symbol}",
-        }[kind]
-        self.subscriptions.add(Subscription(topic, kind, instrument.symbol, slot, None))
+        """Read tickers, candles (of `interval` minutes) or liquidations of an instrument."""
+        name, kind = {
+            MarketTopic.TICKER: (f"tickers.{instrument.symbol}", TopicKind.TICKER),
+            MarketTopic.CANDLE: (f"kline.{interval}.{instrument.symbol}", TopicKind.CANDLE),
+            MarketTopic.LIQUIDATION: (f"allLiquidation.{instrument.symbol}", TopicKind.LIQUIDATION),
+        }[topic]
+        self.subscriptions.add(Subscription(name, kind, instrument.symbol, slot, None))
 
-    def remove_symbol(self, symbol: str) -> None:
+    def remove_symbol(self, symbol: str, now_ns: int) -> None:
         """Drop all topics of a symbol."""
         for topic, subscription in list(self.subscriptions.by_topic.items()):
             if subscription.symbol == symbol:
                 self.subscriptions.drop(topic)
                 self.scanner.remove(topic)
+                change = TopicChange(self.source, topic, subscription.slot, False)
+                self._host.on_topic(change, now_ns)
                 if subscription.kind is TopicKind.BOOK:
                     self._books.pop(subscription.slot, None)
                     self._watches.pop(subscription.slot, None)
         self._wake()
+
+    def change_instrument(self, instrument: Instrument) -> None:
+        """Read numbers by a new version of an instrument from now on."""
+        for name, subscription in self.subscriptions.by_topic.items():
+            topic = self.scanner.topic(name)
+            if topic is not None and subscription.symbol == instrument.symbol:
+                topic.change_instrument(instrument)
+
+    def apply_topic(self, change: TopicChange) -> None:
+        """Repeat a recorded change of topics (replay)."""
+        if change.is_added:
+            self.scanner.add_companion(change.topic, self._books[change.slot], change.slot)
+        else:
+            self.scanner.remove(change.topic)
 
     # the connection -------------------------------------------------------------------------------------
 
@@ -256,7 +241,7 @@ class PublicSession:
                 self._host.control_book(slot, BookVerb.STALE, f"connection lost: {reason}", now_ns)
         for watch in self._watches.values():
             watch.suspected_ns = 0
-            self._drop_companion(watch)
+            self._drop_companion(watch, now_ns)
         self.subscriptions.reset()
 
     def poll(self, now_ns: int) -> list[Action]:
@@ -318,7 +303,7 @@ class PublicSession:
         if now_ns - watch.judged_ns > JUDGE_EVERY_NS:
             self._measure(watch, book, now_ns)
         if watch.companion is None and not watch.busy and age > COMPANION_AFTER_NS:
-            self._add_companion(watch, book)
+            self._add_companion(watch, book, now_ns)
         if watch.companion is not None and self._companion_disagrees(watch, book, now_ns):
             self._alarm(watch, "its level-1 topic shows another top", now_ns)
         elif watch.suspected_ns and book.proof_ns >= watch.suspected_ns:
@@ -351,10 +336,8 @@ class PublicSession:
             return False
         return now_ns - topic.disagreed_ns > DISAGREE_NS
 
-    def on_top_checked(
-        self, slot: int, top: tuple[int, int, int, int] | None, asked_ns: int, now_ns: int
-    ) -> None:
-        """Take a REST top (bid, size, ask, size in units; 0 for an empty side) or None when it failed."""
+    def on_top_checked(self, slot: int, top: RestTop | None, asked_ns: int, now_ns: int) -> None:
+        """Take the top as REST tells it, or None when REST failed."""
         watch = self._watches.get(slot)
         book = self._books.get(slot)
         if watch is None or book is None or not watch.suspected_ns or not book.is_synced:
@@ -364,7 +347,7 @@ class PublicSession:
         elif top is None:
             # REST is no help: the deadline decides.
             return
-        elif book.top_agrees(*top):
+        elif book.top_agrees(top.bid_units, top.bid_size_units, top.ask_units, top.ask_size_units):
             watch.suspected_ns = 0
             self._host.control_book(slot, BookVerb.PROVE, "REST top agrees", now_ns)
         else:
@@ -377,7 +360,7 @@ class PublicSession:
         self._host.control_book(slot, BookVerb.STALE, reason, now_ns)
         self.resync(slot, now_ns)
 
-    def _add_companion(self, watch: _Watch, book: OrderBook) -> None:
+    def _add_companion(self, watch: _Watch, book: OrderBook, now_ns: int) -> None:
         if not self._has_companion:
             return
         topic = f"orderbook.1.{book.symbol}"
@@ -387,12 +370,16 @@ class PublicSession:
         self.subscriptions.add(companion)
         self.scanner.add_companion(topic, book, book.slot)
         watch.companion = companion
+        self._host.on_topic(TopicChange(self.source, topic, book.slot, True), now_ns)
 
-    def _drop_companion(self, watch: _Watch) -> None:
+    def _drop_companion(self, watch: _Watch, now_ns: int) -> None:
         if watch.companion is not None:
-            self.subscriptions.drop(watch.companion.topic)
-            self.scanner.remove(watch.companion.topic)
+            topic = watch.companion.topic
+            self.subscriptions.drop(topic)
+            self.scanner.remove(topic)
             watch.companion = None
+            slot = watch.subscription.slot
+            self._host.on_topic(TopicChange(self.source, topic, slot, False), now_ns)
 
     # resync ---------------------------------------------------------------------------------------------
 
@@ -481,7 +468,7 @@ class PublicSession:
         if lost.kind is TopicKind.COMPANION:
             watch = self._watches.get(lost.slot)
             if watch is not None:
-                self._drop_companion(watch)
+                self._drop_companion(watch, self.scanner.last_frame_ns)
             self._has_companion = False
             return
         self._host.on_refused(lost.topic, lost.refusal)
