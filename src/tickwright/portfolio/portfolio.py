@@ -589,6 +589,11 @@ class Portfolio:
         """Return balances + unrealised PnL in the equity asset; None when anything has no price."""
         return self.account(account_id).equity
 
+    def equity_in(self, account_id: AccountId, asset: str) -> int | None:
+        """Return the equity as money of another asset, such as an instrument's quote asset."""
+        equity = self.equity(account_id)
+        return None if equity is None else self.valuer.value_in(asset, equity)
+
     def exposure(self, account_id: AccountId) -> int | None:
         """Return gross exposure incl. working orders; None when anything has no price."""
         return self.account(account_id).exposure
@@ -613,7 +618,7 @@ class Portfolio:
         return self.account(account_id).peak_base
 
     def start_day(self, now_ns: int) -> bool:
-        """Begin the trading day `now_ns` lies in, for every account not in it yet; cheap to call often.
+        """Begin the day `now_ns` lies in, for every account not in it yet; call it often.
 
         Returns:
             Whether a day began for any account.
@@ -645,7 +650,7 @@ class Portfolio:
         )
 
     def restore_days(self, records: tuple[DayRecord, ...]) -> None:
-        """Go on with recorded days; call it after `apply_sync`, so that its balances are no transfers."""
+        """Go on with recorded days; call it after `apply_sync`: its balances are no transfers."""
         for record in records:
             account = self.account(record.account_id)
             account.peak_equity = record.peak_equity
@@ -693,7 +698,7 @@ def _fault(fill: Fill) -> str:
 
 
 def _forced_parts(book: LegBook, signed: int) -> dict[StrategyId | None, int]:
-    """Split a forced reduction over the shares that lie on the reduced side, by size; the rest is unowned."""
+    """Split a forced reduction over the shares on the reduced side; the rest is unowned."""
     direction = 1 if signed > 0 else -1
     against = {k: s for k, s in book.shares.items() if s.size_units * direction < 0}
     owners = sorted(against, key=lambda owner: owner or "")
@@ -710,7 +715,7 @@ def _forced_parts(book: LegBook, signed: int) -> dict[StrategyId | None, int]:
 
 
 def _share_funding(book: LegBook, cash: int) -> None:
-    """Count funding for the position and for each share by its signed size; the remainder is unowned."""
+    """Count funding for each share by its signed size; the remainder is unowned."""
     book.position.funding += cash
     total = book.position.size_units
     left = cash
@@ -751,7 +756,7 @@ def _share_difference(
 
 
 def _shrink(share: Position, size_units: int) -> None:
-    """Take size off a share at its own cost: nothing is known of the price, so nothing is realised."""
+    """Take size off a share at its own cost: no price is known, so nothing is realised."""
     held = abs(share.size_units)
     share.cost -= share.cost * size_units // held
     share.size_units += size_units if share.size_units < 0 else -size_units

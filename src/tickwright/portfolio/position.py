@@ -26,7 +26,7 @@ def divide_half_even(numerator: int, denominator: int) -> int:
 
 
 def split_by_weight(amount: int, weights: list[int]) -> list[int]:
-    """Split a non-negative amount by non-negative weights, nothing lost: the last ones get the remainder.
+    """Split an amount by weights, nothing lost: the last ones get the remainder.
 
     No part exceeds its weight when the amount does not exceed their sum.
     """
@@ -102,7 +102,7 @@ class Position:
         return cost / base if instrument.payoff is Payoff.LINEAR else base / cost
 
     def unrealised(self, instrument: Instrument, price_units: int) -> int:
-        """Return the profit if closed at a price, in money units of the settle asset, fees left out."""
+        """Return the profit if closed at a price, in the settle asset, fees left out."""
         if instrument.is_spot:
             if self.costed <= 0:
                 return 0
@@ -156,7 +156,7 @@ class Position:
         self.size_units += signed_units
 
     def trade_spot(self, signed_units: int, worth: int, instrument: Instrument, now_ns: int) -> int:
-        """Fold the cost side of one spot execution of `worth` quote money; holdings are the caller's matter.
+        """Fold the cost side of one spot execution of `worth` quote money.
 
         What is sold beyond the part whose cost is known (held before we looked, bought elsewhere)
         realises nothing.
@@ -188,14 +188,14 @@ class Position:
         return back - gone
 
     def pay_spot_fee(self, fee: int) -> None:
-        """Take a fee paid in the base asset (negative: a rebate) from the part whose cost is known."""
+        """Take a fee paid in base (negative: a rebate) from the part whose cost is known."""
         self.costed = max(0, self.costed - fee)
         if self.costed == 0:
             self.realised -= self.cost
             self.cost = 0
 
     def set_amount(self, amount: int, instrument: Instrument) -> None:
-        """Set the spot holding (money units of base); the size is its floor and never below zero."""
+        """Set the spot holding (money units of base); the size is its floor, never negative."""
         self.amount = amount
         self.size_units = max(0, amount) // spot_scale(instrument)
 
@@ -205,7 +205,7 @@ class Position:
             self.fees[asset] = self.fees.get(asset, 0) + fee
 
     def settle(self, cash: int, price_units: int, instrument: Instrument) -> None:
-        """Book a session settlement: its cash is realised and the entry becomes the settlement price."""
+        """Book a session settlement: cash is realised, the entry becomes its price."""
         worth = instrument.notional(self.size_units, price_units)
         self.cost = worth if self.size_units > 0 else -worth
         self.realised += cash

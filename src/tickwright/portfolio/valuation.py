@@ -1,4 +1,4 @@
-"""Owns marks and what things are worth in the equity asset; refuses to take a missing price for zero.
+"""Owns marks and what things are worth in the equity asset; refuses zero for a missing price.
 
 A `Market` is one instrument with its last mark. Whatever depends on that mark (a holding, a balance
 in another asset) hangs on it and is valued anew when the mark moves, so that equity and exposure
@@ -12,7 +12,7 @@ from tickwright.core.instrument import Instrument, Payoff
 from tickwright.core.units import MONEY_DECIMALS
 from tickwright.portfolio.position import divide_half_even
 
-__all__ = ["Dependant", "Market", "Valuer"]
+__all__ = ["Dependant", "Market", "Valuer", "quote_value", "unit_value"]
 
 _ROUTE_ORDER = (Category.SPOT, Category.LINEAR, Category.INVERSE)
 
@@ -53,17 +53,21 @@ class Market:
         """Return the absolute worth of a size in money units of the quote asset."""
         if self.unit_value:
             return abs(size_units) * price_units * self.unit_value
-        instrument = self.instrument
-        if instrument.payoff is Payoff.LINEAR:
-            return instrument.notional(size_units, price_units)
-        # An inverse contract is a fixed number of quote asset, whatever the price is.
-        numerator, denominator = instrument.multiplier.as_integer_ratio()
-        scale = 10 ** (MONEY_DECIMALS - instrument.size_decimals)
-        return divide_half_even(abs(size_units) * scale * numerator, denominator)
+        return quote_value(self.instrument, size_units, price_units)
+
+
+def quote_value(instrument: Instrument, size_units: int, price_units: int) -> int:
+    """Return the absolute worth of a size in money units of the quote asset."""
+    if instrument.payoff is Payoff.LINEAR:
+        return instrument.notional(size_units, price_units)
+    # An inverse contract is a fixed number of quote asset, whatever the price is.
+    numerator, denominator = instrument.multiplier.as_integer_ratio()
+    scale = 10 ** (MONEY_DECIMALS - instrument.size_decimals)
+    return divide_half_even(abs(size_units) * scale * numerator, denominator)
 
 
 def unit_value(instrument: Instrument) -> int:
-    """Return the quote money units of one size unit at one price unit, 0 when it is no whole number."""
+    """Return the quote money units of one size unit at one price unit; 0 if not whole."""
     if instrument.payoff is not Payoff.LINEAR:
         return 0
     numerator, denominator = instrument.multiplier.as_integer_ratio()
@@ -94,12 +98,11 @@ class Valuer:
         self._routes: dict[str, list[Market]] = {}
 
     def add(self, market: Market) -> str | None:
-        """Use a market as a price of its base asset when it can be one; return that asset, or None."""
+        """Use a market to price its base asset when it can; return that asset, or None."""
         instrument = market.instrument
         if (
             instrument.quote_asset not in self.one_to_one
-            or instrument.multiplier != 1
-            and instrument.payoff is Payoff.LINEAR
+            or (instrument.multiplier != 1 and instrument.payoff is Payoff.LINEAR)
             or instrument.id.category not in _ROUTE_ORDER
         ):
             return None
@@ -113,7 +116,7 @@ class Valuer:
         return self._routes.get(asset, [])
 
     def value(self, asset: str, amount: int) -> int | None:
-        """Return money of an asset as money units of the equity asset; None when no price is known."""
+        """Return money of an asset in the equity asset; None when no price is known."""
         if asset in self.one_to_one:
             return amount
         if amount == 0 or asset in self.ignored_assets:
@@ -122,6 +125,17 @@ class Valuer:
             if market.mark_units is not None:
                 return divide_half_even(
                     amount * market.mark_units, 10**market.instrument.price_decimals
+                )
+        return None
+
+    def value_in(self, asset: str, worth: int) -> int | None:
+        """Return money of the equity asset as money of another one; None when no price is known."""
+        if asset in self.one_to_one:
+            return worth
+        for market in self._routes.get(asset, ()):
+            if market.mark_units is not None:
+                return divide_half_even(
+                    worth * 10**market.instrument.price_decimals, market.mark_units
                 )
         return None
 
