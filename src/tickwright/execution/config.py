@@ -1,0 +1,64 @@
+"""Owns the settings of execution, units in the names; refuses values that contradict each other."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from tickwright.core.errors import ConfigError
+from tickwright.execution.request_budget import BudgetLimits
+
+__all__ = ["ExecutionConfig"]
+
+_Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
+_Bps = Annotated[float, Meta(ge=0.0, le=1_000.0)]
+
+
+class ExecutionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How approved signals become orders, and how long answers are waited for.
+
+    `recv_window_ms` must be what the venue's session sends: a request can be taken by the venue
+    until it has passed, so "no such order" counts only if asked `evidence_margin_ms` after it.
+    """
+
+    entry: Literal["marketable", "passive"] = "marketable"
+    """At once with a slippage cap (IOC), or resting at the touch (post-only)."""
+    slippage_bps_max: _Bps = 5.0
+    """How far through the touch a marketable entry may go."""
+    exit_slippage_bps_max: _Bps = 50.0
+    entry_timeout_ms: _Milliseconds = 5_000
+    """A resting entry is cancelled after this."""
+    time_stop_ms: Annotated[int, Meta(ge=0, le=604_800_000)] = 0
+    """A position is closed after this; 0 for never."""
+    brackets: Literal["auto", "synthetic"] = "auto"
+    """Stops held by the venue where it can and one strategy alone trades there; or by us."""
+    valid_ms: _Milliseconds = 1_000
+    """An order not sent by then is dropped."""
+    exit_retry_ms: _Milliseconds = 200
+    """Pause before an exit is tried again; doubles with each failure up to 5 s."""
+    answer_timeout_ms: _Milliseconds = 1_000
+    """A request without an answer for so long is unknown."""
+    recv_window_ms: _Milliseconds = 2_000
+    evidence_margin_ms: _Milliseconds = 1_000
+    query_ms: _Milliseconds = 1_000
+    """Pause between queries about one order; doubles up to 30 s."""
+    equal_rejects_max: Annotated[int, Meta(ge=1, le=1_000)] = 3
+    """So many equal refusals of the venue in a row halt the strategy."""
+    adopted_orders: Literal["cancel", "keep"] = "cancel"
+    """What becomes of working orders an earlier run left, once the account is synced."""
+    budget: BudgetLimits = BudgetLimits()
+    """Requests a second in a group without an entry in `budgets`."""
+    budgets: dict[str, BudgetLimits] = {}
+    """By group: kind and category, as in `create.linear`, `cancel.spot`, `query.linear`."""
+
+    def __post_init__(self) -> None:
+        if self.exit_slippage_bps_max < self.slippage_bps_max:
+            raise ConfigError(
+                f"execution.exit_slippage_bps_max {self.exit_slippage_bps_max:g} is below "
+                f"execution.slippage_bps_max {self.slippage_bps_max:g}: leaving must not be harder"
+            )
+
+    @property
+    def evidence_delay_ns(self) -> int:
+        """How long after a request the venue could still take it."""
+        return (self.recv_window_ms + self.evidence_margin_ms) * 1_000_000

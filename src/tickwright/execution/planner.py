@@ -1,0 +1,229 @@
+"""Owns how a wish becomes an order: price, time in force, bracket; refuses what can't be planned.
+
+Pure: a plan is an `OrderIntent` for the gate. Prices come from the touch and are rounded with their
+side named; slippage caps are rounded inward, so that an order never goes further than it was
+allowed.
+"""
+
+import msgspec
+
+from tickwright.book.order_book import OrderBook
+from tickwright.core.commands import PlaceOrder
+from tickwright.core.instrument import Instrument
+from tickwright.core.orders import Order, OrderIntent, OrderType, Purpose, Side, TimeInForce
+from tickwright.core.signals import Signal, SignalKind
+from tickwright.core.verdicts import Check, Reason, Rejected
+from tickwright.execution.config import ExecutionConfig
+
+__all__ = ["Bracket", "Planner"]
+
+_PARTS = 10**9
+_BPS_PARTS = 10**5
+
+
+class Bracket(msgspec.Struct, frozen=True, gc=False):
+    """Prices at which a position is closed, in price units; None for none."""
+
+    stop_units: int | None = None
+    take_units: int | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to watch."""
+        return self.stop_units is None and self.take_units is None
+
+
+class Planner:
+    """Plans entries, exits and brackets by one configuration."""
+
+    def __init__(self, config: ExecutionConfig) -> None:
+        self._is_passive = config.entry == "passive"
+        self._entry_parts = round(config.slippage_bps_max * _BPS_PARTS)
+        self._exit_parts = round(config.exit_slippage_bps_max * _BPS_PARTS)
+        self._valid_ns = config.valid_ms * 1_000_000
+
+    def entry(
+        self,
+        signal: Signal,
+        *,
+        size_units: int,
+        book: OrderBook,
+        instrument: Instrument,
+        now_ns: int,
+        has_attached_bracket: bool,
+    ) -> OrderIntent | Rejected:
+        """Plan the order that opens what a long or short signal asks for."""
+        assert signal.kind is not SignalKind.EXIT, "an exit opens nothing"
+        side = Side.BUY if signal.kind is SignalKind.LONG else Side.SELL
+        bid, ask = book.best_bid, book.best_ask
+        if bid is None or ask is None:
+            return Rejected(Check(Reason.BOOK_EMPTY, "a side is empty", "both sides"))
+        is_buy = side is Side.BUY
+        reference = ask if is_buy else bid
+        time_in_force = TimeInForce.GTC
+        post_only = False
+        if signal.price_units is not None:
+            price_units = reference = signal.price_units
+        elif self._is_passive:
+            price_units = reference = bid if is_buy else ask
+            post_only = True
+        else:
+            price_units = _capped(reference, self._entry_parts, side, instrument)
+            time_in_force = TimeInForce.IOC
+        bracket = Bracket()
+        if has_attached_bracket:
+            # Around the worst entry allowed, or the stop could lie inside the slippage.
+            bracket = self.bracket(
+                side,
+                price_units,
+                instrument,
+                stop_loss_fraction=signal.stop_loss_fraction,
+                take_profit_fraction=signal.take_profit_fraction,
+            )
+        return OrderIntent(
+            instrument_id=instrument.id,
+            side=side,
+            size_units=size_units,
+            order_type=OrderType.LIMIT,
+            price_units=price_units,
+            time_in_force=time_in_force,
+            post_only=post_only,
+            purpose=Purpose.OPEN,
+            stop_loss_price_units=bracket.stop_units,
+            take_profit_price_units=bracket.take_units,
+            valid_until_ns=now_ns + self._valid_ns,
+            reason=signal.reason,
+        )
+
+    def exit(
+        self,
+        *,
+        share_units: int,
+        account_units: int,
+        reducing_units: int,
+        book: OrderBook,
+        instrument: Instrument,
+        purpose: Purpose,
+        reason: str,
+        now_ns: int,
+    ) -> OrderIntent | Rejected:
+        """Plan the next step of closing a strategy's share, at once with a slippage cap.
+
+        Reduce-only acts on the account's position, so a step is either the part of the share that
+        is also there in the account (reduce-only, less what others' reduce-only orders take), or,
+        when other strategies' opposite positions hide it, a plain order of the share's size.
+
+        Args:
+            share_units: signed size attributed to the strategy.
+            account_units: signed size of the account's position (for spot: what may be sold).
+            reducing_units: size of reduce-only orders already working against that position.
+        """
+        nothing = Check(Reason.NOTHING_TO_CLOSE, "flat", "a position")
+        if not share_units:
+            return Rejected(nothing)
+        side = Side.SELL if share_units > 0 else Side.BUY
+        bid, ask = book.best_bid, book.best_ask
+        if bid is None or ask is None:
+            return Rejected(Check(Reason.BOOK_EMPTY, "a side is empty", "both sides"))
+        size_units = abs(share_units)
+        reduce_only = False
+        if instrument.is_spot:
+            size_units = min(size_units, max(0, account_units))
+        elif account_units * share_units > 0:
+            free_units = abs(account_units) - reducing_units
+            if free_units <= 0:
+                check = Check(
+                    Reason.NOTHING_TO_CLOSE,
+                    f"{instrument.size_text(reducing_units)} is being closed already",
+                    f"position {instrument.size_text(abs(account_units))}",
+                )
+                return Rejected(check)
+            size_units = min(size_units, free_units)
+            reduce_only = instrument.capabilities.has_reduce_only
+        lot = instrument.lot_units
+        size_units = min(size_units, instrument.size_max_units) // lot * lot
+        if size_units <= 0:
+            return Rejected(
+                Check(Reason.NOTHING_TO_CLOSE, "less than a lot", instrument.size_text(lot))
+            )
+        touch = bid if side is Side.SELL else ask
+        return OrderIntent(
+            instrument_id=instrument.id,
+            side=side,
+            size_units=size_units,
+            order_type=OrderType.LIMIT,
+            price_units=_capped(touch, self._exit_parts, side, instrument),
+            time_in_force=TimeInForce.IOC,
+            reduce_only=reduce_only,
+            purpose=purpose,
+            valid_until_ns=now_ns + self._valid_ns,
+            reason=reason,
+        )
+
+    @staticmethod
+    def bracket(
+        side: Side,
+        entry_units: int,
+        instrument: Instrument,
+        *,
+        stop_loss_fraction: float | None,
+        take_profit_fraction: float | None,
+    ) -> Bracket:
+        """Return stop and take profit around an entry price, for the side that opened.
+
+        A stop is rounded toward the entry (never a larger loss than asked for), a take profit away
+        from it; both stay at least a tick from it and inside the instrument's price bounds.
+        """
+        tick = instrument.tick_units
+        sign = int(side)
+        stop = take = None
+        if stop_loss_fraction is not None:
+            distance = entry_units * round(stop_loss_fraction * _PARTS) // _PARTS // tick * tick
+            stop = _on_tick(entry_units, instrument, up=sign > 0) - sign * max(distance, tick)
+            stop = max(stop, _on_tick(instrument.price_min_units, instrument, up=True))
+        if take_profit_fraction is not None:
+            distance = -(-entry_units * round(take_profit_fraction * _PARTS) // _PARTS)
+            distance = -(-distance // tick) * tick
+            take = _on_tick(entry_units, instrument, up=sign > 0) + sign * max(distance, tick)
+            take = max(take, _on_tick(instrument.price_min_units, instrument, up=True))
+        return Bracket(stop, take)
+
+    @staticmethod
+    def command(order: Order, event_id: int) -> PlaceOrder:
+        """Return the command that sends an approved order."""
+        intent = order.intent
+        return PlaceOrder(
+            account_id=order.account_id,
+            client_id=order.client_id,
+            instrument_id=order.instrument_id,
+            strategy_id=order.strategy_id,
+            side=intent.side,
+            size_units=order.size_units,
+            order_type=intent.order_type,
+            price_units=intent.price_units,
+            time_in_force=intent.time_in_force,
+            post_only=intent.post_only,
+            reduce_only=intent.reduce_only,
+            leg=intent.leg,
+            stop_loss_price_units=intent.stop_loss_price_units,
+            take_profit_price_units=intent.take_profit_price_units,
+            trigger_price_units=intent.trigger_price_units,
+            trigger_by=intent.trigger_by,
+            valid_until_ns=intent.valid_until_ns,
+            event_id=event_id,
+        )
+
+
+def _capped(touch: int, parts: int, side: Side, instrument: Instrument) -> int:
+    """Return the worst price an order may take: `parts` of the touch through it, rounded inward."""
+    tick = instrument.tick_units
+    distance = touch * parts // _PARTS // tick * tick
+    if side is Side.BUY:
+        highest = instrument.price_max_units // tick * tick
+        return min(touch + distance, highest)
+    return max(touch - distance, _on_tick(instrument.price_min_units, instrument, up=True))
+
+
+def _on_tick(price_units: int, instrument: Instrument, *, up: bool) -> int:
+    tick = instrument.tick_units
+    return -(-price_units // tick) * tick if up else price_units // tick * tick

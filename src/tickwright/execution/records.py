@@ -1,0 +1,201 @@
+"""Owns one order's file: the order, its requests under way and what the venue last said of it.
+
+Refuses to change an order except through the tables of `life_cycle`.
+"""
+
+from tickwright.core.events import Outcome
+from tickwright.core.identity import ClientId
+from tickwright.core.orders import (
+    ExecutionKind,
+    Fill,
+    Order,
+    OrderState,
+    RequestKind,
+    RequestState,
+)
+from tickwright.execution.life_cycle import (
+    Evidence,
+    RequestEvent,
+    next_order_state,
+    next_request_state,
+)
+
+__all__ = ["Record", "Request"]
+
+
+class Request:
+    """One question of ours about one order.
+
+    `asked_count` counts queries made about it, `absent_count` the answers that knew no such order
+    and were asked late enough to be evidence.
+    """
+
+    __slots__ = (
+        "absent_asked_ns",
+        "absent_count",
+        "asked_count",
+        "is_confirmed",
+        "kind",
+        "outcome",
+        "price_units",
+        "reason",
+        "sent_ns",
+        "size_units",
+        "state",
+    )
+
+    def __init__(self, kind: RequestKind, sent_ns: int) -> None:
+        self.kind = kind
+        self.state = RequestState.SENT
+        self.sent_ns = sent_ns
+        self.outcome: Outcome | None = None
+        self.reason = ""
+        self.asked_count = 0
+        self.absent_count = 0
+        self.absent_asked_ns = 0
+        self.is_confirmed = False
+        """Whether the order itself shows what became of it; an answer alone does not."""
+        self.price_units: int | None = None
+        self.size_units: int | None = None
+        """What an amend asked for."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody knows yet what became of it."""
+        return self.state is not RequestState.ANSWERED
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the answer was lost."""
+        return self.state is RequestState.UNKNOWN
+
+    def move(self, event: RequestEvent) -> bool:
+        """Move by the table; return whether the state changed."""
+        before = self.state
+        self.state = next_request_state(before, event)
+        if event is RequestEvent.EVIDENCE or event is RequestEvent.NOT_SENT:
+            self.is_confirmed = True
+        return self.state is not before
+
+
+class Record:
+    """An order with its requests. `reported_filled_units` is the venue's cumulative figure.
+
+    `baseline_units` is what an adopted order had filled before we met it: those executions are in
+    the position by the venue's report, not by rows of ours.
+    """
+
+    __slots__ = (
+        "amend",
+        "baseline_units",
+        "cancel",
+        "cancel_reason",
+        "counted_buy_units",
+        "counted_open",
+        "counted_sell_units",
+        "counted_unknown",
+        "create",
+        "fill_count",
+        "is_adopted",
+        "order",
+        "reported_filled_units",
+    )
+
+    def __init__(self, order: Order, create: Request) -> None:
+        self.order = order
+        self.create = create
+        self.amend: Request | None = None
+        self.cancel: Request | None = None
+        self.cancel_reason = ""
+        self.reported_filled_units = 0
+        self.baseline_units = 0
+        self.is_adopted = False
+        self.fill_count = 0
+        """Executions counted; their sizes and the baseline make `order.filled_units`."""
+        self.counted_buy_units = 0
+        self.counted_sell_units = 0
+        self.counted_unknown = 0
+        self.counted_open = 0
+
+    @property
+    def client_id(self) -> ClientId:
+        """Our name of the order."""
+        return self.order.client_id
+
+    @property
+    def owed_units(self) -> int:
+        """Size the venue says is filled and whose executions did not arrive yet."""
+        return max(0, self.reported_filled_units - self.order.filled_units)
+
+    @property
+    def live_units(self) -> int:
+        """Size that may still change the position: what could fill, and fills not seen yet."""
+        order = self.order
+        if order.is_final:
+            return self.owed_units
+        return max(self.size_units_max - order.filled_units, self.owed_units)
+
+    @property
+    def size_units_max(self) -> int:
+        """Size the order may have by now: an amend counts as soon as it is asked for."""
+        amend = self.amend
+        if amend is None or amend.is_confirmed or amend.size_units is None:
+            return self.order.size_units
+        return max(self.order.size_units, amend.size_units)
+
+    @property
+    def unknown_requests(self) -> int:
+        """How many requests have lost their answer."""
+        return sum(
+            1
+            for request in (self.create, self.amend, self.cancel)
+            if request is not None and request.is_unknown
+        )
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing can be expected any more: final, every fill here, nothing open."""
+        return self.order.is_final and not self.owed_units and not self.unknown_requests
+
+    @property
+    def is_cancelling(self) -> bool:
+        """Whether a cancel is under way."""
+        return self.cancel is not None and self.cancel.is_open
+
+    def request(self, kind: RequestKind) -> Request | None:
+        """Return the last request of a kind."""
+        if kind is RequestKind.CREATE:
+            return self.create
+        return self.amend if kind is RequestKind.AMEND else self.cancel
+
+    def move(self, evidence: Evidence, now_ns: int, reason: str = "") -> bool:
+        """Move the order by the table; return whether its state changed.
+
+        Raises:
+            IllegalMove: the evidence contradicts the state, which is left alone.
+        """
+        order = self.order
+        before = order.state
+        then = next_order_state(before, evidence)
+        if then is before:
+            return False
+        order.state = then
+        order.updated_ns = now_ns
+        if reason:
+            order.reason = reason
+        if order.is_final:
+            # A final order answers every question about it.
+            for request in (self.create, self.amend, self.cancel):
+                if request is not None:
+                    request.move(RequestEvent.EVIDENCE)
+        elif then is not OrderState.INTENDED and self.create.is_open:
+            self.create.move(RequestEvent.EVIDENCE)
+        return True
+
+    def count_fill(self, fill: Fill) -> None:
+        """Add one execution, seen for the first time, to the order's sums."""
+        assert fill.kind is not ExecutionKind.FUNDING, "funding is no fill"
+        order = self.order
+        order.filled_units += fill.size_units
+        order.filled_notional += fill.size_units * fill.price_units
+        self.fill_count += 1
