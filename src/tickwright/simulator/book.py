@@ -1,7 +1,7 @@
 """Owns the resting book of one symbol at the simulated venue; refuses to know topics' texts and sockets.
 
-External liquidity (what the market source says) and users' own orders rest side by side and are published as
-one size. Liquidity taken by users stays taken until the source next sets that level.
+External liquidity (what the market source says) and users' own orders rest side by side and are
+published as one size. Liquidity taken by users stays taken until the source next sets that level.
 """
 
 from collections.abc import Callable
@@ -23,8 +23,8 @@ BookChangeHook = Callable[["VenueBook", int], None]
 class VenueBook:
     """Full-depth book with the windows of its active depth topics.
 
-    `seq` rises with every change, with gaps, and is shared by all depths and by trades. `changed_ns` is the
-    time of the last change.
+    `seq` rises with every change, with gaps, and is shared by all depths and by trades.
+    `changed_ns` is the time of the last change.
     """
 
     __slots__ = (
@@ -57,7 +57,8 @@ class VenueBook:
         self._trade_hooks: list[ExternalTradeHook] = []
         self._change_hooks: list[BookChangeHook] = []
 
-    # what the matching engine uses ------------------------------------------------------------------
+    # what the matching engine uses
+    # ------------------------------------------------------------------
 
     def best(self) -> tuple[Level | None, Level | None]:
         """Best bid and best ask as (price_units, size_units), own orders included; None for an empty side."""
@@ -88,9 +89,9 @@ class VenueBook:
     def take(self, side: Side, size_units: int, limit_price_units: int | None) -> list[Level]:
         """Consume external liquidity as an aggressor on `side`; BUY takes asks, never beyond the limit price.
 
-        Returns the (price_units, size_units) matches, best first; their sum may be less than asked. Own
-        orders are left alone: matching them is the caller's, by price then time. The levels stay consumed
-        until the source sets them again.
+        Returns the (price_units, size_units) matches, best first; their sum may be less than asked.
+        Own orders are left alone: matching them is the caller's, by price then time. The levels
+        stay consumed until the source sets them again.
         """
         ladder = self.asks if side is Side.BUY else self.bids
         touched = [w.touched_asks if side is Side.BUY else w.touched_bids for w in self.windows]
@@ -121,11 +122,13 @@ class VenueBook:
     def on_book_change(self, hook: BookChangeHook) -> None:
         """Call `hook(book, now_ns)` after every external change, before it is published.
 
-        The hook must leave the book uncrossed: an own order the market has moved through is filled here.
+        The hook must leave the book uncrossed: an own order the market has moved through is filled
+        here.
         """
         self._change_hooks.append(hook)
 
-    # what the source drives -------------------------------------------------------------------------
+    # what the source drives
+    # -------------------------------------------------------------------------
 
     def apply(self, bids: list[Level], asks: list[Level], now_ns: int, seq_step: int) -> None:
         """Set external levels to absolute sizes; size 0 removes."""

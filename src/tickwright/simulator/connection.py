@@ -7,6 +7,7 @@ Frames collect in an outbox and leave in one write per turn. A client that doesn
 import socket
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
@@ -30,14 +31,13 @@ __all__ = [
     "IDLE_NS_MAX",
     "SEND_BUFFER_BYTES_MAX",
     "ConnectionHost",
+    "ConnectionLimits",
     "PublicConnection",
     "frame_header",
 ]
 
 SEND_BUFFER_BYTES_MAX = 8 << 20
 """Bytes that may wait for a slow reader before it is cut."""
-IDLE_NS_MAX = 60_000_000_000
-"""A socket without subscription and without any request is cut after this."""
 
 _REQUEST_BYTES_MAX = 64 << 10
 FOREVER_NS = 1 << 62
@@ -60,11 +60,20 @@ def frame_header(size: int) -> bytes:
     return _HEADERS[size] if size < 4096 else _make_header(size)
 
 
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """What a server grants a socket: bytes waiting to be read, and a span without subscription or request."""
+
+    send_buffer_bytes_max: int = SEND_BUFFER_BYTES_MAX
+    idle_ns_max: int = 60_000_000_000
+
+
 class ConnectionHost(Protocol):
     """What a connection needs of its server."""
 
     venue: SimulatedVenue
     faults: FaultBoard
+    limits: ConnectionLimits
 
     def opened(self, connection: "PublicConnection") -> None:
         """Count a connection in."""
@@ -204,14 +213,14 @@ class PublicConnection(WSListener):
         underlying = transport.underlying_transport
         underlying.write(b"".join(outbox))
         outbox.clear()
-        if underlying.get_write_buffer_size() > SEND_BUFFER_BYTES_MAX:
+        if underlying.get_write_buffer_size() > self._host.limits.send_buffer_bytes_max:
             self.was_cut_for_slowness = True
             self.cut()
         return frames
 
     def is_idle(self, now_ns: int) -> bool:
         """Whether the socket has neither a subscription nor a recent request."""
-        return not self.topics and now_ns - self._last_request_ns >= IDLE_NS_MAX
+        return not self.topics and now_ns - self._last_request_ns >= self._host.limits.idle_ns_max
 
     def cut(self) -> None:
         """Reset the socket: RST, no close frame, nothing flushed."""

@@ -70,7 +70,8 @@ class SymbolMarket:
         self.turnover = 0
         self._direction = "ZeroPlusTick"
         self._index = 0.0
-        # Trade ids are unique within a run and look like the venue's: a UUID on contracts, digits on spot.
+        # Trade ids are unique within a run and look like the venue's: a UUID on contracts, digits
+        # on spot.
         bits = f"{rng.getrandbits(80):020x}"
         self._id_prefix = f"{bits[:8]}-{bits[8:12]}-5{bits[13:16]}-a{bits[17:20]}-"
         self._id_number = 2_290_000_000_000_000_000 + rng.getrandbits(40)

@@ -8,38 +8,63 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
 from tickwright.core.errors import ConfigError
 from tickwright.core.identity import Category
+from tickwright.simulator.connection import SEND_BUFFER_BYTES_MAX, ConnectionLimits
 from tickwright.simulator.faults import FaultBoard, FaultSpec, load_fault_plan
-from tickwright.simulator.instruments import instrument_for, symbols_of_count
+from tickwright.simulator.instruments import VenueInstrument, instrument_for, symbols_of_count
 from tickwright.simulator.server import SimulatorServer
+from tickwright.simulator.sources.opening import DEMO_FILES, open_recording, sample_path
+from tickwright.simulator.sources.operations import MarketSource
+from tickwright.simulator.sources.recording import AfterEnd, Recording
 from tickwright.simulator.sources.synthetic import SyntheticSource, SyntheticStyle
+from tickwright.simulator.throwaway_tls import ThrowawayTls, make_throwaway_tls
 from tickwright.simulator.venue import SimulatedVenue
 
-__all__ = ["RunningSimulator", "SimulatorOptions", "main", "serve"]
+__all__ = ["RunningSimulator", "SimulatorOptions", "build_venue", "main", "serve"]
+
+SPEED_MAX = 10_000.0
+RATE_MAX = 1_000_000
+IDLE_S_MAX = 60.0
+"""Seconds after which a public socket without subscription and without requests is cut."""
+
+
+DEMO_SOURCE = "demo"
+SYNTHETIC_SOURCE = "synthetic"
+SYMBOLS_DEFAULT = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatorOptions:
-    """What to simulate. `symbols` is a count or names; `port` is REST's, the WebSocket's is the next (0: any)."""
+    """What to simulate.
+
+    `port` is REST's and the WebSocket's is the next one; 0 takes any two. `symbols` is a count or names; without it
+    50, or only the recordings' own when no source is synthetic. `sources` are "synthetic", "demo" (the packaged
+    recordings of BTCUSDT and XRPUSDT, the rest synthetic, all linear) or paths of recordings; symbols that no
+    recording holds are synthetic. `rate` over 0 makes that many frames a second from the synthetic symbols beyond
+    the venue's push intervals: a stress setting, not the venue's behaviour.
+    """
 
     host: str = "127.0.0.1"
     port: int = 0
-    symbols: int | Sequence[str] = 50
+    symbols: int | Sequence[str] | None = None
     categories: tuple[Category, ...] = (Category.LINEAR, Category.SPOT)
-    sources: Sequence[str] = ("synthetic",)
+    sources: Sequence[str | Path] = (SYNTHETIC_SOURCE,)
     speed: float = 1.0
+    loop: bool = False
     rate: float = 0.0
     seed: int = 1
     faults: Path | None = None
     fault_specs: Sequence[FaultSpec] = ()
     tls: bool = False
     style: SyntheticStyle = field(default_factory=SyntheticStyle)
+    send_buffer_bytes_max: int = SEND_BUFFER_BYTES_MAX
+    idle_s_max: float = IDLE_S_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +76,7 @@ class RunningSimulator:
     public: str
     private: str
     trade: str
-    ca: str | None = None
+    tls: ThrowawayTls | None = None
 
     @property
     def venue(self) -> SimulatedVenue:
@@ -71,11 +96,50 @@ class RunningSimulator:
             "private": self.private,
             "trade": self.trade,
         }
-        return json.dumps(urls if self.ca is None else urls | {"ca": self.ca})
+        if self.tls is not None:
+            urls["ca"] = str(self.tls.ca_path)
+        return json.dumps(urls)
 
     async def stop(self) -> None:
         """Stop everything."""
         await self.server.stop()
+        if self.tls is not None:
+            self.tls.remove()
+
+
+def _recordings(options: SimulatorOptions, rng: Random) -> list[Recording]:
+    after_end = AfterEnd.LOOP if options.loop else AfterEnd.CONTINUE
+    opened: list[Recording] = []
+    for source in options.sources:
+        if source == SYNTHETIC_SOURCE:
+            continue
+        paths = (
+            [sample_path(name) for name in DEMO_FILES] if source == DEMO_SOURCE else [Path(source)]
+        )
+        for path in paths:
+            recording = open_recording(path, Random(rng.getrandbits(64)), after_end=after_end)
+            if recording.category not in options.categories:
+                name = recording.category.value
+                raise ConfigError(f"recording {path} is {name}, which is not simulated here")
+            for other in opened:
+                common = set(other.instruments) & set(recording.instruments)
+                if common and other.category is recording.category:
+                    raise ConfigError(f"{min(common)} is in {other.path} and in {path}")
+            opened.append(recording)
+    return opened
+
+
+def _symbols(options: SimulatorOptions, recordings: Sequence[Recording]) -> list[str]:
+    """Names to list in every category: the recordings' first, then the asked ones or the catalogue's."""
+    recorded = [symbol for recording in recordings for symbol in recording.instruments]
+    wanted = options.symbols
+    if wanted is None:
+        all_synthetic = SYNTHETIC_SOURCE in options.sources or DEMO_SOURCE in options.sources
+        wanted = SYMBOLS_DEFAULT if all_synthetic else 0
+    if not isinstance(wanted, int):
+        return list(dict.fromkeys([*recorded, *wanted]))
+    names = dict.fromkeys([*recorded, *(symbols_of_count(wanted) if wanted else ())])
+    return list(names)[: max(wanted, len(set(recorded)))]
 
 
 def build_venue(options: SimulatorOptions, *, start_ns: int) -> tuple[SimulatedVenue, FaultBoard]:
@@ -84,23 +148,40 @@ def build_venue(options: SimulatorOptions, *, start_ns: int) -> tuple[SimulatedV
     Raises:
         ConfigError: options that can't be, a source that can't be read, a wrong fault plan.
     """
-    if not options.speed > 0 or options.rate < 0:
-        raise ConfigError("speed must be above 0 and rate not negative")
+    if not 0 < options.speed <= SPEED_MAX:
+        raise ConfigError(f"speed must be above 0 and at most {SPEED_MAX:g}, not {options.speed}")
+    if not 0 <= options.rate <= RATE_MAX:
+        raise ConfigError(f"rate must be 0 to {RATE_MAX} frames a second, not {options.rate}")
+    if not options.sources:
+        raise ConfigError("at least one source is needed")
     rng = Random(options.seed)
-    names = (
-        symbols_of_count(options.symbols)
-        if isinstance(options.symbols, int)
-        else list(dict.fromkeys(options.symbols))
+    if DEMO_SOURCE in options.sources:
+        options = replace(options, categories=(Category.LINEAR,))
+    recordings = _recordings(options, rng)
+    names = _symbols(options, recordings)
+    # Only recordings were asked for: then a category without one stays empty.
+    has_synthetic = options.symbols is not None or len(names) > sum(
+        len(recording.instruments) for recording in recordings
     )
-    instruments = []
-    sources = []
+    instruments: list[VenueInstrument] = []
+    sources: list[MarketSource] = list(recordings)
     for category in options.categories:
-        listed = [
-            instrument_for(category, name, symbol_id=number)
-            for number, name in enumerate(names, start=1)
-        ]
+        recorded = {
+            symbol: instrument
+            for recording in recordings
+            if recording.category is category
+            for symbol, instrument in recording.instruments.items()
+        }
+        listed = []
+        for number, name in enumerate(names, start=1):
+            if name in recorded:
+                recorded[name].symbol_id = number
+                instruments.append(recorded[name])
+            elif has_synthetic:
+                listed.append(instrument_for(category, name, symbol_id=number))
         instruments += listed
-        sources.append(SyntheticSource(listed, Random(rng.getrandbits(64)), options.style))
+        if listed:
+            sources.append(SyntheticSource(listed, Random(rng.getrandbits(64)), options.style))
     faults = FaultBoard(Random(rng.getrandbits(64)))
     plan = list(options.fault_specs)
     if options.faults is not None:
@@ -118,28 +199,44 @@ def build_venue(options: SimulatorOptions, *, start_ns: int) -> tuple[SimulatedV
     return venue, faults
 
 
-async def serve(options: SimulatorOptions) -> RunningSimulator:
+async def serve(
+    options: SimulatorOptions, *, plug_ins: Sequence[Callable[[SimulatorServer], None]] = ()
+) -> RunningSimulator:
     """Start a simulator in the running loop and return when it answers.
+
+    Each of `plug_ins` is called with the server before it listens: it adds WebSocket paths, REST routes and turns.
 
     Raises:
         ConfigError: wrong options.
         OSError: a port is taken.
     """
     venue, faults = build_venue(options, start_ns=time.time_ns())
-    server = SimulatorServer(venue, faults)
-    websocket_port = options.port + 1 if options.port else 0
+    limits = ConnectionLimits(options.send_buffer_bytes_max, int(options.idle_s_max * 1e9))
+    server = SimulatorServer(venue, faults, limits)
+    for plug_in in plug_ins:
+        plug_in(server)
+    tls = make_throwaway_tls(options.host) if options.tls else None
     try:
-        rest, websocket = await server.start(options.host, options.port, websocket_port, None)
+        rest, websocket = await server.start(
+            options.host,
+            options.port,
+            options.port + 1 if options.port else 0,
+            None if tls is None else tls.context,
+        )
     except OSError:
         await server.stop()
+        if tls is not None:
+            tls.remove()
         raise
-    host = options.host
+    secure = "" if tls is None else "s"
+    websockets = f"ws{secure}://{options.host}:{websocket}/v5"
     return RunningSimulator(
         server,
-        f"http://{host}:{rest}",
-        f"ws://{host}:{websocket}/v5/public",
-        f"ws://{host}:{websocket}/v5/private",
-        f"ws://{host}:{websocket}/v5/trade",
+        f"http{secure}://{options.host}:{rest}",
+        f"{websockets}/public",
+        f"{websockets}/private",
+        f"{websockets}/trade",
+        tls,
     )
 
 

@@ -16,7 +16,7 @@ from aiohttp import web
 from picows import WSListener, WSUpgradeRequest, ws_create_server
 
 from tickwright.core.identity import Category
-from tickwright.simulator.connection import PublicConnection
+from tickwright.simulator.connection import ConnectionLimits, PublicConnection
 from tickwright.simulator.control import Control
 from tickwright.simulator.faults import Fault, FaultBoard, FaultKind
 from tickwright.simulator.rest import PublicRest
@@ -33,7 +33,7 @@ _SLICE_NS = 50_000_000
 """Venue time moved at most between two writes, so that a stall is caught up in pieces."""
 _BEHIND_NS_MAX = 2_000_000_000
 """Backlog of venue time beyond which the market's clock is not caught up but goes on from now."""
-_IDLE_CHECK_NS = 5_000_000_000
+_IDLE_CHECK_NS = 1_000_000_000
 
 ListenerFactory = Callable[[WSUpgradeRequest], WSListener | None]
 """Makes the listener of one new WebSocket; None refuses it with 404."""
@@ -44,9 +44,12 @@ _log = logging.getLogger("tickwright.simulator")
 class SimulatorServer:
     """Serves one `SimulatedVenue` over loopback or a network."""
 
-    def __init__(self, venue: SimulatedVenue, faults: FaultBoard) -> None:
+    def __init__(
+        self, venue: SimulatedVenue, faults: FaultBoard, limits: ConnectionLimits | None = None
+    ) -> None:
         self.venue = venue
         self.faults = faults
+        self.limits = limits or ConnectionLimits()
         self.app = web.Application()
         self.websocket_paths: dict[str, ListenerFactory] = {}
         for category in Category:
