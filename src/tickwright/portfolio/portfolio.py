@@ -1,21 +1,10 @@
 """Owns what every account holds, folded from executions and reports; refuses to count twice.
 
-The table of execution kinds (what a row of the venue's list moves):
-
-| kind | position | cash |
-|---|---|---|
-| trade, block, ADL, liquidation, move, spread, delivery | yes | realised or both assets, fee |
-| funding | no | `cash`, and the fee |
-| settle | the entry becomes the settlement price | `cash`, and the fee |
-| other | nothing is moved and the instrument is halted: a person must look | |
-
+What a row of the venue's executions moves is the table in `portfolio.fold`.
 A row counts once per (account, instrument, execution id). The ids of the last `EXECUTIONS_MAX` rows
 of an account are remembered; a row older than every remembered one can't be told from a duplicate
 and is dropped and counted in `dropped_count` (the next reconciliation would show it).
 """
-
-from collections import deque
-from decimal import Decimal, InvalidOperation
 
 import msgspec
 
@@ -23,57 +12,18 @@ from tickwright.core.errors import ConfigError, InstrumentUnknown
 from tickwright.core.events import BalanceReport, PositionReport, SyncReport
 from tickwright.core.identity import AccountId, InstrumentId, Leg, StrategyId
 from tickwright.core.instrument import Instrument
-from tickwright.core.orders import ExecutionKind, Fill, Side
-from tickwright.portfolio.account import Account, Holding, LegBook
+from tickwright.core.orders import Fill
+from tickwright.portfolio.account import Account, Holding
+from tickwright.portfolio.fold import ExecutionIds, FillEffect, fold
 from tickwright.portfolio.ledger import AssetBalance
-from tickwright.portfolio.position import Position, split_by_weight
-from tickwright.portfolio.valuation import Market, Valuer, unit_value
+from tickwright.portfolio.position import Position
+from tickwright.portfolio.sync import SyncDifference, adopt
+from tickwright.portfolio.valuation import Market, Valuer
 
-__all__ = ["EXECUTIONS_MAX", "DayRecord", "FillEffect", "Portfolio", "SyncDifference"]
+__all__ = ["DayRecord", "Portfolio"]
 
-EXECUTIONS_MAX = 16_384
-"""Execution ids remembered per account."""
 HOUR_NS = 3_600_000_000_000
 DAY_NS = 24 * HOUR_NS
-
-_FORCED = frozenset({ExecutionKind.ADL, ExecutionKind.LIQUIDATION, ExecutionKind.DELIVERY})
-
-
-class FillEffect(msgspec.Struct, frozen=True, kw_only=True):
-    """What one execution did. `halt_reason` is "" unless the instrument must stop.
-
-    `realised` is in money units of `settle_asset`, without the fee. `is_included` says that a
-    report of the venue had held this row already, so that only its owner was booked.
-    """
-
-    account_id: AccountId
-    instrument_id: InstrumentId
-    leg: Leg
-    strategy_id: StrategyId | None
-    kind: ExecutionKind
-    size_before_units: int
-    size_after_units: int
-    realised: int
-    settle_asset: str
-    fee: int
-    fee_asset: str
-    cash: int
-    halt_reason: str = ""
-    is_included: bool = False
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the account's position ended flat by this row."""
-        return self.size_before_units != 0 and self.size_after_units == 0
-
-
-class SyncDifference(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the venue's report differed and was taken; in size units or money units."""
-
-    account_id: AccountId
-    what: str
-    ours: int
-    venue: int
 
 
 class DayRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +62,7 @@ class Portfolio:
         self.dropped_count = 0
         self._accounts: dict[AccountId, Account] = {}
         self._markets: dict[InstrumentId, Market] = {}
-        self._seen: dict[AccountId, _Seen] = {}
+        self._ids: dict[AccountId, ExecutionIds] = {}
 
     # instruments and prices -----------------------------------------------------------------------
 
@@ -138,8 +88,7 @@ class Portfolio:
         ]
         if shift:
             self._rescale(holdings, shift, spot=instrument.is_spot)
-        market.instrument = instrument
-        market.unit_value = unit_value(instrument)
+        market.take(instrument)
         if shift or instrument.price_decimals != old.price_decimals:
             market.mark_units = None
         for holding in holdings:
@@ -279,6 +228,10 @@ class Portfolio:
                 )
         return None
 
+    def lift_halt(self, account_id: AccountId, instrument_id: InstrumentId) -> None:
+        """Forget why an instrument was halted; for a person who has looked."""
+        self.holding(account_id, instrument_id).halt_reason = ""
+
     def set_working(
         self,
         account_id: AccountId,
@@ -316,158 +269,17 @@ class Portfolio:
             InstrumentUnknown: nobody told the instrument.
         """
         holding = self.holding(fill.account_id, fill.instrument_id)
-        seen = self._seen.get(fill.account_id)
-        if seen is None:
-            seen = self._seen[fill.account_id] = _Seen()
-        verdict = seen.add((holding.index, fill.execution_id), fill.venue_ns)
-        if verdict is not None:
-            if verdict == "duplicate":
-                self.duplicate_count += 1
-            else:
-                self.dropped_count += 1
-            return None
-        book = holding.leg(fill.leg)
-        before = book.position.size_units
-        fault = _fault(fill)
-        if fault:
-            holding.halt_reason = fault
-            return self._effect(fill, strategy_id, book, before, 0, fault)
-        realised = 0
-        is_included = False
-        if fill.kind.moves_position:
-            is_included = book.adopted_ns > 0 and fill.venue_ns <= book.adopted_ns
-            if holding.market.instrument.is_spot:
-                realised = self._trade_spot(fill, holding, book, strategy_id)
-                is_included = False
-            else:
-                realised = self._trade(fill, holding, book, strategy_id, is_included)
-        elif fill.kind is ExecutionKind.FUNDING:
-            self._cash(holding, holding.market.instrument.settle_asset, fill.cash, fill.venue_ns)
-            _share_funding(book, fill.cash)
+        ids = self._ids.get(fill.account_id)
+        if ids is None:
+            ids = self._ids[fill.account_id] = ExecutionIds()
+        repeated = ids.add((holding.index, fill.execution_id), fill.venue_ns)
+        if repeated is None:
+            return fold(fill, strategy_id, holding)
+        if repeated == "duplicate":
+            self.duplicate_count += 1
         else:
-            realised = fill.cash
-            self._settle(fill, holding, book)
-        if not (holding.market.instrument.is_spot and fill.kind.moves_position):
-            self._fee(fill, holding, book, strategy_id)
-        holding.refresh()
-        if fill.leg is Leg.LONG and book.position.size_units < 0:
-            fault = "the long leg went below zero"
-        elif fill.leg is Leg.SHORT and book.position.size_units > 0:
-            fault = "the short leg went above zero"
-        holding.halt_reason = fault or holding.halt_reason
-        return self._effect(
-            fill, strategy_id, book, before, realised, fault, is_included=is_included
-        )
-
-    def _effect(
-        self,
-        fill: Fill,
-        strategy_id: StrategyId | None,
-        book: LegBook,
-        before: int,
-        realised: int,
-        halt_reason: str,
-        *,
-        is_included: bool = False,
-    ) -> FillEffect:
-        return FillEffect(
-            account_id=fill.account_id,
-            instrument_id=fill.instrument_id,
-            leg=fill.leg,
-            strategy_id=strategy_id,
-            kind=fill.kind,
-            size_before_units=before,
-            size_after_units=book.position.size_units,
-            realised=realised,
-            settle_asset=self._market(fill.instrument_id).instrument.settle_asset,
-            fee=fill.fee,
-            fee_asset=fill.fee_asset,
-            cash=fill.cash,
-            halt_reason=halt_reason,
-            is_included=is_included,
-        )
-
-    def _trade(
-        self,
-        fill: Fill,
-        holding: Holding,
-        book: LegBook,
-        strategy_id: StrategyId | None,
-        is_included: bool,
-    ) -> int:
-        instrument = holding.market.instrument
-        signed = fill.size_units * fill.side
-        now_ns = fill.venue_ns
-        if is_included:
-            # The size came with a report and was booked as unowned: hand it to its owner.
-            if strategy_id is not None:
-                book.share(strategy_id).trade(signed, fill.price_units, instrument, now_ns)
-                book.share(None).trade(-signed, fill.price_units, instrument, now_ns)
-            return 0
-        parts = {strategy_id: signed}
-        if strategy_id is None and fill.kind in _FORCED:
-            parts = _forced_parts(book, signed)
-        for owner, part in parts.items():
-            if part:
-                book.share(owner).trade(part, fill.price_units, instrument, now_ns)
-        realised = book.position.trade(signed, fill.price_units, instrument, now_ns)
-        if realised:
-            self._cash(holding, instrument.settle_asset, realised, now_ns)
-        return realised
-
-    def _trade_spot(
-        self, fill: Fill, holding: Holding, book: LegBook, strategy_id: StrategyId | None
-    ) -> int:
-        instrument = holding.market.instrument
-        signed = fill.size_units * fill.side
-        worth = instrument.notional(fill.size_units, fill.price_units)
-        amount = fill.size_units * 10 ** (18 - instrument.size_decimals)
-        base_fee = fill.fee if fill.fee_asset == instrument.base_asset else 0
-        realised = book.position.trade_spot(signed, worth, instrument, fill.venue_ns)
-        book.position.pay_spot_fee(base_fee)
-        book.position.add_fee(fill.fee_asset, fill.fee)
-        share = book.share(strategy_id)
-        share.trade_spot(signed, worth, instrument, fill.venue_ns)
-        share.pay_spot_fee(base_fee)
-        share.add_fee(fill.fee_asset, fill.fee)
-        share.set_amount(share.costed, instrument)
-        self._cash(holding, instrument.quote_asset, -worth * fill.side, fill.venue_ns)
-        self._cash(holding, instrument.base_asset, amount * fill.side - base_fee, fill.venue_ns)
-        if fill.fee and not base_fee:
-            self._cash(holding, fill.fee_asset, -fill.fee, fill.venue_ns)
-        return realised
-
-    def _settle(self, fill: Fill, holding: Holding, book: LegBook) -> None:
-        instrument = holding.market.instrument
-        whole = book.position.size_units
-        shares = [share for share in book.shares.values() if share.size_units]
-        worths = [share.unrealised(instrument, fill.price_units) for share in shares]
-        for share, worth in zip(shares, worths, strict=True):
-            share.settle(worth, fill.price_units, instrument)
-        rest = fill.cash - sum(worths)
-        if rest:
-            book.share(None).realised += rest
-        if whole:
-            book.position.settle(fill.cash, fill.price_units, instrument)
-        else:
-            book.position.realised += fill.cash
-        self._cash(holding, instrument.settle_asset, fill.cash, fill.venue_ns)
-
-    def _fee(
-        self, fill: Fill, holding: Holding, book: LegBook, strategy_id: StrategyId | None
-    ) -> None:
-        if fill.fee:
-            self._cash(holding, fill.fee_asset, -fill.fee, fill.venue_ns)
-            book.position.add_fee(fill.fee_asset, fill.fee)
-            book.share(strategy_id).add_fee(fill.fee_asset, fill.fee)
-
-    def _cash(self, holding: Holding, asset: str, delta: int, venue_ns: int) -> None:
-        if not delta:
-            return
-        purse = holding.account.purse(asset)
-        if not purse.balance.move(delta, venue_ns):
-            purse.note_unexplained(-delta)
-        purse.refresh()
+            self.dropped_count += 1
+        return None
 
     # reports --------------------------------------------------------------------------------------
 
@@ -513,25 +325,17 @@ class Portfolio:
         """
         account = self.account(report.account_id)
         differences: list[SyncDifference] = []
-        told: set[tuple[InstrumentId, Leg]] = set()
-        for position in report.positions:
-            told.add((position.instrument_id, position.leg))
-            differences += self._adopt(position, report.venue_ns)
+        reports = list(report.positions)
+        told = {(position.instrument_id, position.leg) for position in reports}
         for instrument_id, holding in sorted(account.holdings.items()):
-            if holding.market.instrument.is_spot:
-                continue
             for leg, book in holding.legs.items():
                 if (instrument_id, leg) not in told and book.position.size_units:
-                    gone = PositionReport(
-                        account_id=report.account_id,
-                        instrument_id=instrument_id,
-                        leg=leg,
-                        size_units=0,
-                        entry_price="",
-                        venue_ns=report.venue_ns,
-                        received_ns=report.venue_ns,
-                    )
-                    differences += self._adopt(gone, report.venue_ns)
+                    reports.append(_flat(report, instrument_id, leg))
+        for position in reports:
+            holding = self.holding(report.account_id, position.instrument_id)
+            difference = adopt(position, holding)
+            if difference is not None:
+                differences.append(difference)
         for balance in report.balances:
             before = account.purse(balance.asset).balance.amount
             if self._take_balance(account, balance):
@@ -548,29 +352,6 @@ class Portfolio:
         account.is_funded = True
         account.observe()
         return tuple(differences)
-
-    def _adopt(self, report: PositionReport, sync_ns: int) -> list[SyncDifference]:
-        holding = self.holding(report.account_id, report.instrument_id)
-        instrument = holding.market.instrument
-        if instrument.is_spot:
-            return []
-        book = holding.leg(report.leg)
-        book.adopted_ns = max(book.adopted_ns, report.venue_ns or sync_ns)
-        ours = book.position.size_units
-        if ours == report.size_units:
-            return []
-        entry = _entry_price(report.entry_price)
-        book.position.adopt(report.size_units, entry, instrument)
-        _share_difference(book, report.size_units - ours, entry, instrument)
-        holding.refresh()
-        return [
-            SyncDifference(
-                account_id=report.account_id,
-                what=f"{report.instrument_id} {report.leg.value}",
-                ours=ours,
-                venue=report.size_units,
-            )
-        ]
 
     # money ----------------------------------------------------------------------------------------
 
@@ -663,113 +444,14 @@ class Portfolio:
             account.day_start_unexplained = account.unexplained
 
 
-class _Seen:
-    """The execution ids of one account, the last `EXECUTIONS_MAX` of them."""
-
-    __slots__ = ("forgotten_ns", "keys", "order")
-
-    def __init__(self) -> None:
-        self.keys: set[tuple[int, str]] = set()
-        self.order: deque[tuple[int, tuple[int, str]]] = deque()
-        self.forgotten_ns = 0
-
-    def add(self, key: tuple[int, str], venue_ns: int) -> str | None:
-        if key in self.keys:
-            return "duplicate"
-        if venue_ns < self.forgotten_ns:
-            return "too old"
-        if len(self.order) == EXECUTIONS_MAX:
-            gone_ns, gone = self.order.popleft()
-            self.keys.discard(gone)
-            self.forgotten_ns = max(self.forgotten_ns, gone_ns)
-        self.keys.add(key)
-        self.order.append((venue_ns, key))
-        return None
-
-
-def _fault(fill: Fill) -> str:
-    if fill.kind is ExecutionKind.OTHER:
-        return f"execution {fill.execution_id} is of a kind nobody can book"
-    if fill.kind.moves_position and (fill.size_units <= 0 or fill.price_units <= 0):
-        return f"execution {fill.execution_id} moves a position without a size or price"
-    if fill.kind is ExecutionKind.SETTLE and fill.price_units <= 0:
-        return f"settlement {fill.execution_id} has no price"
-    return ""
-
-
-def _forced_parts(book: LegBook, signed: int) -> dict[StrategyId | None, int]:
-    """Split a forced reduction over the shares on the reduced side; the rest is unowned."""
-    direction = 1 if signed > 0 else -1
-    against = {k: s for k, s in book.shares.items() if s.size_units * direction < 0}
-    owners = sorted(against, key=lambda owner: owner or "")
-    weights = [abs(against[owner].size_units) for owner in owners]
-    amount = min(abs(signed), sum(weights))
-    parts: dict[StrategyId | None, int] = {}
-    if amount:
-        for owner, part in zip(owners, split_by_weight(amount, weights), strict=True):
-            parts[owner] = part * direction
-    rest = abs(signed) - amount
-    if rest:
-        parts[None] = parts.get(None, 0) + rest * direction
-    return parts
-
-
-def _share_funding(book: LegBook, cash: int) -> None:
-    """Count funding for each share by its signed size; the remainder is unowned."""
-    book.position.funding += cash
-    total = book.position.size_units
-    left = cash
-    if total:
-        for owner, share in book.shares.items():
-            if owner is not None and share.size_units:
-                part = cash * share.size_units // total
-                share.funding += part
-                left -= part
-    if left:
-        book.share(None).funding += left
-
-
-def _share_difference(
-    book: LegBook, difference: int, entry: Decimal | None, instrument: Instrument
-) -> None:
-    """Book a size the venue reported and we did not have, at the entry price it gave."""
-    unowned = book.share(None)
-    size_before = unowned.size_units
-    if book.position.size_units == 0:
-        # Flat at the venue: nobody holds anything, whatever we believed.
-        for share in book.shares.values():
-            share.adopt(0, None, instrument)
-        return
-    owned = [
-        (owner, share)
-        for owner, share in sorted(book.shares.items(), key=lambda item: item[0] or "")
-        if owner is not None and share.size_units * difference < 0
-    ]
-    unowned_takes = max(0, -size_before) if difference > 0 else max(0, size_before)
-    take = min(max(0, abs(difference) - unowned_takes), sum(abs(s.size_units) for _, s in owned))
-    direction = 1 if difference > 0 else -1
-    if take:
-        parts = split_by_weight(take, [abs(share.size_units) for _, share in owned])
-        for (_, share), part in zip(owned, parts, strict=True):
-            _shrink(share, part)
-    unowned.adopt(size_before + difference - take * direction, entry, instrument)
-
-
-def _shrink(share: Position, size_units: int) -> None:
-    """Take size off a share at its own cost: no price is known, so nothing is realised."""
-    held = abs(share.size_units)
-    share.cost -= share.cost * size_units // held
-    share.size_units += size_units if share.size_units < 0 else -size_units
-
-
-def _entry_price(text: str) -> Decimal | None:
-    try:
-        price = Decimal(text)
-    except InvalidOperation:
-        return None
-    return price if price.is_finite() and price > 0 else None
-
-
-def signed_units(fill: Fill) -> int:
-    """Return the signed size an execution moves."""
-    return fill.size_units if fill.side is Side.BUY else -fill.size_units
+def _flat(report: SyncReport, instrument_id: InstrumentId, leg: Leg) -> PositionReport:
+    """Return the report of a position that the venue did not list: there is none."""
+    return PositionReport(
+        account_id=report.account_id,
+        instrument_id=instrument_id,
+        leg=leg,
+        size_units=0,
+        entry_price="",
+        venue_ns=report.venue_ns,
+        received_ns=report.venue_ns,
+    )

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from tickwright.core.identity import Category, InstrumentId
 from tickwright.core.instrument import Instrument, Payoff
-from tickwright.core.units import MONEY_DECIMALS
+from tickwright.core.units import MONEY_DECIMALS, money_from_decimal
 from tickwright.portfolio.position import divide_half_even
 
 __all__ = ["Dependant", "Market", "Valuer", "quote_value", "unit_value"]
@@ -27,12 +27,17 @@ class Dependant(Protocol):
 class Market:
     """One instrument and its mark; None while nobody told it."""
 
-    __slots__ = ("dependants", "instrument", "mark_units", "unit_value")
+    __slots__ = ("dependants", "instrument", "mark_units", "notional_min", "unit_value")
 
     def __init__(self, instrument: Instrument) -> None:
-        self.instrument = instrument
         self.mark_units: int | None = None
         self.dependants: list[Dependant] = []
+        self.take(instrument)
+
+    def take(self, instrument: Instrument) -> None:
+        """Take a new version of the instrument; the caller values anew what hangs on it."""
+        self.instrument = instrument
+        self.notional_min = money_from_decimal(instrument.notional_min)
         self.unit_value = unit_value(instrument)
         """Quote money units of one size unit at one price unit; 0 when only `notional` can tell."""
 

@@ -26,21 +26,15 @@ from tickwright.core.verdicts import Approved, Check, Reason, Rejected, Verdict
 from tickwright.portfolio.account import Account
 from tickwright.portfolio.portfolio import Portfolio
 from tickwright.risk.checks import (
-    CLOSING_RATE_FACTOR,
     CLOSING_ROOMS,
     CLOSING_TESTS,
     FINAL_TESTS,
     OPENING_ROOMS,
     OPENING_TESTS,
-    WORTH_UNITS,
-    Question,
-    Room,
-    drawdown_reached,
-    drawdown_words,
-    loss_reached,
-    loss_words,
 )
 from tickwright.risk.limits import BoundLimits, RiskLimits, bind
+from tickwright.risk.losses import drawdown_reached, drawdown_words, loss_reached, loss_words
+from tickwright.risk.question import CLOSING_RATE_FACTOR, WORTH_UNITS, Question, Room
 
 __all__ = ["AccountGateState", "CheckResult", "Gate", "GateState", "RiskView"]
 

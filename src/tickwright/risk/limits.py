@@ -154,8 +154,8 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         if self.exposure_percent_max > self.leverage_max * 100:
             raise ConfigError(
                 f"risk.exposure_percent_max {self.exposure_percent_max} is beyond "
-                f"risk.leverage_max {self.leverage_max} (that is {self.leverage_max * 100} %): raise leverage_max or "
-                "lower exposure_percent_max"
+                f"risk.leverage_max {self.leverage_max} (that is "
+                f"{self.leverage_max * 100} %): raise leverage_max or lower exposure_percent_max"
             )
         if self.daily_loss_percent_max > self.drawdown_percent_max:
             raise ConfigError(
