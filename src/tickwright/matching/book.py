@@ -294,6 +294,10 @@ class MatchingBook:
                 stop_loss = stop.trigger_price_units
         return take_profit, stop_loss
 
+    def waiting_for(self, by: TriggerBy) -> bool:
+        """Whether any conditional order waits for this kind of price."""
+        return self._triggers.has(by)
+
     def market_bound(self, side: Side, slippage_units: int | None = None) -> int:
         """Return the worst price a market order entering now may trade at.
 

@@ -24,6 +24,10 @@ class TriggerBook:
     def __len__(self) -> int:
         return sum(len(entries) for entries in self._waiting.values())
 
+    def has(self, by: TriggerBy) -> bool:
+        """Whether any order waits for this kind of price."""
+        return bool(self._waiting[by, True] or self._waiting[by, False])
+
     def add(self, order: BookOrder) -> None:
         """Let an order wait."""
         insort(self._waiting[order.trigger_by, order.trigger_rises], self._entry(order))

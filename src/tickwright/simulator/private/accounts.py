@@ -1,0 +1,127 @@
+"""Owns who may trade at the simulated venue: accounts, keys, settings; refuses to show a secret.
+
+A secret appears in no repr and no error text.
+"""
+
+import hmac
+import re
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from hashlib import sha256
+
+from tickwright.core.errors import ConfigError
+from tickwright.core.units import money_from_decimal
+from tickwright.simulator.private.ledger import AccountLedger, Ledger
+
+__all__ = [
+    "DEMO_ACCOUNT",
+    "DEMO_KEY",
+    "DEMO_SECRET",
+    "LEVERAGE_DEFAULT",
+    "Account",
+    "AccountSpec",
+    "Accounts",
+    "ApiKey",
+    "parse_account",
+    "signature",
+]
+
+DEMO_KEY = "tickwright-demo-key"
+DEMO_SECRET = "tickwright-demo-secret"  # noqa: S105 - opens the simulated venue and nothing else
+LEVERAGE_DEFAULT = Decimal(10)
+
+_FIRST_UID = 106_000_001
+_BALANCE = re.compile(r"([0-9]+(?:\.[0-9]{1,18})?)([A-Z][A-Z0-9]{1,11})")
+
+
+def signature(secret: str, text: str) -> str:
+    """Sign a text as the venue does: HMAC-SHA256, lower-case hex."""
+    return hmac.new(secret.encode(), text.encode(), sha256).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSpec:
+    """An account to open: its key, its secret, what it starts with."""
+
+    key: str
+    secret: str = field(repr=False)
+    balances: tuple[tuple[str, Decimal], ...]
+    read_only: bool = False
+
+
+DEMO_ACCOUNT = AccountSpec(DEMO_KEY, DEMO_SECRET, (("USDT", Decimal(10_000)),))
+
+
+def parse_account(text: str) -> AccountSpec:
+    """Read `KEY:SECRET=10000USDT` or `KEY:SECRET=10000USDT,2BTC`.
+
+    Raises:
+        ConfigError: the text has another form; it names the key, never the secret.
+    """
+    credentials, _, amounts = text.partition("=")
+    key, _, secret = credentials.partition(":")
+    if not key or not secret or not amounts:
+        raise ConfigError(f"account {key!r} must be written KEY:SECRET=10000USDT[,2BTC]")
+    balances = []
+    for part in amounts.split(","):
+        match = _BALANCE.fullmatch(part.strip())
+        if match is None:
+            raise ConfigError(f"account {key!r}: balance {part!r} must be written like 10000USDT")
+        try:
+            balances.append((match[2], Decimal(match[1])))
+        except InvalidOperation:
+            raise ConfigError(f"account {key!r}: balance {part!r} is not a number") from None
+    return AccountSpec(key, secret, tuple(balances))
+
+
+@dataclass(slots=True, eq=False)
+class Account:
+    """One account with its settings. `hedged` holds the symbols in hedge mode."""
+
+    uid: int
+    ledger: AccountLedger = field(repr=False)
+    created_ms: int
+    leverages: dict[str, Decimal] = field(default_factory=dict)
+    hedged: set[str] = field(default_factory=set)
+
+    def leverage(self, symbol: str) -> Decimal:
+        """Return the leverage chosen for a symbol."""
+        return self.leverages.get(symbol, LEVERAGE_DEFAULT)
+
+    def indexes(self, symbol: str) -> tuple[int, ...]:
+        """Return the position indexes of a symbol in its present mode."""
+        return (1, 2) if symbol in self.hedged else (0,)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ApiKey:
+    """A key of an account."""
+
+    key: str
+    account: Account
+    read_only: bool
+    _secret: str = field(repr=False)
+
+    def is_signed(self, text: str, given: str) -> bool:
+        """Whether a signature is this key's for the text."""
+        return hmac.compare_digest(
+            signature(self._secret, text).encode(), given.encode("utf-8", "replace")
+        )
+
+
+class Accounts:
+    """Every account by uid and every key by its text."""
+
+    def __init__(self, specs: tuple[AccountSpec, ...], ledger: Ledger, now_ms: int) -> None:
+        self.ledger = ledger
+        self.by_uid: dict[int, Account] = {}
+        self.keys: dict[str, ApiKey] = {}
+        for spec in specs:
+            if spec.key in self.keys:
+                raise ConfigError(f"account key {spec.key!r} is given twice")
+            uid = _FIRST_UID + len(self.by_uid)
+            account = Account(uid, ledger.open(uid), now_ms)
+            for asset, amount in spec.balances:
+                account.ledger.deposit(asset, money_from_decimal(amount))
+            self.by_uid[uid] = account
+            self.keys[spec.key] = ApiKey(spec.key, account, spec.read_only, spec.secret)

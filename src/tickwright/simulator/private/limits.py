@@ -1,0 +1,113 @@
+"""Owns the venue's request limits: per account, endpoint and product in a rolling second, and per address.
+
+Refuses to know what the requests are for.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from tickwright.core.identity import Category
+
+__all__ = ["ADDRESSES_MAX", "AddressLimits", "Budget", "RequestLimits"]
+
+ADDRESSES_MAX = 4_096
+"""Addresses remembered at once; the one longest silent is forgotten first."""
+
+_SECOND_MS = 1_000
+
+# Requests a second by endpoint: (contracts, spot). Endpoints without products use the first.
+_PER_SECOND: dict[str, tuple[int, int]] = {
+    "order.create": (10, 20),
+    "order.amend": (10, 10),
+    "order.cancel": (10, 20),
+    "order.cancel-all": (10, 20),
+    "order.create-batch": (10, 20),
+    "order.amend-batch": (10, 20),
+    "order.cancel-batch": (10, 20),
+    "order.realtime": (50, 50),
+    "order.history": (50, 50),
+    "execution.list": (50, 50),
+    "position.list": (50, 50),
+    "position.set-leverage": (10, 10),
+    "position.switch-mode": (10, 10),
+    "position.trading-stop": (10, 10),
+    "account.wallet-balance": (50, 50),
+    "account.info": (50, 50),
+    "account.fee-rate": (5, 5),
+    "user.query-api": (10, 10),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What is left of a budget after a request; without `is_allowed` the request is refused.
+
+    `granted` is how many of the units asked for were given (a batch asks for several).
+    """
+
+    limit: int
+    left: int
+    reset_ms: int
+    granted: int
+    asked: int
+
+    @property
+    def is_allowed(self) -> bool:
+        """Whether everything asked for was given."""
+        return self.granted == self.asked
+
+
+class RequestLimits:
+    """Rolling one-second budgets of every account. `scale` below 1 shrinks them all (a venue in need)."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        self.scale = scale
+        self._recent: dict[tuple[int, str, Category | None], deque[int]] = {}
+
+    def spend(
+        self, uid: int, endpoint: str, category: Category | None, now_ms: int, units: int = 1
+    ) -> Budget:
+        """Ask for units of an endpoint's budget now; a refused request costs nothing."""
+        contracts, spot = _PER_SECOND[endpoint]
+        limit = max(1, int((spot if category is Category.SPOT else contracts) * self.scale))
+        recent = self._recent.setdefault((uid, endpoint, category), deque())
+        while recent and recent[0] <= now_ms - _SECOND_MS:
+            recent.popleft()
+        granted = min(units, limit - len(recent))
+        recent.extend([now_ms] * granted)
+        left = limit - len(recent)
+        reset_ms = now_ms if left else recent[0] + _SECOND_MS
+        return Budget(limit, left, reset_ms, granted, units)
+
+
+class AddressLimits:
+    """Requests of one address in a rolling window; above it the address is banned for a while."""
+
+    def __init__(self, requests_max: int, window_ms: int, ban_ms: int) -> None:
+        self._requests_max = requests_max
+        self._window_ms = window_ms
+        self._ban_ms = ban_ms
+        self._recent: dict[str, deque[int]] = {}
+        self._banned_until: dict[str, int] = {}
+
+    def is_allowed(self, address: str, now_ms: int) -> bool:
+        """Count a request; False while the address is banned or when this request bans it."""
+        until = self._banned_until.get(address, 0)
+        if now_ms < until:
+            return False
+        recent = self._recent.pop(address, None)
+        if recent is None:
+            recent = deque()
+            if len(self._recent) >= ADDRESSES_MAX:
+                del self._recent[next(iter(self._recent))]
+        self._recent[address] = recent
+        while recent and recent[0] <= now_ms - self._window_ms:
+            recent.popleft()
+        if len(recent) >= self._requests_max:
+            self._banned_until[address] = now_ms + self._ban_ms
+            while len(self._banned_until) > ADDRESSES_MAX:
+                del self._banned_until[next(iter(self._banned_until))]
+            return False
+        self._banned_until.pop(address, None)
+        recent.append(now_ms)
+        return True

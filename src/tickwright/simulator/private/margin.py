@@ -1,0 +1,136 @@
+"""Owns what an account is worth and what its orders bind; refuses to change either.
+
+Cross margin: a leg binds its largest possible exposure - the position as it is, with all its buys, or
+with all its sells - divided by the leverage. Reduce-only and waiting conditional orders bind nothing;
+spot orders lock what they would pay. Maintenance margin is a flat 0.5 % of the position's value.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from tickwright.core.identity import Category
+from tickwright.core.orders import Side
+from tickwright.core.units import MONEY_DECIMALS
+from tickwright.simulator.market import SymbolMarket
+from tickwright.simulator.private.accounts import Account
+from tickwright.simulator.private.ledger import Position, PositionKey, money_of, share_of
+from tickwright.simulator.private.records import VenueOrder
+
+__all__ = ["MAINTENANCE_PPM", "Claim", "Worth", "claim_of", "locked", "unrealised", "worth"]
+
+MAINTENANCE_PPM = 5_000
+SETTLE_ASSET = "USDT"
+
+_FLAT = Position()
+
+MarketOf = Callable[[str], SymbolMarket]
+"""The linear market of a symbol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one order could add to a leg, in money."""
+
+    key: PositionKey
+    side: Side
+    notional: int
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """An account's totals in money units of USDT; spot assets other than USDT aren't collateral."""
+
+    wallet: int
+    unrealised: int
+    position_margin: int
+    order_margin: int
+    maintenance_margin: int
+    locked: int
+
+    @property
+    def equity(self) -> int:
+        """Wallet and unrealised profit."""
+        return self.wallet + self.unrealised
+
+    @property
+    def available(self) -> int:
+        """What new orders may bind."""
+        return self.equity - self.position_margin - self.order_margin - self.locked
+
+
+def unrealised(market: SymbolMarket, size_units: int, cost: int) -> int:
+    """Return the profit of a position if closed at the mark."""
+    return money_of(market.instrument, market.mark_units, size_units) - cost
+
+
+def claim_of(order: VenueOrder) -> Claim | None:
+    """Return what a live linear order binds; None when it binds nothing."""
+    if order.category is not Category.LINEAR or order.reduce_only or order.close_on_trigger:
+        return None
+    if order.status == "Untriggered" or (order.status == "Created" and order.is_conditional):
+        return None
+    price = order.price_units or order.trigger_price_units
+    notional = money_of(order.instrument, price, order.leaves_units)
+    return Claim((order.instrument.symbol, order.position_index), order.side, notional)
+
+
+def locked(order: VenueOrder) -> tuple[str, int]:
+    """Return the (asset, money) a live spot order locks; a waiting StopOrder locks nothing."""
+    instrument = order.instrument
+    price = order.price_units or order.trigger_price_units
+    is_waiting = order.status in ("Untriggered", "Created") and order.is_conditional
+    if is_waiting and order.order_filter == "StopOrder":
+        return instrument.quote, 0
+    if order.side is Side.SELL:
+        if order.quote_amount is not None:
+            # Sold until the amount is reached: bind what that takes at the present price.
+            size = order.quote_units_left // price
+        else:
+            size = order.leaves_units
+        return instrument.base, size * 10 ** (MONEY_DECIMALS - instrument.size_decimals)
+    if order.quote_amount is not None:
+        return instrument.quote, money_of(instrument, 1, order.quote_units_left)
+    return instrument.quote, money_of(instrument, price, order.leaves_units)
+
+
+def worth(
+    account: Account,
+    live: Iterable[VenueOrder],
+    market_of: MarketOf,
+    *,
+    more: Claim | None = None,
+) -> Worth:
+    """Return an account's totals with its live orders, and with one more order if given."""
+    buys: dict[PositionKey, int] = {}
+    sells: dict[PositionKey, int] = {}
+    bound = 0
+    claims = [more] if more is not None else []
+    for order in live:
+        if order.is_spot:
+            asset, amount = locked(order)
+            bound += amount if asset == SETTLE_ASSET else 0
+            continue
+        claim = claim_of(order)
+        if claim is not None:
+            claims.append(claim)
+    for claim in claims:
+        sums = buys if claim.side is Side.BUY else sells
+        sums[claim.key] = sums.get(claim.key, 0) + claim.notional
+    profit = position_margin = order_margin = maintenance = 0
+    for key in account.ledger.positions.keys() | buys.keys() | sells.keys():
+        symbol, index = key
+        market = market_of(symbol)
+        position = account.ledger.positions.get(key, _FLAT)
+        value = money_of(market.instrument, market.mark_units, position.size_units)
+        profit += value - position.cost
+        # A leg of a hedge can't pass through zero: orders that shrink it bind nothing.
+        more_long = buys.get(key, 0) if index != 2 else 0
+        more_short = sells.get(key, 0) if index != 1 else 0
+        exposure = max(abs(value), abs(value + more_long), abs(value - more_short))
+        numerator, denominator = account.leverage(symbol).as_integer_ratio()
+        held = share_of(abs(value), denominator, numerator)
+        position_margin += held
+        order_margin += share_of(exposure, denominator, numerator) - held
+        maintenance += share_of(abs(value), MAINTENANCE_PPM, 1_000_000)
+    wallet = account.ledger.wallet.get(SETTLE_ASSET, 0)
+    return Worth(wallet, profit, position_margin, order_margin, maintenance, bound)

@@ -1,0 +1,127 @@
+"""Owns what the venue remembers of orders and executions; refuses to shape it for the wire.
+
+Texts here are the venue's own words (`New`, `EC_NoError`), because the venue means them and nobody
+converts them back.
+"""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from tickwright.core.identity import Category
+from tickwright.core.orders import Side
+from tickwright.matching import BookOrder
+from tickwright.simulator.instruments import VenueInstrument
+from tickwright.simulator.private.accounts import Account
+
+__all__ = ["FINAL_STATUSES", "OPEN_STATUSES", "ExecutionRecord", "VenueOrder"]
+
+OPEN_STATUSES = frozenset({"New", "PartiallyFilled", "Untriggered", "Triggered"})
+FINAL_STATUSES = frozenset(
+    {"Filled", "Cancelled", "Rejected", "PartiallyFilledCanceled", "Deactivated"}
+)
+
+
+@dataclass(slots=True, eq=False)
+class VenueOrder:
+    """One order as the venue shows it. `status` is `Created` between the answer and the book.
+
+    `filled_value` sums price_units x size_units; `fees` and `closed_pnl` are money units.
+    """
+
+    number: int
+    order_id: str
+    link_id: str
+    account: Account
+    instrument: VenueInstrument
+    side: Side
+    order_type: str
+    size_units: int
+    price_units: int
+    time_in_force: str
+    created_ms: int
+    updated_ms: int
+    position_index: int = 0
+    reduce_only: bool = False
+    close_on_trigger: bool = False
+    quote_amount: Decimal | None = None
+    quote_units: int = 0
+    market_unit: str = ""
+    order_filter: str = "Order"
+    smp_type: str = "None"
+    trigger_price_units: int = 0
+    trigger_direction: int = 0
+    trigger_by: str = ""
+    stop_order_type: str = ""
+    take_profit_units: int = 0
+    stop_loss_units: int = 0
+    take_profit_by: str = ""
+    stop_loss_by: str = ""
+    tpsl_mode: str = ""
+    create_type: str = "CreateByUser"
+    last_price_on_created: int = 0
+    status: str = "Created"
+    cancel_type: str = "UNKNOWN"
+    reject_reason: str = "EC_NoError"
+    filled_units: int = 0
+    filled_value: int = 0
+    fees: dict[str, int] = field(default_factory=dict)
+    closed_pnl: int = 0
+    book_order: BookOrder | None = None
+
+    @property
+    def category(self) -> Category:
+        """The product line."""
+        return self.instrument.category
+
+    @property
+    def is_spot(self) -> bool:
+        """Whether it is a spot order."""
+        return self.instrument.category is Category.SPOT
+
+    @property
+    def quote_units_left(self) -> int:
+        """What an order by quote amount may still spend, in price_units x size_units."""
+        return max(0, self.quote_units - self.filled_value) if self.is_live else 0
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether it waits, or waited, for a trigger."""
+        return self.trigger_price_units > 0
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it isn't final: accepted, waiting or resting."""
+        return self.status not in FINAL_STATUSES
+
+    @property
+    def leaves_units(self) -> int:
+        """Size that may still fill."""
+        return self.size_units - self.filled_units if self.is_live else 0
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionRecord:
+    """One row of the execution list. A funding row has no price move, its fee is what was paid."""
+
+    number: int
+    execution_id: str
+    order: VenueOrder | None
+    instrument: VenueInstrument
+    kind: str
+    side: Side
+    price_units: int
+    size_units: int
+    value: int
+    fee: int
+    fee_asset: str
+    fee_rate_e8: int
+    is_maker: bool
+    leaves_units: int
+    order_size_units: int
+    order_price_units: int
+    closed_units: int
+    gross: int
+    mark_units: int
+    index_units: int
+    at_ms: int
+    seq: int

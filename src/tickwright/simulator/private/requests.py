@@ -1,0 +1,145 @@
+"""Owns the bodies of private requests as typed records; refuses to judge what they ask for.
+
+Field names on the wire are camelCase; unknown fields are ignored, a wrong type is 10001.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from tickwright.simulator.private.refusals import parameter
+
+__all__ = [
+    "AmendRequest",
+    "BatchRequest",
+    "CancelAllRequest",
+    "CancelRequest",
+    "CreateRequest",
+    "LeverageRequest",
+    "ModeRequest",
+    "TradingStopRequest",
+    "read_request",
+]
+
+
+class CreateRequest(msgspec.Struct, rename="camel", gc=False):
+    """Body of an order's creation."""
+
+    category: str = ""
+    symbol: str = ""
+    side: str = ""
+    order_type: str = ""
+    qty: str = ""
+    price: str = ""
+    time_in_force: str = ""
+    order_link_id: str = ""
+    position_idx: int | str = 0
+    reduce_only: bool = False
+    close_on_trigger: bool = False
+    market_unit: str = ""
+    is_leverage: int = 0
+    slippage_tolerance_type: str = ""
+    slippage_tolerance: str = ""
+    trigger_price: str = ""
+    trigger_direction: int = 0
+    trigger_by: str = ""
+    order_filter: str = ""
+    take_profit: str = ""
+    stop_loss: str = ""
+    tp_trigger_by: str = ""
+    sl_trigger_by: str = ""
+    tpsl_mode: str = ""
+    tp_order_type: str = ""
+    sl_order_type: str = ""
+    smp_type: str = ""
+
+
+class AmendRequest(msgspec.Struct, rename="camel", gc=False):
+    """Body of an order's change; an absent field stays as it is."""
+
+    category: str = ""
+    symbol: str = ""
+    order_id: str = ""
+    order_link_id: str = ""
+    qty: str = ""
+    price: str = ""
+    trigger_price: str = ""
+    take_profit: str = ""
+    stop_loss: str = ""
+
+
+class CancelRequest(msgspec.Struct, rename="camel", gc=False):
+    """Body of an order's cancel."""
+
+    category: str = ""
+    symbol: str = ""
+    order_id: str = ""
+    order_link_id: str = ""
+    order_filter: str = ""
+
+
+class CancelAllRequest(msgspec.Struct, rename="camel", gc=False):
+    """Body of a cancel of many orders."""
+
+    category: str = ""
+    symbol: str = ""
+    base_coin: str = ""
+    settle_coin: str = ""
+    order_filter: str = ""
+    stop_order_type: str = ""
+
+
+class LeverageRequest(msgspec.Struct, rename="camel", gc=False):
+    """Body of a leverage setting."""
+
+    category: str = ""
+    symbol: str = ""
+    buy_leverage: str = ""
+    sell_leverage: str = ""
+
+
+class ModeRequest(msgspec.Struct, rename="camel", gc=False):
+    """Body of a position mode switch."""
+
+    category: str = ""
+    symbol: str = ""
+    coin: str = ""
+    mode: int = -1
+
+
+class TradingStopRequest(msgspec.Struct, rename="camel", gc=False):
+    """Body of a position's take profit and stop loss."""
+
+    category: str = ""
+    symbol: str = ""
+    tpsl_mode: str = ""
+    position_idx: int | str = 0
+    take_profit: str = ""
+    stop_loss: str = ""
+    trailing_stop: str = ""
+    active_price: str = ""
+    tp_trigger_by: str = ""
+    sl_trigger_by: str = ""
+    tp_size: str = ""
+    sl_size: str = ""
+
+
+class BatchRequest(msgspec.Struct, rename="camel", gc=False):
+    """Body of a batch: its orders are read one by one, because each may fail alone."""
+
+    category: str = ""
+    request: list[Any] = []
+
+
+_Body = TypeVar("_Body")
+
+
+def read_request(body: Any, kind: type[_Body]) -> _Body:
+    """Turn decoded JSON into a typed request; refuses with 10001."""
+    if not isinstance(body, Mapping):
+        raise parameter("params error: body is not an object")
+    try:
+        return msgspec.convert(body, kind)
+    except msgspec.ValidationError as error:
+        raise parameter(f"params error: {error}") from None

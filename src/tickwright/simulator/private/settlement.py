@@ -1,0 +1,410 @@
+"""Owns what follows from the matching engine's events: order states, ledger, rows for the streams.
+
+Refuses requests. One call settles everything one cause did, then tells each account once per topic:
+orders, executions, positions, wallet, in that order.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from random import Random
+from uuid import UUID
+
+from tickwright.core.identity import Category
+from tickwright.core.orders import Side, TriggerBy
+from tickwright.core.units import decimal_from_units
+from tickwright.matching import (
+    Amended,
+    Armed,
+    BookOrder,
+    Cancelled,
+    CancelReason,
+    Execution,
+    FillCause,
+    MatchEvent,
+    MatchingBook,
+    StopKind,
+    Triggered,
+    Trimmed,
+    Working,
+)
+from tickwright.simulator.market import SymbolMarket
+from tickwright.simulator.private.accounts import Account
+from tickwright.simulator.private.ledger import Ledger, Position, money_of, share_of
+from tickwright.simulator.private.margin import locked, worth
+from tickwright.simulator.private.records import ExecutionRecord, VenueOrder
+from tickwright.simulator.private.shapes import (
+    Row,
+    execution_row,
+    order_row,
+    position_row,
+    wallet_row,
+)
+from tickwright.simulator.private.store import OrderStore
+from tickwright.simulator.venue import SimulatedVenue
+
+__all__ = ["FEES_PPM", "Publish", "Settlement", "SymbolDesk", "position_key"]
+
+_MS = 1_000_000
+
+FEES_PPM = {Category.LINEAR: (200, 550), Category.SPOT: (1_000, 1_000)}
+"""(maker, taker) fee rates in parts per million: the venue's schedule without any tier."""
+
+Publish = Callable[[Account, str, list[Row]], None]
+"""(account, topic, rows): tell the account's streams."""
+
+_TRIGGER_WORDS = {
+    TriggerBy.LAST: "LastPrice",
+    TriggerBy.MARK: "MarkPrice",
+    TriggerBy.INDEX: "IndexPrice",
+}
+_ENDS: dict[CancelReason, tuple[str, str]] = {
+    CancelReason.BY_USER: ("CancelByUser", "EC_PerCancelRequest"),
+    CancelReason.POST_ONLY_WOULD_TAKE: ("UNKNOWN", "EC_PostOnlyWillTakeLiquidity"),
+    CancelReason.NO_LIQUIDITY: ("UNKNOWN", "EC_NoImmediateQtyToFill"),
+    CancelReason.NOT_ENOUGH_FOR_FULL: ("UNKNOWN", "EC_CancelForNoFullFill"),
+    CancelReason.REMAINDER: ("UNKNOWN", "EC_NoEnoughQtyToFill"),
+    CancelReason.QUOTE_SPENT: ("UNKNOWN", "EC_NoError"),
+    CancelReason.SELF_TRADE: ("CancelBySmp", "EC_BySelfMatch"),
+    CancelReason.REDUCE_ONLY: ("CancelByReduceOnly", "EC_NoError"),
+    CancelReason.STOPS_CLEARED: ("CancelByTpSlTsClear", "EC_NoError"),
+    CancelReason.MARGIN: ("UNKNOWN", "EC_Others"),
+}
+
+
+def position_key(uid: int, index: int) -> int:
+    """Return the matching engine's key of an account's leg."""
+    return uid * 4 + index
+
+
+@dataclass(slots=True, eq=False)
+class SymbolDesk:
+    """One instrument with its matching engine and the orders by number that live in it."""
+
+    market: SymbolMarket
+    matching: MatchingBook
+    orders: dict[int, VenueOrder] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _News:
+    """What one cause changed for one account."""
+
+    orders: dict[int, VenueOrder] = field(default_factory=dict)
+    passing: list[Row] = field(default_factory=list)
+    executions: list[ExecutionRecord] = field(default_factory=list)
+    positions: dict[tuple[str, int], SymbolDesk] = field(default_factory=dict)
+    is_wallet_changed: bool = False
+
+
+class Settlement:
+    """Turns matching events into the venue's truth. `publish` is called at the end of each cause."""
+
+    def __init__(
+        self,
+        venue: SimulatedVenue,
+        ledger: Ledger,
+        accounts: dict[int, Account],
+        rng: Random,
+        new_id: Callable[[], int],
+        publish: Publish,
+    ) -> None:
+        self._venue = venue
+        self._ledger = ledger
+        self._accounts = accounts
+        self._rng = rng
+        self._new_id = new_id
+        self._publish = publish
+        self._news: dict[Account, _News] = {}
+        self.stores: dict[int, OrderStore] = {uid: OrderStore() for uid in accounts}
+
+    # identities -------------------------------------------------------------------------------------
+
+    def new_order_id(self, category: Category) -> str:
+        """Return an order id as the venue writes it: digits on spot, a UUID elsewhere."""
+        if category is Category.SPOT:
+            return str(1_900_000_000_000_000_000 + self._rng.getrandbits(56))
+        return str(UUID(int=self._rng.getrandbits(128), version=4))
+
+    # causes -----------------------------------------------------------------------------------------
+
+    def settle(self, desk: SymbolDesk) -> None:
+        """Carry out everything the engine did since the last call and tell the accounts."""
+        while desk.matching.events:
+            for event in desk.matching.drain():
+                self._apply(desk, event)
+        self.announce()
+
+    def touch(self, desk: SymbolDesk, order: VenueOrder) -> None:
+        """Show an order again at the end of the present cause."""
+        self._changed(desk, order)
+
+    def touch_position(self, desk: SymbolDesk, account: Account, index: int) -> None:
+        """Show a position again at the end of the present cause."""
+        news = self._of(account)
+        news.positions[desk.market.instrument.symbol, index] = desk
+        news.is_wallet_changed = True
+
+    def announce(self) -> None:
+        """Tell each account what changed for it, once per topic."""
+        news, self._news = self._news, {}
+        for account, changed in news.items():
+            rows = changed.passing + [order_row(order) for order in changed.orders.values()]
+            if rows:
+                self._publish(account, "order", rows)
+            if changed.executions:
+                self._publish(account, "execution", [execution_row(e) for e in changed.executions])
+            if changed.positions:
+                rows = [
+                    self.position_row(account, desk, index, is_stream=True)
+                    for (_, index), desk in changed.positions.items()
+                ]
+                self._publish(account, "position", rows)
+            if changed.is_wallet_changed:
+                self._publish(account, "wallet", [self.wallet_row(account)])
+
+    # rows -------------------------------------------------------------------------------------------
+
+    def position_row(
+        self, account: Account, desk: SymbolDesk, index: int, *, is_stream: bool
+    ) -> Row:
+        """Return a position row as it is now."""
+        symbol = desk.market.instrument.symbol
+        position = account.ledger.positions.get((symbol, index)) or Position()
+        stops = desk.matching.stops(position_key(account.uid, index))
+        return position_row(account, desk.market, index, position, stops, is_stream=is_stream)
+
+    def wallet_row(self, account: Account) -> Row:
+        """Return the wallet row as it is now."""
+        live = self.stores[account.uid].live.values()
+        locks: dict[str, int] = {}
+        for order in live:
+            if order.is_spot:
+                asset, amount = locked(order)
+                locks[asset] = locks.get(asset, 0) + amount
+        prices = {"USDT": Decimal(1), "USDC": Decimal(1)}
+        for asset in account.ledger.wallet:
+            market = self._venue.markets.get((Category.SPOT, f"{asset}USDT"))
+            if market is not None:
+                decimals = market.instrument.price_decimals
+                prices[asset] = decimal_from_units(market.last_or_mid_units(), decimals)
+        return wallet_row(account, worth(account, live, self.linear_market), locks, prices)
+
+    def linear_market(self, symbol: str) -> SymbolMarket:
+        """Return the linear market of a symbol that is known to exist."""
+        return self._venue.markets[Category.LINEAR, symbol]
+
+    # events -----------------------------------------------------------------------------------------
+
+    def _apply(self, desk: SymbolDesk, event: MatchEvent) -> None:
+        if isinstance(event, Execution):
+            self._execution(desk, event)
+        elif isinstance(event, Working):
+            order = desk.orders[event.order.order_id]
+            order.status = "PartiallyFilled" if order.filled_units else "New"
+            self._changed(desk, order)
+        elif isinstance(event, Armed):
+            order = desk.orders.get(event.order.order_id) or self._adopt(desk, event.order)
+            order.status = "Untriggered"
+            self._changed(desk, order)
+        elif isinstance(event, Triggered):
+            order = desk.orders[event.order.order_id]
+            order.status = "Triggered"
+            order.size_units = event.order.size_units
+            self._changed(desk, order)
+            # A passing state: clients see it once, before what became of the order.
+            self._of(order.account).passing.append(order_row(order))
+        elif isinstance(event, Amended | Trimmed):
+            order = desk.orders[event.order.order_id]
+            order.size_units = event.size_units
+            if isinstance(event, Amended):
+                order.price_units = event.price_units or order.price_units
+                order.trigger_price_units = event.order.trigger_price_units
+            self._changed(desk, order)
+        elif isinstance(event, Cancelled):
+            self._cancelled(desk, event)
+        else:
+            self.touch_position(desk, self._accounts[event.account], event.position % 4)
+
+    def _adopt(self, desk: SymbolDesk, made: BookOrder) -> VenueOrder:
+        """Give a position's stop, which the engine made, its place among the account's orders."""
+        is_profit = made.stop_kind is StopKind.TAKE_PROFIT
+        now_ms = self._venue.now_ns // _MS
+        account = self._accounts[made.account]
+        order = VenueOrder(
+            number=made.order_id,
+            order_id=self.new_order_id(desk.market.instrument.category),
+            link_id="",
+            account=account,
+            instrument=desk.market.instrument,
+            side=made.side,
+            order_type="Market",
+            size_units=made.size_units,
+            price_units=0,
+            time_in_force="IOC",
+            created_ms=now_ms,
+            updated_ms=now_ms,
+            position_index=made.position % 4,
+            reduce_only=True,
+            close_on_trigger=True,
+            trigger_price_units=made.trigger_price_units,
+            trigger_direction=1 if made.trigger_rises else 2,
+            trigger_by=_TRIGGER_WORDS[made.trigger_by],
+            stop_order_type="TakeProfit" if is_profit else "StopLoss",
+            tpsl_mode="Full",
+            create_type="CreateByTakeProfit" if is_profit else "CreateByStopLoss",
+            last_price_on_created=desk.market.last_or_mid_units(),
+            book_order=made,
+        )
+        desk.orders[order.number] = order
+        self.stores[account.uid].add(order)
+        return order
+
+    def _execution(self, desk: SymbolDesk, event: Execution) -> None:
+        market, instrument = desk.market, desk.market.instrument
+        order = desk.orders[event.order.order_id]
+        account = order.account
+        price, size = event.price_units, event.size_units
+        now_ms = self._venue.now_ns // _MS
+        maker_ppm, taker_ppm = FEES_PPM[instrument.category]
+        fee_ppm = maker_ppm if event.is_maker else taker_ppm
+        if order.is_spot:
+            booked = account.ledger.book_spot(instrument, order.side, price, size, fee_ppm)
+        else:
+            booked = account.ledger.book_linear(
+                instrument, order.position_index, order.side, price, size, fee_ppm, now_ms
+            )
+        self._book_house(desk, event, order.side, now_ms)
+        order.filled_units += size
+        order.filled_value += price * size
+        order.price_units = event.order.price_units
+        order.fees[booked.fee_asset] = order.fees.get(booked.fee_asset, 0) + booked.fee
+        order.closed_pnl += booked.gross
+        order.status = "PartiallyFilled" if event.remaining_units else "Filled"
+        execution = ExecutionRecord(
+            number=self._new_id(),
+            execution_id=str(UUID(int=self._rng.getrandbits(128), version=4)),
+            order=order,
+            instrument=instrument,
+            kind="Trade",
+            side=order.side,
+            price_units=price,
+            size_units=size,
+            value=money_of(instrument, price, size),
+            fee=booked.fee,
+            fee_asset=booked.fee_asset,
+            fee_rate_e8=fee_ppm * 100,
+            is_maker=event.is_maker,
+            leaves_units=0 if order.quote_amount is not None else event.remaining_units,
+            order_size_units=order.size_units,
+            order_price_units=order.price_units,
+            closed_units=booked.closed_units,
+            gross=booked.gross,
+            mark_units=market.mark_units,
+            index_units=market.index_units,
+            at_ms=now_ms,
+            seq=market.book.seq,
+        )
+        self.stores[account.uid].add_execution(execution)
+        self._of(account).executions.append(execution)
+        self._print(desk, event, order.side)
+        self._changed(desk, order)
+
+    def _book_house(self, desk: SymbolDesk, event: Execution, side: Side, now_ms: int) -> None:
+        if event.counter_order_id:
+            return  # the other side is a user, whose own execution books it
+        instrument, house = desk.market.instrument, self._ledger.house
+        price, size = event.price_units, event.size_units
+        if instrument.category is Category.SPOT:
+            house.book_spot(instrument, side.opposite, price, size, 0)
+        else:
+            house.book_linear(instrument, 0, side.opposite, price, size, 0, now_ms)
+
+    def _print(self, desk: SymbolDesk, event: Execution, side: Side) -> None:
+        """Put a match on the public tape, once; an external trade is on it already."""
+        if event.cause is FillCause.TOOK:
+            aggressor = side
+        elif event.cause is FillCause.BOOK_CROSSED:
+            aggressor = side.opposite
+        else:
+            return
+        self._venue.print_trade(desk.market.book, aggressor, event.price_units, event.size_units)
+
+    def _cancelled(self, desk: SymbolDesk, event: Cancelled) -> None:
+        order = desk.orders[event.order.order_id]
+        order.cancel_type, order.reject_reason = _ENDS[event.reason]
+        if event.reason is CancelReason.MARGIN:
+            order.status = "Rejected"
+        elif event.reason is CancelReason.QUOTE_SPENT and order.filled_units:
+            order.status = "Filled"
+        elif event.was_armed:
+            order.status = "Deactivated"
+        elif order.is_spot and order.filled_units:
+            order.status = "PartiallyFilledCanceled"
+        else:
+            order.status = "Cancelled"
+        self._changed(desk, order)
+
+    def _changed(self, desk: SymbolDesk, order: VenueOrder) -> None:
+        order.updated_ms = self._venue.now_ns // _MS
+        news = self._of(order.account)
+        news.orders.pop(order.number, None)
+        news.orders[order.number] = order
+        news.is_wallet_changed = True
+        if not order.is_spot:
+            # The venue shows the position after every order request, changed or not.
+            news.positions[order.instrument.symbol, order.position_index] = desk
+        if not order.is_live and desk.orders.pop(order.number, None) is not None:
+            self.stores[order.account.uid].finish(order)
+
+    def _of(self, account: Account) -> _News:
+        news = self._news.get(account)
+        if news is None:
+            news = self._news[account] = _News()
+        return news
+
+    # funding ----------------------------------------------------------------------------------------
+
+    def pay_funding(self, desk: SymbolDesk, rate_e8: int) -> None:
+        """Let every open position of a contract pay or receive the funding rate at the mark."""
+        market, instrument = desk.market, desk.market.instrument
+        now_ms = self._venue.now_ns // _MS
+        paid_sum = 0
+        for account in self._accounts.values():
+            for (symbol, index), position in list(account.ledger.positions.items()):
+                if symbol != instrument.symbol or not position.size_units:
+                    continue
+                value = money_of(instrument, market.mark_units, position.size_units)
+                paid = share_of(value, rate_e8, 10**8)
+                account.ledger.book_funding(instrument, index, paid, now_ms)
+                paid_sum += paid
+                execution = ExecutionRecord(
+                    number=self._new_id(),
+                    execution_id=str(UUID(int=self._rng.getrandbits(128), version=4)),
+                    order=None,
+                    instrument=instrument,
+                    kind="Funding",
+                    side=Side.BUY if position.size_units > 0 else Side.SELL,
+                    price_units=market.mark_units,
+                    size_units=abs(position.size_units),
+                    value=abs(value),
+                    fee=paid,
+                    fee_asset=instrument.quote,
+                    fee_rate_e8=rate_e8,
+                    is_maker=False,
+                    leaves_units=0,
+                    order_size_units=0,
+                    order_price_units=0,
+                    closed_units=0,
+                    gross=0,
+                    mark_units=market.mark_units,
+                    index_units=market.index_units,
+                    at_ms=now_ms,
+                    seq=market.book.seq,
+                )
+                self.stores[account.uid].add_execution(execution)
+                self._of(account).executions.append(execution)
+                self.touch_position(desk, account, index)
+        if paid_sum:
+            self._ledger.house.book_funding(instrument, 0, -paid_sum, now_ms)
+        self.announce()

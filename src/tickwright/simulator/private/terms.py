@@ -1,0 +1,329 @@
+"""Owns what an order request means for one instrument, and whether the filters allow it; refuses accounts.
+
+Every refusal here depends on the request, the instrument and the market alone.
+"""
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+from tickwright.core.errors import UnitsError
+from tickwright.core.identity import Category
+from tickwright.core.orders import Side, TimeInForce, TriggerBy
+from tickwright.core.units import INT64_MAX, money_from_decimal, units_from_text
+from tickwright.matching import SelfTrade
+from tickwright.simulator.instruments import VenueInstrument
+from tickwright.simulator.market import SymbolMarket
+from tickwright.simulator.private.ledger import money_of
+from tickwright.simulator.private.refusals import VenueRefusal, parameter
+from tickwright.simulator.private.requests import CreateRequest
+from tickwright.simulator.tickers import price_limits
+
+__all__ = [
+    "SELF_TRADES",
+    "SIDES",
+    "TRIGGERS",
+    "Terms",
+    "check_link_id",
+    "clamp_price",
+    "position_index",
+    "price_of",
+    "size_of",
+    "stop_price",
+    "terms_of",
+]
+
+SIDES = {"Buy": Side.BUY, "Sell": Side.SELL}
+TRIGGERS = {
+    "LastPrice": TriggerBy.LAST,
+    "MarkPrice": TriggerBy.MARK,
+    "IndexPrice": TriggerBy.INDEX,
+}
+SELF_TRADES = {
+    "None": SelfTrade.NONE,
+    "CancelMaker": SelfTrade.CANCEL_MAKER,
+    "CancelTaker": SelfTrade.CANCEL_TAKER,
+    "CancelBoth": SelfTrade.CANCEL_BOTH,
+}
+_TIMES = {
+    "GTC": TimeInForce.GTC,
+    "IOC": TimeInForce.IOC,
+    "FOK": TimeInForce.FOK,
+    "PostOnly": TimeInForce.GTC,
+}
+_LINK_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """An order request in the instrument's units. `size_units` 0: as much as the position holds.
+
+    `quote_units` above 0 is a spot market order by quote amount, in price_units x size_units.
+    """
+
+    side: Side
+    is_market: bool
+    size_units: int
+    price_units: int
+    time_in_force: TimeInForce
+    time_in_force_text: str
+    post_only: bool
+    quote_units: int
+    quote_amount: Decimal | None
+    slippage_units: int | None
+    trigger_price_units: int
+    trigger_direction: int
+    trigger_by: str
+    take_profit_units: int
+    stop_loss_units: int
+    take_profit_by: str
+    stop_loss_by: str
+    self_trade: SelfTrade
+
+
+def check_link_id(link_id: str) -> None:
+    """Refuse an orderLinkId with other characters or more than 36 of them."""
+    if link_id and _LINK_ID.fullmatch(link_id) is None:
+        raise parameter("params error: orderLinkId invalid")
+
+
+def position_index(value: int | str) -> int:
+    """Read positionIdx, which some clients send as text."""
+    if str(value) not in ("0", "1", "2"):
+        raise parameter("params error: positionIdx invalid")
+    return int(value)
+
+
+def price_of(instrument: VenueInstrument, text: str, name: str = "price") -> int:
+    """Read a price and check it against the tick."""
+    spot = instrument.category is Category.SPOT
+    try:
+        units = units_from_text(text, instrument.price_decimals)
+    except UnitsError:
+        if spot and _is_decimal(text):
+            raise VenueRefusal(170134, "Order price has too many decimals.") from None
+        raise parameter(f"params error: {name} invalid") from None
+    if units <= 0:
+        raise parameter(f"params error: {name} invalid")
+    if units % instrument.tick_units:
+        if spot:
+            raise VenueRefusal(170134, "Order price has too many decimals.")
+        raise parameter(f"params error: {name} invalid")
+    return units
+
+
+def size_of(instrument: VenueInstrument, text: str, *, is_market: bool) -> int:
+    """Read a size and check it against step, minimum and maximum."""
+    spot = instrument.category is Category.SPOT
+    try:
+        units = units_from_text(text, instrument.size_decimals)
+    except UnitsError:
+        if spot and _is_decimal(text):
+            raise VenueRefusal(170137, "Order volume decimal too long.") from None
+        raise parameter("Qty invalid") from None
+    if units % instrument.lot_units:
+        raise (
+            VenueRefusal(170137, "Order volume decimal too long.")
+            if spot
+            else parameter("Qty invalid")
+        )
+    if units < instrument.size_min_units:
+        if spot:
+            raise VenueRefusal(170136, "Order quantity lower than the minimum.")
+        raise parameter("The number of contracts exceeds minimum limit allowed")
+    bound = instrument.market_size_max_units if is_market else instrument.size_max_units
+    if units > bound:
+        if spot:
+            raise VenueRefusal(170124, "Order amount too large.")
+        raise parameter("The number of contracts exceeds maximum limit allowed: too large")
+    return units
+
+
+def stop_price(
+    market: SymbolMarket, side: Side, text: str, *, is_profit: bool, base_units: int
+) -> int:
+    """Read a take profit or stop loss price of a position opened by `side`; "" and "0" are none."""
+    if text in ("", "0"):
+        return 0
+    name = "TakeProfit" if is_profit else "StopLoss"
+    units = price_of(market.instrument, text, name)
+    if (units - base_units) * side * (1 if is_profit else -1) <= 0:
+        relation = "higher" if (side is Side.BUY) is is_profit else "lower"
+        raise parameter(
+            f"{name}:{units} set for {'Buy' if side is Side.BUY else 'Sell'} position should be "
+            f"{relation} than base_price:{base_units}??{'LastPrice'}"
+        )
+    return units
+
+
+def clamp_price(market: SymbolMarket, side: Side, price_units: int) -> int:
+    """Bring a price inside the venue's limits: contracts move it, spot refuses it."""
+    decimals = market.instrument.price_decimals
+    highest, lowest = (units_from_text(text, decimals) for text in price_limits(market))
+    if side is Side.BUY and price_units > highest:
+        if market.instrument.category is Category.SPOT:
+            raise VenueRefusal(170193, "Buy order price cannot be higher than the price limit.")
+        return highest
+    if side is Side.SELL and price_units < lowest:
+        if market.instrument.category is Category.SPOT:
+            raise VenueRefusal(170194, "Sell order price cannot be lower than the price limit.")
+        return lowest
+    return price_units
+
+
+def terms_of(request: CreateRequest, market: SymbolMarket) -> Terms:
+    """Read and check a create request against the instrument and the market."""
+    instrument = market.instrument
+    spot = instrument.category is Category.SPOT
+    side = SIDES.get(request.side)
+    if side is None:
+        raise parameter("params error: side invalid")
+    if request.order_type not in ("Limit", "Market"):
+        raise parameter("params error: orderType invalid")
+    is_market = request.order_type == "Market"
+    time_text = "IOC" if is_market else request.time_in_force or "GTC"
+    if time_text not in _TIMES or (request.time_in_force not in ("", *_TIMES)):
+        raise parameter("params error: timeInForce invalid")
+    check_link_id(request.order_link_id)
+    smp = request.smp_type or "None"
+    if smp not in SELF_TRADES:
+        raise parameter("params error: smpType invalid")
+    price = 0 if is_market else price_of(instrument, request.price)
+    trigger, direction = _trigger(request, market)
+    if price and not trigger:
+        price = clamp_price(market, side, price)
+    quote_units, quote_amount = _quote(request, market, side) if spot and is_market else (0, None)
+    closes_all = request.qty == "0" and request.reduce_only and request.close_on_trigger
+    if quote_units:
+        size = min(INT64_MAX, quote_units)
+    elif closes_all and not spot:
+        size = 0
+    else:
+        size = size_of(instrument, request.qty, is_market=is_market)
+    reference = trigger or price or market.last_or_mid_units()
+    if not request.reduce_only and not quote_units:
+        _check_notional(instrument, money_of(instrument, price or reference, size))
+    base = trigger or price or market.last_or_mid_units()
+    if request.reduce_only and (request.take_profit or request.stop_loss):
+        raise parameter("Can not set tp/sl when reduceOnly is true")
+    if request.take_profit or request.stop_loss:
+        if spot:
+            raise parameter("params error: attached takeProfit and stopLoss are for contracts")
+        if request.tpsl_mode not in ("", "Full"):
+            raise parameter("params error: tpslMode Partial is not offered by this venue")
+        if "Limit" in (request.tp_order_type, request.sl_order_type):
+            raise parameter("params error: limit take profit needs tpslMode Partial")
+    return Terms(
+        side=side,
+        is_market=is_market,
+        size_units=size,
+        price_units=price,
+        time_in_force=_TIMES[time_text],
+        time_in_force_text=time_text,
+        post_only=time_text == "PostOnly",
+        quote_units=quote_units,
+        quote_amount=quote_amount,
+        slippage_units=_slippage(request, market, side) if is_market else None,
+        trigger_price_units=trigger,
+        trigger_direction=direction,
+        trigger_by=_trigger_word(request.trigger_by) if trigger else "",
+        take_profit_units=stop_price(
+            market, side, request.take_profit, is_profit=True, base_units=base
+        ),
+        stop_loss_units=stop_price(
+            market, side, request.stop_loss, is_profit=False, base_units=base
+        ),
+        take_profit_by=_trigger_word(request.tp_trigger_by) if request.take_profit else "",
+        stop_loss_by=_trigger_word(request.sl_trigger_by) if request.stop_loss else "",
+        self_trade=SELF_TRADES[smp],
+    )
+
+
+def _is_decimal(text: str) -> bool:
+    whole, _, fraction = text.partition(".")
+    return whole.isascii() and whole.isdigit() and fraction.isascii() and fraction.isdigit()
+
+
+def _trigger_word(text: str) -> str:
+    word = text or "LastPrice"
+    if word not in TRIGGERS:
+        raise parameter("params error: triggerBy invalid")
+    return word
+
+
+def _trigger(request: CreateRequest, market: SymbolMarket) -> tuple[int, int]:
+    """Return (trigger price, direction), (0, 0) for a plain order; refuses the wrong side."""
+    if request.trigger_price in ("", "0"):
+        if request.order_filter in ("tpslOrder", "StopOrder"):
+            raise parameter("params error: triggerPrice missing")
+        return 0, 0
+    trigger = price_of(market.instrument, request.trigger_price, "triggerPrice")
+    word = _trigger_word(request.trigger_by)
+    current = {
+        "LastPrice": market.last_or_mid_units(),
+        "MarkPrice": market.mark_units,
+        "IndexPrice": market.index_units,
+    }[word]
+    if market.instrument.category is Category.SPOT:
+        if request.order_filter not in ("tpslOrder", "StopOrder"):
+            raise parameter("params error: orderFilter must be tpslOrder or StopOrder")
+        return trigger, 1 if trigger > current else 2
+    if request.trigger_direction not in (1, 2):
+        raise parameter("params error: triggerDirection invalid")
+    price = market.instrument.price_text
+    if request.trigger_direction == 1 and trigger <= current:
+        raise VenueRefusal(
+            110092,
+            f"expect Rising, but trigger_price[{price[trigger]}] <= "
+            f"current[{price[current]}]??{word}",
+        )
+    if request.trigger_direction == 2 and trigger >= current:
+        raise VenueRefusal(
+            110093,
+            f"expect Falling, but trigger_price[{price[trigger]}] >= "
+            f"current[{price[current]}]??{word}",
+        )
+    return trigger, request.trigger_direction
+
+
+def _quote(request: CreateRequest, market: SymbolMarket, side: Side) -> tuple[int, Decimal | None]:
+    """Return the quote amount of a spot market order, by default a buy's quantity is one."""
+    unit = request.market_unit or ("quoteCoin" if side is Side.BUY else "baseCoin")
+    if unit not in ("baseCoin", "quoteCoin"):
+        raise parameter("params error: marketUnit invalid")
+    if unit == "baseCoin":
+        return 0, None
+    if not (request.qty.isdigit() or _is_decimal(request.qty)) or len(request.qty) > 30:
+        raise parameter("Qty invalid")
+    amount = Decimal(request.qty)
+    if amount.as_tuple().exponent < -8:  # type: ignore[operator]  # finite: digits and a dot
+        raise VenueRefusal(170137, "Order volume decimal too long.")
+    _check_notional(market.instrument, money_from_decimal(amount))
+    decimals = market.instrument.price_decimals + market.instrument.size_decimals
+    return int(amount.scaleb(decimals)), amount
+
+
+def _check_notional(instrument: VenueInstrument, notional: int) -> None:
+    if notional < money_from_decimal(instrument.notional_min):
+        if instrument.category is Category.SPOT:
+            raise VenueRefusal(170140, "Order value exceeded lower limit.")
+        minimum = f"{instrument.notional_min}{instrument.quote}"
+        raise VenueRefusal(110094, f"Order does not meet minimum order value {minimum}")
+
+
+def _slippage(request: CreateRequest, market: SymbolMarket, side: Side) -> int | None:
+    """Return how far a market order may go from the best opposite price; None: the venue's own."""
+    kind, text = request.slippage_tolerance_type, request.slippage_tolerance
+    if not kind:
+        return None
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise parameter("params error: slippageTolerance invalid") from None
+    if kind == "TickSize" and value == value.to_integral_value() and 1 <= value <= 10_000:
+        return int(value) * market.instrument.tick_units
+    if kind == "Percent" and Decimal("0.01") <= value <= 10:
+        best = market.book.best()[1 if side is Side.BUY else 0]
+        reference = best[0] if best else market.last_or_mid_units()
+        return int(reference * value / 100)
+    raise parameter("params error: slippageTolerance invalid")
