@@ -1,1 +1,1 @@
-"""A venue in a box: a simulated Bybit V5 with real recordings, a seeded market and faults on demand."""
+"""A venue in a box: recordings, a seeded market, wire servers and faults on demand."""

@@ -1,4 +1,4 @@
-"""Owns the resting book of one symbol at the simulated venue; refuses to know topics' texts and sockets.
+"""Owns the resting book of one symbol; refuses to know the texts of topics and sockets.
 
 External liquidity (what the market source says) and users' own orders rest side by side and are
 published as one size. Liquidity taken by users stays taken until the source next sets that level.
@@ -61,7 +61,7 @@ class VenueBook:
     # ------------------------------------------------------------------
 
     def best(self) -> tuple[Level | None, Level | None]:
-        """Best bid and best ask as (price_units, size_units), own orders included; None for an empty side."""
+        """Best bid and ask as (price_units, size_units), own orders included; None when empty."""
         bids, asks = self.bids, self.asks
         bid = (bids.keys[-1], bids.size_at(bids.keys[-1])) if bids.keys else None
         ask = (-asks.keys[-1], asks.size_at(asks.keys[-1])) if asks.keys else None
@@ -87,7 +87,7 @@ class VenueBook:
         self._change_own(side, price_units, -size_units)
 
     def take(self, side: Side, size_units: int, limit_price_units: int | None) -> list[Level]:
-        """Consume external liquidity as an aggressor on `side`; BUY takes asks, never beyond the limit price.
+        """Consume external liquidity as an aggressor on `side`; BUY takes asks up to the limit.
 
         Returns the (price_units, size_units) matches, best first; their sum may be less than asked.
         Own orders are left alone: matching them is the caller's, by price then time. The levels
@@ -146,7 +146,7 @@ class VenueBook:
         self.changed(now_ns, seq_step)
 
     def reset(self, bids: list[Level], asks: list[Level], now_ns: int, seq_step: int) -> None:
-        """Replace the external book. Active windows see it as changes, unless the caller renumbers them."""
+        """Replace the external book; active windows see the difference as changes."""
         before = set(self.bids.keys), set(self.asks.keys)
         self.bids.reset_external(bids)
         self.asks.reset_external(asks)

@@ -1,7 +1,7 @@
 """Owns the candles a symbol's own trades make; refuses any other source of prices.
 
-One-minute candles are kept, at most `MINUTES_MAX`; longer intervals are added up from them on request. A minute
-without trades is a flat candle at the last close.
+One-minute candles are kept, at most `MINUTES_MAX`; longer intervals are added up from them on
+request. A minute without trades is a flat candle at the last close.
 """
 
 from collections import deque

@@ -1,4 +1,4 @@
-"""Owns one public WebSocket of the server: its requests, subscriptions and bounded outbox; refuses the market.
+"""Owns one public WebSocket: its requests, topics and bounded outbox; refuses the market.
 
 Frames collect in an outbox and leave in one write per turn. A client that doesn't read is cut when
 `SEND_BUFFER_BYTES_MAX` wait for it; other clients never notice.
@@ -28,7 +28,6 @@ from tickwright.simulator.venue import SimulatedVenue
 from tickwright.simulator.wire import Ask, PublicWire, Request
 
 __all__ = [
-    "IDLE_NS_MAX",
     "SEND_BUFFER_BYTES_MAX",
     "ConnectionHost",
     "ConnectionLimits",
@@ -62,7 +61,7 @@ def frame_header(size: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """What a server grants a socket: bytes waiting to be read, and a span without subscription or request."""
+    """What a socket is granted: bytes waiting for it, and a span without topic or request."""
 
     send_buffer_bytes_max: int = SEND_BUFFER_BYTES_MAX
     idle_ns_max: int = 60_000_000_000
@@ -106,7 +105,8 @@ class PublicConnection(WSListener):
         self.has_vanished = False
         self.was_cut_for_slowness = False
 
-    # picows ----------------------------------------------------------------------------------------
+    # picows
+    # ----------------------------------------------------------------------------------------
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Start serving."""
@@ -141,7 +141,8 @@ class PublicConnection(WSListener):
             self._carry_out(answer)
         self.flush()
 
-    # requests --------------------------------------------------------------------------------------
+    # requests
+    # --------------------------------------------------------------------------------------
 
     def _exists(self, topic: str) -> bool:
         return self._venue.stream(self.category, topic) is not None
@@ -189,19 +190,20 @@ class PublicConnection(WSListener):
                 stream.unsubscribe(self)
         self._venue.subscriptions_changed()
 
-    # frames ----------------------------------------------------------------------------------------
+    # frames
+    # ----------------------------------------------------------------------------------------
 
-    def deliver(self, topic: str, payload: bytes, is_delta: bool) -> None:
+    def deliver(self, topic: str, payload: bytes, *, is_delta: bool) -> None:
         """Take a frame of a subscribed topic into the outbox."""
         if self._faults.has_frame_faults or self._is_disturbed:
-            self._deliver_disturbed(topic, payload, is_delta)
+            self._deliver_disturbed(topic, payload, is_delta=is_delta)
             return
         size = len(payload)
         self._outbox.append(_HEADERS[size] if size < 4096 else _make_header(size))
         self._outbox.append(payload)
 
     def flush(self) -> int:
-        """Write what waits in one piece; returns how many frames that was. A client too slow is cut."""
+        """Write what waits in one piece; returns how many frames. A client too slow is cut."""
         outbox = self._outbox
         if not outbox:
             return 0
@@ -240,13 +242,14 @@ class PublicConnection(WSListener):
         self._send(payload)
         self.flush()
 
-    # faults ----------------------------------------------------------------------------------------
+    # faults
+    # ----------------------------------------------------------------------------------------
 
     @property
     def _is_disturbed(self) -> bool:
         return bool(self._held or self._silent_topics or self._silent_until_ns)
 
-    def _deliver_disturbed(self, topic: str, payload: bytes, is_delta: bool) -> None:
+    def _deliver_disturbed(self, topic: str, payload: bytes, *, is_delta: bool) -> None:
         now_ns = self._venue.now_ns
         if now_ns < self._silent_until_ns or now_ns < self._silent_topics.get(topic, 0):
             return

@@ -1,7 +1,7 @@
-"""Owns `/control/...`, the simulator's own endpoints for tests and tools; refuses to look like the venue.
+"""Owns `/control/...`, the simulator's own endpoints; refuses to look like the venue.
 
-`GET /control/status`, `GET /control/book?category=&symbol=&depth=[&u=]`, `GET` and `POST` and `DELETE
-/control/faults`. Errors are HTTP 400 with `{"error": text}`.
+`GET /control/status`, `GET /control/book?category=&symbol=&depth=[&u=]`, `GET` and `POST` and
+`DELETE /control/faults`. Errors are HTTP 400 with `{"error": text}`.
 """
 
 from collections.abc import Callable

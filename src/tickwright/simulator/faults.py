@@ -1,9 +1,10 @@
-"""Owns the faults the simulated venue commits on command: plans, when they strike, how often they did.
+"""Owns the faults committed on command: plans, when they strike, counts; refuses to send anything.
 
-A fault waits until `at_s` after it was added, then watches occasions of its kind (frames, requests or new
-connections that match its category and topic), skips the first `after_frames`, strikes with `probability`,
-at most `count` times (0: no end) and for at most `duration_s` (0: no end). `armed` counts the occasions on which it
-could have struck, `hit` those on which it did. Chance comes from the venue's seed.
+A fault waits until `at_s` after it was added, then watches occasions of its kind (frames, requests
+or new connections that match its category and topic), skips the first `after_frames`, strikes with
+`probability`, at most `count` times (0: no end) and for at most `duration_s` (0: no end). `armed`
+counts the occasions on which it could have struck, `hit` those on which it did. Chance comes from
+the venue's seed.
 """
 
 import difflib
@@ -136,7 +137,8 @@ def fault_specs(rows: Sequence[Mapping[str, Any]], where: str) -> list[FaultSpec
     """Read faults strictly.
 
     Raises:
-        ConfigError: an unknown key (with the nearest known one), a wrong type or an impossible value.
+        ConfigError: an unknown key (with the nearest known one), a wrong type or an impossible
+        value.
     """
     known = FaultSpec.__struct_fields__
     specs = []
@@ -230,7 +232,7 @@ _SPAN_KINDS = frozenset(
 
 
 class FaultBoard:
-    """Every fault of a run. `has_frame_faults` is kept current so that the frame path asks one flag."""
+    """Every fault of a run. The frame path asks one flag, `has_frame_faults`."""
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng

@@ -1,7 +1,7 @@
-"""Owns what the simulated venue lists: its instruments, their texts on the wire, their REST shapes; refuses prices.
+"""Owns what the venue lists: instruments, their wire texts and REST shapes; refuses markets.
 
-Units follow the rest of the project: a price or size is an int of 10^-decimals, where the decimals are the
-ones the venue prints (BTCUSDT linear prints "86723.40": 2 decimals, tick 10 units).
+Units follow the rest of the project: a price or size is an int of 10^-decimals, where the decimals
+are the ones the venue prints (BTCUSDT linear prints "86723.40": 2 decimals, tick 10 units).
 """
 
 import zlib
@@ -28,8 +28,9 @@ SYMBOLS_MAX = 2_000
 _TEXT_CACHE_MAX = 1 << 16
 _LAUNCH_MS = 1_585_526_400_000
 
-# (base, price, price decimals, tick units, linear size decimals, leverage): orders of magnitude of real markets,
-# so that texts on the wire look and weigh like the real ones. Everything else is derived.
+# (base, price, price decimals, tick units, linear size decimals, leverage): orders of magnitude of
+# real markets, so that texts on the wire look and weigh like the real ones. Everything else is
+# derived.
 _KNOWN: tuple[tuple[str, str, int, int, int, int], ...] = (
     ("BTC", "61800", 2, 10, 3, 100),
     ("ETH", "2680", 2, 1, 2, 100),
@@ -54,17 +55,21 @@ _KNOWN: tuple[tuple[str, str, int, int, int, int], ...] = (
 )
 
 _MORE_BASES = (
-    "ATOM FIL ICP ETC XLM HBAR INJ STX IMX VET GRT RNDR AAVE MKR ALGO FTM EGLD FLOW SAND AXS MANA THETA XTZ EOS "
-    "KAVA GALA CHZ MINA CRV LDO DYDX GMX SNX COMP ZEC DASH NEO IOTA QTUM ZIL ENJ BAT ONE ROSE CELO KSM ANKR WOO "
-    "MASK ENS APE BLUR JUP PYTH TIA SEI WLD ORDI BONK PEPE SHIB FLOKI WIF STRK MANTA ALT DYM PIXEL PORTAL AEVO "
-    "ETHFI ENA W TNSR SAGA OMNI REZ NOT IO ZK LISTA ZRO BLAST RENDER POL EIGEN SCR GRASS MOVE ME VANA USUAL"
+    "ATOM FIL ICP ETC XLM HBAR INJ STX IMX VET GRT RNDR AAVE MKR ALGO FTM EGLD FLOW SAND AXS "
+    "MANA THETA XTZ EOS "
+    "KAVA GALA CHZ MINA CRV LDO DYDX GMX SNX COMP ZEC DASH NEO IOTA QTUM ZIL ENJ BAT ONE ROSE CELO "
+    "KSM ANKR WOO "
+    "MASK ENS APE BLUR JUP PYTH TIA SEI WLD ORDI BONK PEPE SHIB FLOKI WIF STRK MANTA ALT DYM "
+    "PIXEL PORTAL AEVO "
+    "ETHFI ENA W TNSR SAGA OMNI REZ NOT IO ZK LISTA ZRO BLAST RENDER POL EIGEN SCR GRASS MOVE ME "
+    "VANA USUAL"
 ).split()
 
 _FUNDING_CAP = {True: Decimal("0.00375"), False: Decimal("0.02")}
 
 
 class UnitText(dict[int, str]):
-    """Writes units as the venue prints them; remembers at most 65,536 answers, then starts afresh."""
+    """Writes units as the venue prints them; remembers at most 65,536 answers."""
 
     __slots__ = ("_decimals", "_strip")
 
@@ -89,8 +94,8 @@ class UnitText(dict[int, str]):
 class VenueInstrument:
     """One listed contract or pair and its filters.
 
-    `price_text[units]` and `size_text[units]` give the wire text: fixed decimals on contracts, trailing zeros
-    stripped on spot, "0" for zero, as the venue prints them.
+    `price_text[units]` and `size_text[units]` give the wire text: fixed decimals on contracts,
+    trailing zeros stripped on spot, "0" for zero, as the venue prints them.
     """
 
     __slots__ = (
@@ -142,7 +147,8 @@ class VenueInstrument:
         self.leverage_max = leverage_max
         self.notional_min = Decimal(5)
         self.funding_interval_minutes = 480
-        # A maximum order worth about 70 million in quote, floored to the lot, as the real filters are.
+        # A maximum order worth about 70 million in quote, floored to the lot, as the real filters
+        # are.
         one_million = 10 ** (price_decimals + size_decimals + 6) // max(1, reference_price_units)
         self.size_max_units = max(lot_units, 70 * one_million // lot_units * lot_units)
         self.market_size_max_units = max(lot_units, 30 * one_million // lot_units * lot_units)
@@ -153,7 +159,7 @@ class VenueInstrument:
 
     @property
     def key(self) -> tuple[Category, str]:
-        """What all state of the simulator is keyed by: the same symbol exists in several categories."""
+        """What all state is keyed by: the same symbol exists in several categories."""
         return (self.category, self.symbol)
 
     def turnover_text(self, turnover: int) -> str:

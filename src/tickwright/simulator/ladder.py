@@ -1,7 +1,7 @@
-"""Owns one side of a venue's book: external levels, users' own size, sorted prices; refuses to publish anything.
+"""Owns one side of a venue's book: external and own size by price; refuses to publish.
 
-Prices are kept as signed keys (bids +price, asks -price) ascending, so the best level is always last: one
-routine serves both sides, and changes near the top move few entries.
+Prices are kept as signed keys (bids +price, asks -price) ascending, so the best level is always
+last: one routine serves both sides, and changes near the top move few entries.
 """
 
 from bisect import bisect_left, insort

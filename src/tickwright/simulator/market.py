@@ -1,4 +1,4 @@
-"""Owns everything one listed symbol is at the simulated venue: book, tape, candles, facts; refuses sockets."""
+"""Owns what one listed symbol is: book, tape, candles, mark and index; refuses sockets."""
 
 from collections import deque
 from random import Random
@@ -32,7 +32,7 @@ class TapeTrade(msgspec.Struct, frozen=True, gc=False):
 
 
 class SymbolMarket:
-    """A symbol's public state beside its book: tape, 24 h figures since start, mark, index, funding."""
+    """A symbol's public state beside its book: tape, figures since start, mark, index."""
 
     __slots__ = (
         "_direction",
@@ -123,7 +123,7 @@ class SymbolMarket:
 
     @property
     def index_units(self) -> int:
-        """Index price: the source's fact, else a slow average of the mark, moved by `tick_index`."""
+        """Index price: the source's fact, else a slow average of the mark."""
         if self.facts.index_units is not None:
             return self.facts.index_units
         return round(self._index) if self._index else self.mark_units

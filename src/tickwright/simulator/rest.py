@@ -1,6 +1,7 @@
 """Owns the public REST answers: `/v5/market/...` and `/v5/system/status`; refuses private paths.
 
-Every answer is the venue's envelope; a bad parameter is retCode 10001 with HTTP status 200, as on the wire.
+Every answer is the venue's envelope; a bad parameter is retCode 10001 with HTTP status 200, as on
+the wire.
 """
 
 from collections.abc import Callable, Mapping
@@ -94,7 +95,8 @@ class PublicRest:
 
         return respond
 
-    # answers ----------------------------------------------------------------------------------------
+    # answers
+    # ----------------------------------------------------------------------------------------
 
     def time(self, query: Query) -> Result:
         """Venue time in seconds and nanoseconds."""
@@ -235,7 +237,7 @@ class PublicRest:
         return {"category": category.value, "list": rows}
 
     def funding_history(self, query: Query) -> Result:
-        """Past funding rates: the present rate at each past interval, newest first (at most 200)."""
+        """Past funding rates, newest first: the present rate at each past interval."""
         category = self._category(query)
         if category is Category.SPOT:
             raise ParameterError("params error: category invalid")
@@ -269,7 +271,8 @@ class PublicRest:
         """No maintenance is announced."""
         return {"list": []}
 
-    # parameters -------------------------------------------------------------------------------------
+    # parameters
+    # -------------------------------------------------------------------------------------
 
     def _category(self, query: Query, default: str = "") -> Category:
         text = query.get("category", default)

@@ -1,4 +1,4 @@
-"""Owns starting and stopping a whole simulator: options, instruments, sources, server; refuses to parse a command line.
+"""Owns starting and stopping a whole simulator; refuses to parse a command line.
 
 `serve` is for tests and other processes' loops, `main` blocks and prints one JSON line when ready.
 """
@@ -43,11 +43,12 @@ SYMBOLS_DEFAULT = 50
 class SimulatorOptions:
     """What to simulate.
 
-    `port` is REST's and the WebSocket's is the next one; 0 takes any two. `symbols` is a count or names; without it
-    50, or only the recordings' own when no source is synthetic. `sources` are "synthetic", "demo" (the packaged
-    recordings of BTCUSDT and XRPUSDT, the rest synthetic, all linear) or paths of recordings; symbols that no
-    recording holds are synthetic. `rate` over 0 makes that many frames a second from the synthetic symbols beyond
-    the venue's push intervals: a stress setting, not the venue's behaviour.
+    `port` is REST's and the WebSocket's is the next one; 0 takes any two. `symbols` is a count or
+    names; without it 50, or only the recordings' own when no source is synthetic. `sources` are
+    "synthetic", "demo" (the packaged recordings of BTCUSDT and XRPUSDT, the rest synthetic, all
+    linear) or paths of recordings; with "synthetic", "demo" or a wish for more symbols, those that
+    no recording holds are synthetic. `rate` over 0 makes that many frames a second from the synthetic
+    symbols beyond the venue's push intervals: a stress setting, not the venue's behaviour.
     """
 
     host: str = "127.0.0.1"
@@ -130,7 +131,7 @@ def _recordings(options: SimulatorOptions, rng: Random) -> list[Recording]:
 
 
 def _symbols(options: SimulatorOptions, recordings: Sequence[Recording]) -> list[str]:
-    """Names to list in every category: the recordings' first, then the asked ones or the catalogue's."""
+    """Names to list in every category: the recordings' first, then the asked ones."""
     recorded = [symbol for recording in recordings for symbol in recording.instruments]
     wanted = options.symbols
     if wanted is None:
@@ -204,7 +205,8 @@ async def serve(
 ) -> RunningSimulator:
     """Start a simulator in the running loop and return when it answers.
 
-    Each of `plug_ins` is called with the server before it listens: it adds WebSocket paths, REST routes and turns.
+    Each of `plug_ins` is called with the server before it listens: it adds WebSocket paths, REST
+    routes and turns.
 
     Raises:
         ConfigError: wrong options.
@@ -215,7 +217,7 @@ async def serve(
     server = SimulatorServer(venue, faults, limits)
     for plug_in in plug_ins:
         plug_in(server)
-    tls = make_throwaway_tls(options.host) if options.tls else None
+    tls = make_throwaway_tls(options.host, now_ns=venue.now_ns) if options.tls else None
     try:
         rest, websocket = await server.start(
             options.host,
@@ -247,7 +249,8 @@ async def _run(options: SimulatorOptions) -> None:
         loop.add_signal_handler(number, stopped.set)
     running = await serve(options)
     try:
-        print(running.ready_line(), flush=True)
+        sys.stdout.write(running.ready_line() + "\n")
+        sys.stdout.flush()
         ends = [
             asyncio.create_task(stopped.wait()),
             asyncio.create_task(running.server.wait_failed()),
@@ -269,9 +272,9 @@ def main(options: SimulatorOptions) -> int:
     try:
         asyncio.run(_run(options))
     except ConfigError as error:
-        print(f"tickwright simulate: {error}", file=sys.stderr)
+        sys.stderr.write(f"tickwright simulate: {error}\n")
         return 2
     except OSError as error:
-        print(f"tickwright simulate: can't listen on {options.host}: {error}", file=sys.stderr)
+        sys.stderr.write(f"tickwright simulate: can't listen on {options.host}: {error}\n")
         return 1
     return 0

@@ -1,7 +1,8 @@
-"""Owns the simulated venue's sockets: listeners by path, REST, the turn that moves venue time; refuses its rules.
+"""Owns the sockets: listeners by path, REST, the turn that moves venue time; refuses rules.
 
-Paths are tables, so that the private half plugs in beside the public one: `websocket_paths` maps a path to a
-factory of listeners, `app` takes REST routes until the server starts, `on_turn` callbacks run after every turn.
+Paths are tables, so that the private half plugs in beside the public one: `websocket_paths` maps a
+path to a factory of listeners, `app` takes REST routes until the server starts, `on_turn` callbacks
+run after every turn.
 """
 
 import asyncio
@@ -72,7 +73,8 @@ class SimulatorServer:
         self._websocket_server: asyncio.Server | None = None
         self._runner: web.AppRunner | None = None
 
-    # life -------------------------------------------------------------------------------------------
+    # life
+    # -------------------------------------------------------------------------------------------
 
     async def start(
         self, host: str, rest_port: int, websocket_port: int, tls: ssl.SSLContext | None
@@ -137,7 +139,8 @@ class SimulatorServer:
             },
         }
 
-    # connections ------------------------------------------------------------------------------------
+    # connections
+    # ------------------------------------------------------------------------------------
 
     def opened(self, connection: PublicConnection) -> None:
         """Count a connection in."""
@@ -175,7 +178,8 @@ class SimulatorServer:
         factory = self.websocket_paths.get(path)
         return None if factory is None else factory(request)
 
-    # turns ------------------------------------------------------------------------------------------
+    # turns
+    # ------------------------------------------------------------------------------------------
 
     async def _turns(self) -> None:
         pause_s = _TURN_UNPACED_S if self.venue.frames_per_s else _TURN_S

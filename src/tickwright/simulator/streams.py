@@ -1,8 +1,9 @@
-"""Owns the topics of the public stream: what each sends first, then when and what; refuses sockets and clocks.
+"""Owns the topics of the public stream: what each sends, and when; refuses sockets and clocks.
 
-A stream belongs to one (category, topic), keeps its subscribers, and is run by the venue at the times it asks
-for. Frame texts follow the wire exactly: key order depends on the category (spot and level 1 put `ts` before
-`type`).
+A stream belongs to one (category, topic), keeps its subscribers, and is run by the venue at the
+times it asks
+for. Frame texts follow the wire exactly: key order depends on the category (spot and level 1 put
+`ts` before `type`).
 """
 
 from abc import ABC, abstractmethod
@@ -35,7 +36,7 @@ MS = 1_000_000
 BOOK_INTERVALS_NS = {1: 10 * MS, 50: 20 * MS, 200: 100 * MS, 1000: 200 * MS}
 """Push interval by depth, spot and linear alike."""
 PUSH_DELAY_NS = 2 * MS
-"""From a change of the book to the earliest frame that shows it: `cts` lies this far before `ts`."""
+"""From a change to the earliest frame that shows it: `cts` lies this far before `ts`."""
 TRADE_DELAY_NS = 1 * MS
 LEVEL1_REPEAT_NS = 3_000 * MS
 TRADES_PER_FRAME = 1_024
@@ -49,7 +50,7 @@ _encode = msgspec.json.Encoder().encode
 class Subscriber(Protocol):
     """Who receives frames."""
 
-    def deliver(self, topic: str, payload: bytes, is_delta: bool) -> None:
+    def deliver(self, topic: str, payload: bytes, *, is_delta: bool) -> None:
         """Take one frame of a topic."""
 
 
@@ -81,7 +82,7 @@ class Stream(ABC):
         self.subscribers += (subscriber,)
         first = self.first_frame()
         if first is not None:
-            subscriber.deliver(self.topic, first, False)
+            subscriber.deliver(self.topic, first, is_delta=False)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """Remove a subscriber; the last one stops the stream's work."""
@@ -94,7 +95,7 @@ class Stream(ABC):
         self.frames += 1
         topic = self.topic
         for subscriber in self.subscribers:
-            subscriber.deliver(topic, payload, is_delta)
+            subscriber.deliver(topic, payload, is_delta=is_delta)
 
     def ask(self, due_ns: int) -> None:
         """Ask for a run unless one is coming."""
@@ -122,7 +123,7 @@ class Stream(ABC):
 
 
 class BookStream(Stream):
-    """`orderbook.{depth}.{symbol}`: conflated to the push interval, or after every event when unpaced."""
+    """`orderbook.{depth}.{symbol}`: conflated to the push interval, or every event when unpaced."""
 
     def __init__(
         self, topic: str, market: SymbolMarket, venue: Scheduler, depth: int, first_u: int
@@ -175,7 +176,7 @@ class BookStream(Stream):
         return self._text("snapshot", bids, asks, self.venue.now_ns // MS)
 
     def restart(self) -> None:
-        """Restart the topic as a service restart does: `u` counts from 1, everyone gets a snapshot."""
+        """Restart the topic as a service restart does: everyone gets a snapshot with `u` 1."""
         self.window.renumber(1)
         self._stamp()
         self.send(self.snapshot(), is_delta=False)
@@ -238,7 +239,7 @@ class BookStream(Stream):
 
 
 class TradeStream(Stream):
-    """`publicTrade.{symbol}`: every trade, oldest first, at most 1,024 a frame; no history on subscribe."""
+    """`publicTrade.{symbol}`: every trade, oldest first, at most 1,024 a frame; no history."""
 
     def __init__(self, topic: str, market: SymbolMarket, venue: Scheduler) -> None:
         super().__init__(topic, market, venue)
@@ -278,11 +279,13 @@ class TradeStream(Stream):
         size = instrument.size_text[trade.size_units]
         if self._is_spot:
             return (
-                f'{{"i":"{trade.trade_id}","T":{trade.at_ms},"p":"{price}","v":"{size}","S":"{side}",'
+                f'{{"i":"{trade.trade_id}","T":{trade.at_ms},"p":"{price}",'
+                f'"v":"{size}","S":"{side}",'
                 f'"seq":{trade.seq},"s":"{instrument.symbol}","BT":false,"RPI":false}}'
             )
         return (
-            f'{{"T":{trade.at_ms},"s":"{instrument.symbol}","S":"{side}","v":"{size}","p":"{price}",'
+            f'{{"T":{trade.at_ms},"s":"{instrument.symbol}","S":"{side}",'
+            f'"v":"{size}","p":"{price}",'
             f'"L":"{trade.tick_direction}","i":"{trade.trade_id}","BT":false,"RPI":false,'
             f'"seq":{trade.seq}}}'
         )
@@ -310,7 +313,7 @@ class _PeriodicStream(Stream):
 
 
 class TickerStream(_PeriodicStream):
-    """`tickers.{symbol}`: contracts send a snapshot, then deltas of changed fields; spot snapshots only."""
+    """`tickers.{symbol}`: contracts send a snapshot, then changed fields; spot snapshots only."""
 
     def __init__(self, topic: str, market: SymbolMarket, venue: Scheduler) -> None:
         super().__init__(topic, market, venue)
@@ -355,7 +358,7 @@ class TickerStream(_PeriodicStream):
 
 
 class KlineStream(_PeriodicStream):
-    """`kline.{interval}.{symbol}`: the open candle once a second while it changes, and once when it closes."""
+    """`kline.{interval}.{symbol}`: the open candle each second it changes, and when it closes."""
 
     interval_ns = _KLINE_NS
 
@@ -368,7 +371,7 @@ class KlineStream(_PeriodicStream):
         """The open candle, if there was a trade yet."""
         candles = self.market.candles.candles(self.interval, self.venue.now_ns // MS)
         self._sent = candles[-1] if candles else None
-        return self._text(candles[-1], False, self.venue.now_ns // MS) if candles else None
+        return self._text(candles[-1], self.venue.now_ns // MS, is_final=False) if candles else None
 
     def look(self, ts_ms: int) -> None:
         """Confirm closed candles, then send the open one if it changed."""
@@ -379,12 +382,12 @@ class KlineStream(_PeriodicStream):
         if sent is not None:
             for candle in candles[:-1]:
                 if candle.start_ms >= sent.start_ms:
-                    self.send(self._text(candle, True, ts_ms), is_delta=False)
+                    self.send(self._text(candle, ts_ms, is_final=True), is_delta=False)
         if candles[-1] != sent:
-            self.send(self._text(candles[-1], False, ts_ms), is_delta=False)
+            self.send(self._text(candles[-1], ts_ms, is_final=False), is_delta=False)
         self._sent = candles[-1]
 
-    def _text(self, candle: Candle, is_final: bool, ts_ms: int) -> bytes:
+    def _text(self, candle: Candle, ts_ms: int, *, is_final: bool) -> bytes:
         instrument = self.market.instrument
         price = instrument.price_text
         row = {
@@ -431,7 +434,7 @@ class PriceLimitStream(_PeriodicStream):
 
 
 class SilentStream(Stream):
-    """A topic the venue accepts and has nothing to say on (no liquidations happen on the public side)."""
+    """A topic the venue accepts and has nothing to say on (nobody is liquidated here)."""
 
     def first_frame(self) -> None:
         """Nothing."""

@@ -1,7 +1,8 @@
-"""Owns a throw-away certificate authority for `--tls`, in plain Python; refuses any use beyond a rehearsal.
+"""Owns a throw-away certificate authority for `--tls`; refuses any use beyond a rehearsal.
 
-A key on the curve P-256, an authority and one server certificate are made at every start and live in a
-private folder until the simulator stops. The arithmetic isn't constant-time: nothing secret is behind it.
+A key on the curve P-256, an authority and one server certificate are made at every start and live
+in a private folder until the simulator stops. The arithmetic isn't constant-time: nothing secret is
+behind it.
 """
 
 import base64
@@ -41,9 +42,9 @@ class ThrowawayTls:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def make_throwaway_tls(host: str) -> ThrowawayTls:
+def make_throwaway_tls(host: str, *, now_ns: int) -> ThrowawayTls:
     """Make keys and certificates for localhost, 127.0.0.1, ::1 and `host`."""
-    now = datetime.now(UTC)
+    now = datetime.fromtimestamp(now_ns / 1e9, UTC)
     authority_key, server_key = _new_key(), _new_key()
     ca_name, server_name = "Tickwright simulator throw-away CA", "Tickwright simulator"
     authority = _certificate(ca_name, authority_key, ca_name, authority_key, now, host=None)
@@ -60,7 +61,8 @@ def make_throwaway_tls(host: str) -> ThrowawayTls:
     return ThrowawayTls(context, ca_path, folder)
 
 
-# the curve ---------------------------------------------------------------------------------------------
+# the curve
+# ---------------------------------------------------------------------------------------------
 
 
 def _add(left: _Point, right: _Point) -> _Point:
@@ -103,7 +105,8 @@ def _sign(key: int, message: bytes) -> bytes:
             return _sequence(_integer(r), _integer(s))
 
 
-# DER ---------------------------------------------------------------------------------------------------
+# DER
+# -----------------------------------------------------------------------------------------------
 
 
 def _tagged(tag: int, body: bytes) -> bytes:

@@ -1,7 +1,7 @@
-"""Owns the fields of tickers and price limits, as texts of the wire; refuses to decide when they are sent.
+"""Owns the fields of tickers and price limits as wire texts; refuses to decide when they go out.
 
-Figures named 24h count since the simulator's start: it has no earlier day. Open interest is a constant, because
-no positions exist on the public side.
+Figures named 24h count since the simulator's start: it has no earlier day. Open interest is a
+constant, because no positions exist on the public side.
 """
 
 from tickwright.core.units import units_to_text

@@ -1,24 +1,33 @@
-"""Owns the simulated venue's public half as one deterministic machine; refuses sockets, clocks and global chance.
+"""Owns the venue's public half as one deterministic machine; refuses sockets and clocks.
 
-The server, or a test under a virtual clock, calls `advance(now_ns)`; everything else happens inside: operations
-of the sources, conflation, frames to subscribers. Same instruments, sources, seed and calls: same frames.
+The server, or a test under a virtual clock, calls `advance(now_ns)`; everything else happens
+inside: operations of the sources, conflation, frames to subscribers. Same instruments, sources,
+seed and calls: same frames.
 
 The contract with the private half (accounts and matching)
 ----------------------------------------------------------
-`venue.markets[(Category, symbol)]` is a `SymbolMarket`; its `.book` is the `VenueBook` in which users' orders
-rest beside the source's liquidity, `.instrument` the filters, `.mark_units` / `.index_units` / `.funding_e8` /
-`.last_or_mid_units()` the facts. All prices and sizes are ints in the instrument's units.
+`venue.markets[(Category, symbol)]` is a `SymbolMarket`; its `.book` is the `VenueBook` in which
+users' orders rest beside the source's liquidity, `.instrument` the filters, `.mark_units` /
+`.index_units` / `.funding_e8` / `.last_or_mid_units()` the facts. All prices and sizes are ints in
+the instrument's units.
 
-- `book.best()`, `book.levels(side, limit)`, `book.external_size(side, price_units)`: what rests now.
-- `book.add_own(side, price_units, size_units)` and `remove_own(...)`: a user's order rests, fills or goes.
-- `book.take(side, size_units, limit_price_units) -> [(price_units, size_units)]`: an aggressor consumes external
-  liquidity; what is taken stays taken until the source sets the level again. Own orders are not matched here.
+- `book.best()`, `book.levels(side, limit)`, `book.external_size(side, price_units)`: what rests
+now.
+- `book.add_own(side, price_units, size_units)` and `remove_own(...)`: a user's order rests, fills
+or goes.
+- `book.take(side, size_units, limit_price_units) -> [(price_units, size_units)]`: an aggressor
+consumes external
+  liquidity; what is taken stays taken until the source sets the level again. Own orders are not
+  matched here.
 - `book.on_external_trade(hook(book, trade, now_ns))`: the source printed a trade.
-- `book.on_book_change(hook(book, now_ns))`: external levels changed, nothing of it published yet; an own order
+- `book.on_book_change(hook(book, now_ns))`: external levels changed, nothing of it published yet;
+an own order
   the market moved through must be filled in the hook, or the published book would be crossed.
-- `venue.print_trade(book, side, price_units, size_units)`: puts a match between users, or of a user with
+- `venue.print_trade(book, side, price_units, size_units)`: puts a match between users, or of a user
+with
   external liquidity, on the public tape.
-- `venue.schedule(due_ns, action(due_ns))`: run something at a venue time. `venue.now_ns` is that time.
+- `venue.schedule(due_ns, action(due_ns))`: run something at a venue time. `venue.now_ns` is that
+time.
 """
 
 import heapq
@@ -70,9 +79,9 @@ _EVENTS_PER_FRAME_MAX = 20
 class SimulatedVenue:
     """A venue in a box: markets, topics, subscribers, time as an argument.
 
-    `frames_per_s` switches unpaced production on: synthetic sources then make that many book and trade frames
-    a second over all subscribed symbols, ignoring the push intervals. It is a stress figure: the real venue
-    pushes at most 50 frames a second per symbol at depth 50.
+    `frames_per_s` switches unpaced production on: synthetic sources then make that many book and
+    trade frames a second over all subscribed symbols, ignoring the push intervals. It is a stress
+    figure: the real venue pushes at most 50 frames a second per symbol at depth 50.
     """
 
     def __init__(
@@ -116,10 +125,11 @@ class SimulatedVenue:
         self.schedule(start_ns + _INDEX_NS, self._tick_indexes)
         self.advance(start_ns)
 
-    # time -------------------------------------------------------------------------------------------
+    # time
+    # -------------------------------------------------------------------------------------------
 
     def advance(self, now_ns: int) -> None:
-        """Do everything due up to `now_ns`, in time order; frames go to their subscribers on the way."""
+        """Do everything due up to `now_ns`, in time order; frames go out on the way."""
         pending, actions = self._pending, self._actions
         while True:
             due = actions[0][0] if actions else now_ns + 1
@@ -146,11 +156,12 @@ class SimulatedVenue:
             self._produce_unpaced()
 
     def schedule(self, due_ns: int, action: Callable[[int], None]) -> None:
-        """Call `action(due_ns)` when the venue's time reaches `due_ns`; ties run in the order asked."""
+        """Call `action(due_ns)` when venue time reaches `due_ns`; ties run in the order asked."""
         self._action_number += 1
         heapq.heappush(self._actions, (due_ns, self._action_number, action))
 
-    # topics -----------------------------------------------------------------------------------------
+    # topics
+    # -----------------------------------------------------------------------------------------
 
     def stream(self, category: Category, topic: str) -> Stream | None:
         """The stream of a topic, made on first use; None when the venue has no such topic."""
@@ -166,7 +177,7 @@ class SimulatedVenue:
         return self._streams
 
     def subscriptions_changed(self) -> None:
-        """Tell the venue that subscribers came or went: unpaced production follows the subscribed symbols."""
+        """Tell the venue that subscribers came or went: unpaced production follows them."""
         for source in self._unpaced:
             source.focus(
                 {
@@ -214,17 +225,19 @@ class SimulatedVenue:
             return SilentStream(topic, market, self)
         return None
 
-    # trades -----------------------------------------------------------------------------------------
+    # trades
+    # -----------------------------------------------------------------------------------------
 
     def print_trade(self, book: VenueBook, side: Side, price_units: int, size_units: int) -> None:
-        """Put a match on the public tape: the last price, candles, figures and the trade topic follow."""
+        """Put a match on the public tape: last price, candles and the trade topic follow."""
         market = self.markets[book.instrument.key]
         trade = market.print_trade(side, price_units, size_units, self.now_ns // _MS)
         stream = self._trades.get(book)
         if stream is not None:
             stream.add(trade)
 
-    # sources ----------------------------------------------------------------------------------------
+    # sources
+    # ----------------------------------------------------------------------------------------
 
     def _open_source(self, number: int, source: MarketSource) -> None:
         if self.frames_per_s and isinstance(source, SyntheticSource):
@@ -278,10 +291,11 @@ class SimulatedVenue:
             market.tick_index()
         self.schedule(due_ns + _INDEX_NS, self._tick_indexes)
 
-    # unpaced production -----------------------------------------------------------------------------
+    # unpaced production
+    # -----------------------------------------------------------------------------
 
     def _produce_unpaced(self) -> None:
-        """Make the book and trade frames due by now at `frames_per_s`; a backlog over 0.1 s is given up."""
+        """Make the frames due by now at `frames_per_s`; a backlog over 0.1 s is given up."""
         elapsed_ns = self.now_ns - self._unpaced_from_ns
         due = int(self.frames_per_s * elapsed_ns / 1e9) - self._unpaced_made
         active = [source for source in self._unpaced if source.is_focused]
@@ -291,7 +305,8 @@ class SimulatedVenue:
             self._unpaced_from_ns, self._unpaced_made = self.now_ns, 0
             return
         ts_ms = self.now_ns // _MS
-        # The change happened two milliseconds ago in venue time, as on the wire (`cts` before `ts`).
+        # The change happened two milliseconds ago in venue time, as on the wire (`cts` before
+        # `ts`).
         at_ns = self.now_ns
         made = 0
         for _ in range(due * _EVENTS_PER_FRAME_MAX):

@@ -1,7 +1,8 @@
-"""Owns what one depth topic has shown of a book: the window, its `u`, exact deltas; refuses to know sockets.
+"""Owns what one depth topic has shown: the window, its `u`, exact deltas; refuses sockets.
 
-A delta holds every change since the last frame, and the levels that enter or leave the window with their size
-or zero, so that a reader who applies it holds exactly the venue's best `depth` levels a side.
+A delta holds every change since the last frame, and the levels that enter or leave the window with
+their size or zero, so that a reader who applies it holds exactly the venue's best `depth` levels a
+side.
 """
 
 from bisect import bisect_left
@@ -12,7 +13,7 @@ from tickwright.simulator.ladder import Ladder
 __all__ = ["HISTORY_FRAMES", "BookWindow", "Changes", "levels_text"]
 
 HISTORY_FRAMES = 1024
-"""How many latest `u` of a topic can still be asked for: at least half of this, at most all of it."""
+"""How many latest `u` of a topic can be asked for: at least half of this, at most all."""
 
 Changes = list[tuple[int, int]]
 """(key, size) pairs, best first; size 0 removes."""
@@ -113,7 +114,7 @@ class BookWindow:
         self.reset()
 
     def reset(self) -> None:
-        """Take the book as it is now as the shown window, under the present `u`; forgets the past."""
+        """Show the book as it is now, under the present `u`; forgets the past."""
         self._bids.reset()
         self._asks.reset()
         self._recent = []
@@ -127,7 +128,7 @@ class BookWindow:
         self.reset()
 
     def advance(self) -> tuple[Changes, Changes] | None:
-        """Take in the book's changes: (bid, ask) changes under a new `u`, or None if the window is as it was."""
+        """Take in the book's changes: (bids, asks) under a new `u`, or None if nothing shows."""
         bids = self._bids.changes()
         asks = self._asks.changes()
         if not bids and not asks:

@@ -1,4 +1,4 @@
-"""Owns what the public WebSocket answers to a request, per category: acks, refusals, pongs; refuses sockets.
+"""Owns what the public WebSocket answers, per category: acks, refusals, pongs; refuses sockets.
 
 A refused subscribe request is refused whole: none of its topics is subscribed.
 """
@@ -14,7 +14,7 @@ from tickwright.core.identity import Category
 __all__ = ["ARGS_CHARACTERS_MAX", "SPOT_ARGS_MAX", "Ask", "PublicWire", "Request"]
 
 ARGS_CHARACTERS_MAX = 21_000
-"""Characters of topics one public connection may carry, counted over the life of its subscriptions."""
+"""Characters of args one public connection may carry, over its active subscriptions."""
 SPOT_ARGS_MAX = 10
 
 _encode = msgspec.json.Encoder().encode
@@ -39,8 +39,8 @@ class Request(msgspec.Struct, frozen=True):
 class PublicWire:
     """The wording of one category's socket.
 
-    `exists(topic)` says whether the category has a topic. `decode` gives a request to carry out or the text of
-    a refusal; the text of success is asked for afterwards.
+    `exists(topic)` says whether the category has a topic. `decode` gives a request to carry out or
+    the text of a refusal; the text of success is asked for afterwards.
     """
 
     def __init__(self, category: Category, conn_id: str, exists: Callable[[str], bool]) -> None:

@@ -1,7 +1,8 @@
 """Owns playing Binance recordings as market operations; refuses to hide that they are Binance's.
 
-The book starts from the REST snapshot in the file and follows the depth stream by the venue's own rules: spot
-updates continue each other's ids, futures updates name the id before them. Timing is the recording's own.
+The book starts from the REST snapshot in the file and follows the depth stream by the venue's own
+rules: spot updates continue each other's ids, futures updates name the id before them. Timing is
+the recording's own.
 """
 
 from collections.abc import Iterator
@@ -52,7 +53,7 @@ class _Line(msgspec.Struct):
     """A stream event, or the REST snapshot."""
 
     data: _Data | None = None
-    lastUpdateId: int | None = None
+    last_update_id: int | None = msgspec.field(default=None, name="lastUpdateId")
     bids: list[tuple[str, str]] = []
     asks: list[tuple[str, str]] = []
 
@@ -72,7 +73,7 @@ class BinanceRecording(Recording):
             line = _decoded(frame, number)
             if line.data is not None and line.data.e == "depthUpdate":
                 symbol, is_futures = line.data.s, line.data.pu is not None
-            has_snapshot = has_snapshot or line.lastUpdateId is not None
+            has_snapshot = has_snapshot or line.last_update_id is not None
             if (symbol and has_snapshot) or number >= _LOOK_AHEAD_LINES:
                 break
         if not symbol or not has_snapshot:
@@ -85,7 +86,7 @@ class BinanceRecording(Recording):
         self._is_futures = is_futures
 
     def play(self) -> Iterator[TimedOperation]:
-        """Yield the snapshot at 0, then updates and trades at the spacing they were received with."""
+        """Yield the snapshot at 0, then updates and trades as they were received."""
         buffered: list[_Data] = []
         base_id: int | None = None
         first_ns = 0
@@ -93,8 +94,8 @@ class BinanceRecording(Recording):
         is_joined = False
         for number, received_ns, frame in recorded_lines(self.path):
             line = _decoded(frame, number)
-            if line.lastUpdateId is not None and base_id is None:
-                base_id = last_id = line.lastUpdateId
+            if line.last_update_id is not None and base_id is None:
+                base_id = last_id = line.last_update_id
                 first_ns = received_ns or 0
                 yield (
                     0,

@@ -1,6 +1,7 @@
 """Owns playing native Bybit frame files as market operations; refuses other venues' formats.
 
-One order book topic per symbol is played (the deepest seen near the start), trades where the file has them.
+One order book topic per symbol is played (the deepest seen near the start), trades where the file
+has them.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Owns turning the names of market sources into sources; refuses to guess a file's format from its name."""
+"""Owns opening recordings by what is in them; refuses to guess a format from a name."""
 
 import zipfile
 from importlib.resources import files

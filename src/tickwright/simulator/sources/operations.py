@@ -1,7 +1,7 @@
-"""Owns the words every market source speaks: timed operations on a symbol's market; refuses wire formats.
+"""Owns the words market sources speak: timed operations on a market; refuses wire formats.
 
-A source is an iterator of `TimedOperation`, times rising, in nanoseconds since the market's start. Prices and
-sizes are ints in the units of the symbol's `VenueInstrument`.
+A source is an iterator of `TimedOperation`, times rising, in nanoseconds since the market's start.
+Prices and sizes are ints in the units of the symbol's `VenueInstrument`.
 """
 
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ class PublicTrade(msgspec.Struct, frozen=True, gc=False):
 
 
 class TradePrints(msgspec.Struct, frozen=True):
-    """Trades of one instant, oldest first. They don't change the book: the level changes say that."""
+    """Trades of one instant, oldest first; what they take from the book, level changes say."""
 
     trades: list[PublicTrade]
 
@@ -81,7 +81,7 @@ TimedOperation = tuple[int, str, Operation]
 
 
 class MarketSource(Protocol):
-    """A market of one category. `operations` is consumed once; the venue stops asking when it ends."""
+    """A market of one category, consumed once; the venue stops asking when it ends."""
 
     category: Category
 

@@ -1,7 +1,7 @@
-"""Owns what every recording does as a market source: pace, end, loop, going on; refuses to know any format.
+"""Owns what every recording does as a source: end, loop, going on; refuses any format.
 
-A format gives its operations once, in its own time; here they become a source that ends, starts over (a fresh
-snapshot) or goes on synthetically from its last book, and says which in its label.
+A format gives its operations once, in its own time; here they become a source that ends, starts
+over (a fresh snapshot) or goes on synthetically from its last book, and says which in its label.
 """
 
 import enum
@@ -68,8 +68,9 @@ class _LastBook:
 class Recording(ABC):
     """A recorded market of one category.
 
-    `instruments` are the listings the recording is written in; formats fill them when they open the file.
-    A damaged line or a gap in the recorded ids ends the recording there, logged with its line.
+    `instruments` are the listings the recording is written in; formats fill them when they open the
+    file. A damaged line or a gap in the recorded ids ends the recording there, logged with its
+    line.
     """
 
     format_label: str

@@ -1,9 +1,10 @@
-"""Owns a seeded synthetic market: any number of symbols, busy and quiet, never crossed; refuses clocks.
+"""Owns a seeded synthetic market of busy and quiet symbols, never crossed; refuses clocks.
 
-A symbol has a fair value (a random walk with mean reversion whose volatility and drift switch between quiet,
-trending and stressed regimes) and a book of resting levels. Most events change the size of a level near the
-touch; some place or pull a level; when the fair value runs through the touch, an aggressor takes it and the
-book follows. Every trade is consistent with the level change that follows it in the same instant.
+A symbol has a fair value (a random walk with mean reversion whose volatility and drift switch
+between quiet, trending and stressed regimes) and a book of resting levels. Most events change the
+size of a level near the touch; some place or pull a level; when the fair value runs through the
+touch, an aggressor takes it and the book follows. Every trade is consistent with the level change
+that follows it in the same instant.
 """
 
 from bisect import bisect_left
@@ -52,7 +53,7 @@ _ZIPF_EXPONENT = 0.8
 
 
 class SyntheticStyle(msgspec.Struct, frozen=True, kw_only=True):
-    """How a synthetic market looks. `events_per_s` is the whole category's, over all its symbols."""
+    """How a synthetic market looks. `events_per_s` is over all symbols of the category."""
 
     levels: int = 1_100
     events_per_s: float = 0.0
@@ -70,7 +71,7 @@ class SyntheticStyle(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def activity_weights(symbols: int, style: SyntheticStyle) -> list[float]:
-    """Events per second of each symbol: Zipf over the busy ones, a fixed trickle for the quiet last ones."""
+    """Events per second of each symbol: Zipf for the busy ones, a trickle for the last ones."""
     quiet = style.quiet(symbols)
     raw = [1.0 / (rank + 1) ** _ZIPF_EXPONENT for rank in range(symbols - quiet)]
     budget = max(style.rate(symbols) - quiet * _QUIET_RATE, 0.1)
@@ -177,7 +178,8 @@ class SyntheticMarket:
             return None, self._place()
         return None, self._pull()
 
-    # events -----------------------------------------------------------------------------------------
+    # events
+    # -----------------------------------------------------------------------------------------
 
     def _resize(self) -> LevelChanges:
         """One to four levels near the touch change size."""
@@ -222,7 +224,7 @@ class SyntheticMarket:
     def _sweep(
         self, taken: Ladder, follows: Ladder, side: Side
     ) -> tuple[TradePrints, LevelChanges]:
-        """The touch is taken whole (up to three levels when the fair value is far), the other side follows."""
+        """The touch is taken whole, up to three levels; the other side follows."""
         trades: list[PublicTrade] = []
         gone: list[Level] = []
         fair_key = taken.sign * self._fair
@@ -251,7 +253,7 @@ class SyntheticMarket:
         return TradePrints(trades), changes
 
     def _place(self) -> LevelChanges:
-        """A level appears in a gap near the touch or inside the spread; if there is no room, one is resized."""
+        """A level appears in a gap near the touch or inside the spread, or one is resized."""
         bits = self._rng.getrandbits(13)
         ladder, other = (self.bids, self.asks) if bits & 1 else (self.asks, self.bids)
         keys, tick = ladder.keys, self._tick
@@ -266,7 +268,7 @@ class SyntheticMarket:
         return LevelChanges(changed, []) if ladder.sign > 0 else LevelChanges([], changed)
 
     def _pull(self) -> LevelChanges:
-        """A level near the touch is withdrawn; one appears at the far end, so that the depth stays."""
+        """A level near the touch is withdrawn; one appears at the far end: the depth stays."""
         bits = self._rng.getrandbits(13)
         ladder = self.bids if bits & 1 else self.asks
         keys = ladder.keys
@@ -283,7 +285,8 @@ class SyntheticMarket:
         self._replenish(ladder, changed)
         return LevelChanges(changed, []) if ladder.sign > 0 else LevelChanges([], changed)
 
-    # upkeep -----------------------------------------------------------------------------------------
+    # upkeep
+    # -----------------------------------------------------------------------------------------
 
     def _replenish(self, ladder: Ladder, changed: list[Level]) -> None:
         while len(ladder.keys) < self._levels_max:
@@ -321,8 +324,8 @@ class SyntheticMarket:
 class SyntheticSource:
     """Many synthetic symbols of one category as one stream of events, superposed Poisson processes.
 
-    With a seed the stream is the same in every run. `next_event` serves drivers that set the pace themselves
-    (a total frame rate); `operations` is the paced stream.
+    With a seed the stream is the same in every run. `next_event` serves drivers that set the pace
+    themselves (a total frame rate); `operations` is the paced stream.
     """
 
     def __init__(
