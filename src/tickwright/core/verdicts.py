@@ -55,14 +55,14 @@ class Check(msgspec.Struct, frozen=True, gc=False):
     bound: str
 
 
-class Approved(msgspec.Struct, frozen=True, gc=False):
+class Approved(msgspec.Struct, frozen=True, gc=False, tag="approved"):
     """The order may go, at this size; `reduced_by` says which limits made it smaller than wished."""
 
     size_units: int
     reduced_by: tuple[Check, ...] = ()
 
 
-class Rejected(msgspec.Struct, frozen=True, gc=False):
+class Rejected(msgspec.Struct, frozen=True, gc=False, tag="rejected"):
     """The order may not go."""
 
     check: Check
