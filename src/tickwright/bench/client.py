@@ -1,10 +1,11 @@
 """Owns the receiving side of the socket benchmarks: one client, one run, one process.
 
-``python -m tickwright.bench.client NAME --url URL --tape FOLDER`` subscribes, reads until the sender
-closes, and prints one JSON report: messages, seconds from the first frame to the last, CPU seconds of
-this process in that time (kernel included), peak memory, the touch of every book at the end and, for a
-paced run, latency percentiles from the moment each frame was due to the entry of the Python callback.
-A client records the clock in a preallocated array and computes nothing until the run is over.
+``python -m tickwright.bench.client NAME --url URL --tape FOLDER`` subscribes, reads until the
+sender closes, and prints one JSON report: messages, seconds from the first frame to the last, CPU
+seconds of this process in that time (kernel included), peak memory, the touch of every book at the
+end and, for a paced run, latency percentiles from the moment each frame was due to the entry of the
+Python callback. A client records the clock in a preallocated array and computes nothing until the
+run is over.
 """
 
 import argparse
@@ -24,13 +25,13 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from tickwright.bench.figures import latency_us
-from tickwright.bench.rivals import Features, Stack, Top
+from tickwright.bench.rivals import Features, Reader, Top
 from tickwright.bench.senders import Plan
 from tickwright.bench.tape import Tape, load_tape
 
 __all__ = ["CLIENTS", "Recorder", "fetch_plan", "main"]
 
-CLIENTS: Final = ("count-only", "composed", "article")
+CLIENTS: Final = ("count-only", "ours", "composed", "article")
 #: The first frames of a paced run warm caches and buffers and are not judged.
 WARM_UP_FRAMES: Final = 1_000
 _PLAN_TIMEOUT_S: Final = 10.0
@@ -48,7 +49,7 @@ class Recorder:
         self.arrivals = array("q", bytes(8 * capacity))
         self.first_ns = 0
         self.first_cpu_ns = 0
-        self.stack: Stack | None = None
+        self.stack: Reader | None = None
 
     def on_first(self) -> None:
         """Start the clocks: the first frame is here."""
@@ -106,10 +107,17 @@ def _insecure_context(url: str) -> ssl.SSLContext | None:
 
 def _rival(
     name: str, url: str, tape: Tape, features: Features, recorder: Recorder, *, is_timed: bool
-) -> tuple[Stack, Coroutine[Any, Any, None]]:
+) -> tuple[Reader, Coroutine[Any, Any, None]]:
     """Return the named stack and the coroutine that reads the socket for it."""
-    symbols = [instrument.symbol for instrument in tape.instruments]
     context = _insecure_context(url)
+    if name == "ours":
+        from tickwright.bench import ours
+
+        client = ours.OursClient(
+            tape, features, recorder.on_first, recorder.arrivals if is_timed else None
+        )
+        return client, client.listen(url, context)
+    symbols = [instrument.symbol for instrument in tape.instruments]
     callback = recorder.on_book_timed if is_timed else recorder.on_book
     if name == "article":
         from tickwright.bench.rivals import article
@@ -139,7 +147,12 @@ def run(loop: str, work: Coroutine[Any, Any, None]) -> None:
 
 
 def report(
-    recorder: Recorder, stack: Stack, *, ended_ns: int, ended_cpu_ns: int, arguments: dict[str, Any]
+    recorder: Recorder,
+    stack: Reader,
+    *,
+    ended_ns: int,
+    ended_cpu_ns: int,
+    arguments: dict[str, Any],
 ) -> dict[str, Any]:
     """Return the figures of one run as a JSON document."""
     seconds = (ended_ns - recorder.first_ns) / 1e9
@@ -147,7 +160,6 @@ def report(
     tops: dict[str, Top] = stack.tops()
     return arguments | {
         "messages": stack.frames,
-        "updates": recorder.updates,
         "seconds": seconds,
         "messages_per_s": stack.frames / seconds,
         "cpu_seconds": cpu_seconds,
@@ -178,7 +190,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure one client against a sender and print its report."""
     parser = argparse.ArgumentParser(prog="tickwright.bench.client")
     parser.add_argument("name", choices=CLIENTS)
-    parser.add_argument("--url", required=True, help="sender address with its path, e.g. ws://.../flood")
+    parser.add_argument(
+        "--url", required=True, help="sender address with its path, e.g. ws://.../flood"
+    )
     parser.add_argument("--tape", type=Path, required=True)
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
     parser.add_argument("--features", choices=("touch", "full"), default="touch")

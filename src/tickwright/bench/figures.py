@@ -28,7 +28,7 @@ def percentile(ordered: Sequence[int], fraction: float) -> int:
 
 
 def latency_us(samples_ns: Iterable[int]) -> dict[str, float]:
-    """Return p50, p90, p99, p999 and max of nanosecond samples in microseconds, with their count."""
+    """Return the percentiles of nanosecond samples, and max, in microseconds; and their count."""
     ordered = sorted(samples_ns)
     figures = {name: percentile(ordered, part) / 1e3 for name, part in LATENCY_FRACTIONS.items()}
     return figures | {"max": ordered[-1] / 1e3, "count": float(len(ordered))}

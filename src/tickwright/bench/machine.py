@@ -17,13 +17,13 @@ __all__ = ["LOAD_QUIET_MAX", "Machine", "load_warning", "pinned_cpus", "read_mac
 LOAD_QUIET_MAX: Final = 1.5
 
 _PACKAGES: Final = (
-    "tickwright", "picows", "msgspec", "Cython", "uvloop", "websockets", "sortedcontainers", "numpy",
-)  # fmt: skip
+    "tickwright picows msgspec Cython uvloop websockets sortedcontainers numpy".split()
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Describe where figures were taken: processor, kernel, Python, package versions, commit, load."""
+    """Describe where figures were taken: processor, kernel, Python, versions, commit, load."""
 
     cpu: str
     cores: int
@@ -37,8 +37,8 @@ class Machine:
         """Return everything on one line."""
         packages = ", ".join(f"{name} {number}" for name, number in self.versions.items())
         return (
-            f"{self.cpu}, {self.cores} cores, Linux {self.kernel}, CPython {self.python}; {packages}; "
-            f"commit {self.commit}; load {self.load:.2f}"
+            f"{self.cpu}, {self.cores} cores, Linux {self.kernel}, CPython {self.python}; "
+            f"{packages}; commit {self.commit}; load {self.load:.2f}"
         )
 
 
@@ -54,7 +54,15 @@ def _cpu_model() -> str:
 
 def _commit() -> str:
     """Return the short commit of the source tree with a mark for local changes, or ``release``."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=7"]
+    command = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=7",
+    ]
     try:
         said = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -92,7 +100,7 @@ def load_warning(load: float) -> str | None:
 
 
 def pinned_cpus() -> tuple[int | None, int | None]:
-    """Return one core for the client and another for the sender, or no cores when there is only one."""
+    """Return a core for the client and one for the sender; None where there is only one core."""
     if not hasattr(os, "sched_getaffinity"):
         return None, None
     cores = sorted(os.sched_getaffinity(0))

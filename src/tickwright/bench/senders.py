@@ -1,16 +1,17 @@
 """Owns the sending side of the socket benchmarks: a process that pushes a tape at one client.
 
-``python -m tickwright.bench.senders --tape FOLDER`` listens on a free loopback port and prints one JSON
-line ``{"url": ...}``. It serves one client after another, so that runs alternate on the same sender:
+``python -m tickwright.bench.senders --tape FOLDER`` listens on a free loopback port and prints one
+JSON line ``{"url": ...}``. It serves one client after another, so that runs alternate on the same
+sender:
 
 * ``/flood?seconds=2``: laps of the whole tape in large pieces, as fast as the client reads.
 * ``/paced?rate=50000&group=1&frames=100000``: a spinning loop, one send of ``group`` frames every
-  ``group / rate`` seconds; the k-th frame is due at ``start_ns + (k // group) * interval_ns`` of the
-  system-wide monotonic clock, and a late sender does not move later due times.
+  ``group / rate`` seconds; the k-th frame is due at ``start_ns + (k // group) * interval_ns`` of
+  the system-wide monotonic clock, and a late sender does not move later due times.
 * ``/plan`` (plain HTTP): what the last run sent and when each frame was due, as JSON.
 
-Frames go out only after the client has subscribed to every topic of the tape. The sender ends when the
-process that started it is gone.
+Frames go out only after the client has subscribed to every topic of the tape. The sender ends when
+the process that started it is gone.
 """
 
 import argparse
@@ -134,7 +135,7 @@ class Sender:
         start_ns = time.monotonic_ns()
         end_ns = start_ns + int(seconds * 1e9)
         laps = 0
-        # A lap is never cut: the tape's first frames are snapshots, and a frame cut in two is not one.
+        # A lap is never cut: a frame cut in two is not one.
         while time.monotonic_ns() < end_ns:
             for piece in pieces:
                 peer.sendall(piece)
@@ -178,7 +179,9 @@ def make_certificate(folder: Path) -> tuple[Path, Path] | str:
     """Make a throw-away certificate for loopback; return its two files, or why there is none."""
     folder.mkdir(parents=True, exist_ok=True)
     certificate, key = folder / "certificate.pem", folder / "key.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2".split()
+    command = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2".split()
+    )
     command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
     command += ["-keyout", str(key), "-out", str(certificate)]
     try:
@@ -202,7 +205,9 @@ def started_sender(
         command += ["--certificate", str(certificate[0]), "--key", str(certificate[1])]
     with (
         tempfile.TemporaryFile() as errors,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, stderr=errors) as sender,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, stderr=errors
+        ) as sender,
     ):
         try:
             assert sender.stdout is not None
@@ -232,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(options.certificate, options.key)
     sender = Sender(load_tape(options.tape), context)
-    # The frames live as long as the process and hold no cycles: a collection could only delay a send.
+    # The frames live as long as the process: a collection could only delay a send.
     gc.collect()
     gc.freeze()
     gc.disable()

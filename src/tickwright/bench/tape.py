@@ -1,10 +1,10 @@
 """Owns the benchmark's input: a seeded tape of book and trade frames in Bybit V5 wire form.
 
-A tape is what a venue would have sent: it opens with one snapshot of every symbol, every delta keeps
-its window at the full depth (a level that leaves arrives as size 0, one that enters as an insert),
-``u`` rises by one, and no book is ever crossed. So any number of laps, each from the first frame, is
-legal. It refuses to imitate a real market: symbol mix, burstiness and moves are a guess that was
-fitted to two published shapes, and nothing measured on a tape says anything about profit.
+A tape is what a venue would have sent: it opens with one snapshot of every symbol, every delta
+keeps its window at the full depth (a level that leaves arrives as size 0, one that enters as an
+insert), ``u`` rises by one, and no book is ever crossed. So any number of laps, each from the first
+frame, is legal. It refuses to imitate a real market: symbol mix, burstiness and moves are a guess
+that was fitted to two published shapes, and nothing measured on a tape says anything about profit.
 """
 
 import json
@@ -31,12 +31,11 @@ __all__ = [
 ]
 
 _BASES: Final = (
-    "BTC ETH SOL XRP BNB DOGE ADA TRX AVAX LINK DOT TON MATIC LTC SHIB BCH NEAR UNI APT ICP ATOM XLM "
-    "FIL HBAR ARB VET OP INJ MKR GRT AAVE RUNE ALGO SUI STX SEI TIA IMX FTM SAND MANA AXS EGLD THETA "
-    "FLOW KAVA CRV SNX GALA CHZ "
-    "ZEC DASH EOS XTZ NEO IOTA KSM WAVES ZIL ENJ BAT LRC COMP YFI SUSHI ONE ROSE CELO ANKR SKL STORJ "
-    "BAND RSR OCEAN NKN COTI CTSI DENT HOT IOST ONT QTUM RVN SC ZEN ZRX BLUR PEPE WLD ORDI JUP PYTH "
-    "STRK ENA WIF BOME JTO MEME ACE XAI"
+    "BTC ETH SOL XRP BNB DOGE ADA TRX AVAX LINK DOT TON MATIC LTC SHIB BCH NEAR UNI APT ICP "
+    "ATOM XLM FIL HBAR ARB VET OP INJ MKR GRT AAVE RUNE ALGO SUI STX SEI TIA IMX FTM SAND MANA "
+    "AXS EGLD THETA FLOW KAVA CRV SNX GALA CHZ ZEC DASH EOS XTZ NEO IOTA KSM WAVES ZIL ENJ BAT "
+    "LRC COMP YFI SUSHI ONE ROSE CELO ANKR SKL STORJ BAND RSR OCEAN NKN COTI CTSI DENT HOT IOST "
+    "ONT QTUM RVN SC ZEN ZRX BLUR PEPE WLD ORDI JUP PYTH STRK ENA WIF BOME JTO MEME ACE XAI "
 ).split()
 SYMBOLS_MAX: Final = len(_BASES)
 
@@ -51,10 +50,11 @@ _DEPTH_FROM_TOP_MEAN: Final = 8.0
 class TapeShape:
     """Describe what the frames of a tape look like on average.
 
-    ``levels_mean`` and ``levels_max`` count levels of one delta over both sides, ``book_share`` is the
-    part of the frames after the snapshots that are book deltas, the rest are trades.
-    ``restructure_share`` is the chance that an operation enters or removes a price instead of changing
-    a size; such an operation fills two levels, the price itself and the one at the window's far edge.
+    ``levels_mean`` and ``levels_max`` count levels of one delta over both sides, ``book_share`` is
+    the part of the frames after the snapshots that are book deltas, the rest are trades.
+    ``restructure_share`` is the chance that an operation enters or removes a price instead of
+    changing a size; such an operation fills two levels, the price itself and the one at the
+    window's far edge.
     """
 
     name: str
@@ -117,6 +117,15 @@ class Tape:
         """Return every topic on the tape, books first."""
         return [i.book_topic for i in self.instruments] + [i.trade_topic for i in self.instruments]
 
+    def places_of_updates(self) -> dict[int, int]:
+        """Return the place of every book frame by its update id, which is unique on a tape."""
+        places = {}
+        for place, frame in enumerate(self.frames):
+            if self.levels[place]:
+                start = frame.rindex(b'"u":') + 4
+                places[int(frame[start : frame.index(b",", start)])] = place
+        return places
+
     def mean_bytes(self) -> float:
         """Return the mean size of a frame after the snapshots, in bytes."""
         rest = self.frames[self.snapshots :]
@@ -171,7 +180,7 @@ class _Side:
         return lost
 
     def leave(self, position: int, revealed: int, size: int) -> int:
-        """Remove the level at a position; show ``revealed`` at the far edge; return the removed key."""
+        """Remove a level and show ``revealed`` at the far edge; return the removed key."""
         gone = self.keys.pop(position)
         del self.sizes[gone]
         self.keys.insert(0, revealed)
@@ -196,7 +205,9 @@ class _Symbol:
         self.seq = 115_058_638_774 + index * 1_000_003
         self.trade_id = 2_290_000_001_225_843_671 + index * 10_000_019
 
-    def change(self, count: int, restructure_share: float, rng: random.Random) -> tuple[set[int], set[int]]:
+    def change(
+        self, count: int, restructure_share: float, rng: random.Random
+    ) -> tuple[set[int], set[int]]:
         """Change exactly ``count`` levels; return the touched keys of each side."""
         touched: tuple[set[int], set[int]] = (set(), set())
         left = count
@@ -227,7 +238,7 @@ class _Symbol:
     def _restructure(
         self, side: _Side, other: _Side, seen: set[int], rng: random.Random, *, is_wide: bool
     ) -> int:
-        """Enter or remove one price; return how many levels that filled (0 when it was not possible)."""
+        """Enter or remove one price; return how many levels that filled, 0 when impossible."""
         size = rng.randint(1, self.size_max)
         if is_wide or rng.random() < 0.5:
             key = side.keys[-1 if is_wide else self._position(side, rng)] + 1
@@ -273,7 +284,9 @@ class _Writer:
 
     def book(self, symbol: _Symbol, kind: str, bids: str, asks: str, now_ms: int) -> bytes:
         name = symbol.instrument.symbol
-        head = f'"ts":{now_ms},"type":"{kind}"' if self.is_spot else f'"type":"{kind}","ts":{now_ms}'
+        head = (
+            f'"ts":{now_ms},"type":"{kind}"' if self.is_spot else f'"type":"{kind}","ts":{now_ms}'
+        )
         return (
             f'{{"topic":"orderbook.{self.depth}.{name}",{head},"data":{{"s":"{name}",'
             f'"b":[{bids}],"a":[{asks}],"u":{symbol.update_id},"seq":{symbol.seq}}},'
@@ -315,7 +328,7 @@ class _Writer:
 
 
 def _level_weights(mean: float, most: int) -> list[float]:
-    """Return cumulative weights of 1..most levels, a truncated geometric law with the given mean."""
+    """Return cumulative weights of 1 to most levels: a geometric law, cut, of this mean."""
     low, high = 0.05, 20.0
     counts = range(1, most + 1)
     for _ in range(60):
@@ -343,7 +356,9 @@ def make_tape(
     if not 1 <= symbols <= SYMBOLS_MAX:
         raise ValueError(f"symbols must be 1 to {SYMBOLS_MAX}, not {symbols}")
     if frames <= symbols:
-        raise ValueError(f"a tape of {symbols} symbols needs more than {symbols} frames, not {frames}")
+        raise ValueError(
+            f"a tape of {symbols} symbols needs more than {symbols} frames, not {frames}"
+        )
     rng = random.Random(seed)
     writer = _Writer(category, depth)
     markets = [_Symbol(index, shape, depth, rng) for index in range(symbols)]
@@ -379,7 +394,7 @@ def make_tape(
 
 
 def save_tape(tape: Tape, folder: Path) -> Path:
-    """Write ``frames.jsonl`` (one frame a line) and ``tape.json`` into a folder; return the folder."""
+    """Write ``frames.jsonl`` (one frame a line) and ``tape.json`` into a folder; return it."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "frames.jsonl").write_bytes(b"\n".join(tape.frames))
     about = {

@@ -1,8 +1,8 @@
 """Owns the little of WebSocket that a benchmark sender needs, over plain blocking sockets.
 
 Handshake, unmasked text frames out, masked frames in, and the answers to subscribe and ping. It is
-the sender's side of a measurement and not a server: no fragments, no extensions, one peer at a time.
-It never touches what it sends: frames are rendered once, before the clock starts.
+the sender's side of a measurement and not a server: no fragments, no extensions, one peer at a
+time. It never touches what it sends: frames are rendered once, before the clock starts.
 """
 
 import base64
@@ -122,7 +122,9 @@ def _read_client_frame(peer: socket.socket) -> tuple[int, bytes]:
     return first & 0x0F, bytes(b ^ mask[i & 3] for i, b in enumerate(payload))
 
 
-def await_subscriptions(peer: socket.socket, topics: Sequence[str], *, timeout_s: float = 10.0) -> None:
+def await_subscriptions(
+    peer: socket.socket, topics: Sequence[str], *, timeout_s: float = 10.0
+) -> None:
     """Acknowledge subscribe and ping requests until every topic is asked for.
 
     Raises PeerGone when the client closes first, TimeoutError when it takes too long.

@@ -1,7 +1,8 @@
 """What a user would pick instead, written by us from descriptions and measured beside ours.
 
-Each rival has an in-process form, ``feed(frame)``: bytes to book to features to one Python call, and a
-socket form that ``tickwright.bench.client`` runs. None of them checks ``u``: that is how they are used.
+Each rival has an in-process form, ``feed(frame)``: bytes to book to features to one Python call,
+and a socket form that ``tickwright.bench.client`` runs. None of them checks ``u``: that is how they
+are used.
 """
 
 from tickwright.bench.rivals.contract import (
@@ -9,6 +10,7 @@ from tickwright.bench.rivals.contract import (
     WINDOW,
     Callback,
     Features,
+    Reader,
     Stack,
     Top,
     subscribe_requests,
@@ -19,6 +21,7 @@ __all__ = [
     "WINDOW",
     "Callback",
     "Features",
+    "Reader",
     "Stack",
     "Top",
     "subscribe_requests",

@@ -1,9 +1,10 @@
 """Owns the article's stack: websockets, json.loads, asyncio.Queue, SortedDict and numpy statistics.
 
-Written from its description and kept as described: float prices as dictionary keys, statistics over the
-last hundred mids computed by numpy at every update, a latency list that grows without end. Two things
-are kinder than the description: the levels are read as the venue sends them, and a full queue makes the
-reader wait where the article drops the oldest message, which would corrupt the books.
+Written from its description and kept as described: float prices as dictionary keys, statistics over
+the last hundred mids computed by numpy at every update, a latency list that grows without end. Two
+things are kinder than the description: the levels are read as the venue sends them, and a full
+queue makes the reader wait where the article drops the oldest message, which would corrupt the
+books.
 """
 
 import asyncio
@@ -82,7 +83,7 @@ class ArticleStack:
         self._is_full = features == "full"
 
     def feed(self, frame: bytes | str) -> None:
-        """Take one frame: parse, update the book, compute the features, call back, note the latency."""
+        """Take one frame: parse, update the book, compute the features, call back, time it."""
         started = time.perf_counter()
         self.frames += 1
         message = json.loads(frame)
@@ -112,7 +113,7 @@ async def listen(
     context: ssl.SSLContext | None,
     on_first: Callable[[], None],
 ) -> None:
-    """Read until the sender closes and the queue is empty; `on_first` is called at the first frame."""
+    """Read until the sender closes and the queue is empty; call `on_first` at the first frame."""
     queue: asyncio.Queue[str | bytes] = asyncio.Queue(_QUEUE_CAPACITY)
 
     async def work() -> None:

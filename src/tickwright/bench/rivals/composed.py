@@ -1,8 +1,8 @@
-"""Owns the best stack a Python engineer composes today: picows, msgspec to float, plain bisect lists.
+"""Owns the best stack a Python engineer composes today: picows, msgspec to float, bisect lists.
 
-Everything is tuned that plain Python lets one tune: the decoder turns price and size strings into floats
-itself and skips the fields nobody reads, books are parallel sorted lists, the z-score runs on sums kept
-up to date, structs are invisible to the collector, and the listener is the stack.
+Everything is tuned that plain Python lets one tune: the decoder turns price and size strings into
+floats itself and skips the fields nobody reads, books are parallel sorted lists, the z-score runs
+on sums kept up to date, structs are invisible to the collector, and the listener is the stack.
 """
 
 import ssl
@@ -61,8 +61,8 @@ _decode_trade = msgspec.json.Decoder(_TradeFrame, strict=False).decode
 class _Book:
     """Prices ascending beside their sizes: the best bid is last, the best ask first.
 
-    ``offsets`` are the last mids as distances from the first one, with their sum and sum of squares:
-    sums of distances keep the digits that sums of prices would lose.
+    ``offsets`` are the last mids as distances from the first one, with their sum and sum of
+    squares: sums of distances keep the digits that sums of prices would lose.
     """
 
     __slots__ = (
@@ -100,7 +100,7 @@ def _apply(prices: list[float], sizes: list[float], levels: list[tuple[float, fl
             sizes.insert(at, size)
 
 
-class ComposedStack(picows.WSListener):  # type: ignore[misc]  # compiled class without annotations
+class ComposedStack(picows.WSListener):
     """Keeps plain-list books and calls back once per book frame; is its own socket listener."""
 
     def __init__(
@@ -151,7 +151,9 @@ class ComposedStack(picows.WSListener):  # type: ignore[misc]  # compiled class 
 
     def tops(self) -> dict[str, Top]:
         """Return the touch of every book."""
-        return {s: (b.bid_prices[-1], b.ask_prices[0]) for s, b in self._books.items() if b.bid_prices}
+        return {
+            s: (b.bid_prices[-1], b.ask_prices[0]) for s, b in self._books.items() if b.bid_prices
+        }
 
     def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
         """Feed one frame of the socket; acknowledgements are not counted."""

@@ -2,8 +2,8 @@
 
 After each applied book frame a stack calls ``callback(symbol, best_bid, best_ask, mid, spread,
 imbalance, z_score)`` once. With ``touch`` features the last two are not computed and are 0.0; with
-``full`` features they are the imbalance of the first ten levels a side and the z-score of the mid over
-the last hundred updates (population deviation, 0.0 until the window is full).
+``full`` features they are the imbalance of the first ten levels a side and the z-score of the mid
+over the last hundred updates (population deviation, 0.0 until the window is full).
 """
 
 import json
@@ -15,6 +15,7 @@ __all__ = [
     "WINDOW",
     "Callback",
     "Features",
+    "Reader",
     "Stack",
     "Top",
     "subscribe_requests",
@@ -31,22 +32,29 @@ Callback = Callable[[str, float, float, float, float, float, float], None]
 Top = tuple[float, float]
 
 
-class Stack(Protocol):
-    """One way to get from wire bytes to a strategy's Python call, in process."""
+class Reader(Protocol):
+    """What a measured client can say at the end of a run."""
 
-    #: frames fed so far, trades included; inside the callback: the number of the current frame + 1
-    frames: int
-
-    def feed(self, frame: bytes) -> None:
-        """Take one frame: book, features, one call."""
+    @property
+    def frames(self) -> int:
+        """Return the frames fed so far, trades included; in the callback with the current one."""
 
     def tops(self) -> dict[str, Top]:
         """Return the touch of every book, for a comparison between stacks."""
 
 
+class Stack(Reader, Protocol):
+    """One way to get from wire bytes to a strategy's Python call, in process."""
+
+    def feed(self, frame: bytes) -> None:
+        """Take one frame: book, features, one call."""
+
+
 def subscribe_requests(topics: Sequence[str]) -> list[str]:
     """Return the subscribe requests for the topics, at most ten arguments in each."""
     return [
-        json.dumps({"req_id": str(i), "op": "subscribe", "args": list(topics[i : i + _ARGS_PER_REQUEST])})
+        json.dumps(
+            {"req_id": str(i), "op": "subscribe", "args": list(topics[i : i + _ARGS_PER_REQUEST])}
+        )
         for i in range(0, len(topics), _ARGS_PER_REQUEST)
     ]

@@ -1,7 +1,7 @@
 """Owns the limit: a picows client that counts frames and reads nothing of them.
 
-No stack on the same loop can be faster than this one, so it is the floor that latency and CPU figures
-are divided by.
+No stack on the same loop can be faster than this one, so it is the floor that latency and CPU
+figures are divided by.
 """
 
 import ssl
@@ -14,7 +14,7 @@ from tickwright.bench.rivals.contract import Top, subscribe_requests
 __all__ = ["CountOnly", "listen"]
 
 
-class CountOnly(picows.WSListener):  # type: ignore[misc]  # compiled class without annotations
+class CountOnly(picows.WSListener):
     """Counts the text frames of a socket; calls ``on_frame`` for each when there is one."""
 
     def __init__(
