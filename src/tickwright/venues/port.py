@@ -1,213 +1,207 @@
-"""Owns what the feed and the app ask of a venue's adapter; refuses to name one.
+"""Owns what a venue offers to the rooms above it, in nobody's wire words; refuses venue names.
 
-Public side: a session per socket (`net.session.Session` plus the methods here) and a REST reader.
+A venue's private side has three parts: a session that reads the account's stream, a channel that
+sends order requests over a socket, and a client for queries and, where there is no channel, for
+order requests too.
 """
 
-import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from typing import Protocol
 
 import msgspec
 
-from tickwright.book.control import BookVerb
-from tickwright.book.order_book import LatencyHistogram, OrderBook
-from tickwright.core.commands import Command
-from tickwright.core.events import BookState, MarketEvent, Trade
-from tickwright.core.identity import Category
+from tickwright.core.commands import AmendOrder, CancelAll, CancelOrder, PlaceOrder, QueryOrder
+from tickwright.core.events import (
+    AccountState,
+    BalanceReport,
+    CandleUpdate,
+    ClockNotice,
+    FeesChanged,
+    Input,
+    OrderAbsent,
+    OrderReport,
+    PositionReport,
+    Reply,
+    SendOutcome,
+    SyncReport,
+)
+from tickwright.core.identity import Category, ClientId, InstrumentId
 from tickwright.core.instrument import Instrument
-from tickwright.net.session import Session
+from tickwright.core.orders import Fill, RequestKind
 
 __all__ = [
-    "MarketTopic",
-    "PublicHost",
-    "PublicRest",
-    "PublicSession",
-    "RestTop",
-    "SessionCounts",
-    "TopCheck",
-    "TopicChange",
+    "AccountClient",
+    "AccountHost",
+    "Encoded",
+    "KeyRights",
+    "MarketClient",
+    "OrderChannel",
+    "OrderRequest",
+    "TopOfBook",
+    "Unsendable",
 ]
 
-
-class MarketTopic(enum.Enum):
-    """What a strategy may ask for besides book and trades."""
-
-    TICKER = "ticker"
-    CANDLE = "candle"
-    LIQUIDATION = "liquidation"
+OrderRequest = PlaceOrder | AmendOrder | CancelOrder
+"""The requests that concern one order."""
 
 
-class TopCheck(msgspec.Struct, frozen=True, gc=False):
-    """Ask REST for the top of this book and report by `PublicSession.on_top_checked`."""
+class Encoded(msgspec.Struct, frozen=True, gc=False):
+    """An order request as bytes; the channel waits for its answer from now on."""
 
-    slot: int
+    request_id: str
+    client_id: ClientId
+    request: RequestKind
+    message: bytes
+
+
+class Unsendable(msgspec.Struct, frozen=True, gc=False):
+    """Why an order request can't be sent: proof that the venue never saw it."""
+
+    client_id: ClientId
+    request: RequestKind
+    reason: str
+
+
+class TopOfBook(msgspec.Struct, frozen=True, gc=False):
+    """The best bid and ask by REST, in units; 0 for an empty side."""
+
     symbol: str
-
-
-class RestTop(msgspec.Struct, frozen=True, gc=False):
-    """Top of a book as REST tells it, in units; 0 for an empty side. `sequence` orders it with the feed."""
-
-    bid_units: int
+    bid_price_units: int
     bid_size_units: int
-    ask_units: int
+    ask_price_units: int
     ask_size_units: int
+    update_id: int
     sequence: int
     venue_ns: int
 
 
-class TopicChange(msgspec.Struct, frozen=True, gc=False, tag="topic"):
-    """A companion topic came or went, or any topic went: recorded, since a replay must read the same frames."""
+class KeyRights(msgspec.Struct, frozen=True):
+    """What an API key may do. A key that may withdraw must be refused, an unbound one warned of."""
 
-    source: int
-    topic: str
-    slot: int
-    is_added: bool
-
-
-class SessionCounts(msgspec.Struct):
-    """What one session has seen, for reports; counts only ever rise."""
-
-    resyncs: int = 0
-    refused_frames: int = 0
-    refused_topics: int = 0
-    unlisted_frames: int = 0
-    alarms: int = 0
-    suspicions: int = 0
-    pongs: int = 0
-    last_refusal: str = ""
+    can_withdraw: bool
+    is_read_only: bool
+    is_bound_to_address: bool
+    permissions: tuple[str, ...]
+    expires: str
 
 
-class PublicHost(Protocol):
-    """What a public session tells its owner, the feed."""
+class AccountHost(Protocol):
+    """What the private session and the order channel tell their owner, while they read frames."""
 
-    def on_book(self, slot: int, now_ns: int) -> Sequence[Command] | None:
-        """A book changed."""
+    def on_event(self, event: Input, now_ns: int) -> None:
+        """Pass an input to the engine's door."""
         ...
 
-    def on_trades(self, trades: list[Trade]) -> Sequence[Command] | None:
-        """Trades came, oldest first."""
+    def on_ready(self, channel: str, now_ns: int) -> None:
+        """A channel ("private" or "trade") is logged in. After "private", read the account."""
         ...
 
-    def on_commands(self, commands: Sequence[Command]) -> None:
-        """What `on_book` or `on_trades` answered, when it isn't empty."""
-        ...
-
-    def on_book_state(self, slot: int, previous: BookState, now_ns: int) -> None:
-        """A frame changed what a book is worth."""
-        ...
-
-    def on_market(self, event: MarketEvent, now_ns: int) -> None:
-        """A price, funding, candle or liquidation came."""
-        ...
-
-    def control_book(self, slot: int, verb: BookVerb, reason: str, now_ns: int) -> None:
-        """Do this to the book, record it, and tell the strategies when its state changed."""
-        ...
-
-    def on_topic(self, change: TopicChange, now_ns: int) -> None:
-        """A companion topic came or went."""
-        ...
-
-    def on_refused(self, topic: str, text: str) -> None:
-        """The venue refuses a topic for good."""
+    def on_unreadable(self, channel: str, text: str, now_ns: int) -> None:
+        """A private message couldn't be read: read the account again, nothing may be missed."""
         ...
 
     def on_instrument_doubt(self, symbol: str) -> None:
-        """A number didn't fit the instrument: it must be read again from the venue."""
+        """A symbol isn't held, or a number didn't fit it: read the instruments again."""
         ...
 
-    def instrument_for(self, symbol: str) -> Instrument:
-        """Look a symbol up; raises InstrumentUnknown."""
+    def on_login_refused(self, channel: str, code: int, text: str, now_ns: int) -> None:
+        """The venue refuses the login; the socket is dropped and dialled again."""
         ...
 
 
-class PublicSession(Session, Protocol):
-    """Thinks for one public socket."""
-
-    counts: SessionCounts
-
-    wake: Callable[[], None] | None
+class OrderChannel(Protocol):
+    """Order entry over a socket."""
 
     @property
-    def callback_time(self) -> LatencyHistogram:
-        """Socket read to `on_book`, when measured."""
+    def is_ready(self) -> bool:
+        """Whether requests can be sent now."""
         ...
 
-    @property
-    def book_frame_count(self) -> int:
-        """Book frames taken."""
+    def encode(
+        self, request: OrderRequest, now_ns: int, *, last_price_units: int | None = None
+    ) -> Encoded | Unsendable:
+        """Make the bytes of a request and wait for its answer from now on."""
         ...
 
-    @property
-    def trade_count(self) -> int:
-        """Trades taken."""
-        ...
-
-    @property
-    def conflated_count(self) -> int:
-        """Book updates that were applied but not delivered one by one."""
-        ...
-
-    def measure_callbacks(self) -> None:
-        """Start to measure socket read to callback."""
-        ...
-
-    def add_book(self, book: OrderBook) -> None:
-        """Keep this book alive over this connection."""
-        ...
-
-    def add_trades(self, instrument: Instrument, slot: int) -> None:
-        """Read the public trades of an instrument."""
-        ...
-
-    def add_market(
-        self, instrument: Instrument, slot: int, topic: MarketTopic, interval: str = "1"
-    ) -> None:
-        """Read tickers, candles (of `interval` minutes) or liquidations of an instrument."""
-        ...
-
-    def remove_symbol(self, symbol: str, now_ns: int) -> None:
-        """Drop all topics of a symbol."""
-        ...
-
-    def change_instrument(self, instrument: Instrument) -> None:
-        """Read numbers by a new version of an instrument from now on."""
-        ...
-
-    def apply_topic(self, change: TopicChange) -> None:
-        """Repeat a recorded change of topics (replay)."""
-        ...
-
-    def resync(self, slot: int, now_ns: int) -> None:
-        """Get one book's snapshot again."""
-        ...
-
-    def top_checks(self, now_ns: int) -> list[TopCheck]:
-        """Return the REST checks that suspicions of this poll ask for."""
-        ...
-
-    def on_top_checked(self, slot: int, top: RestTop | None, asked_ns: int, now_ns: int) -> None:
-        """Take the answer to a check; None when REST failed."""
+    def not_sent(self, request_id: str) -> None:
+        """Forget a request whose bytes never left."""
         ...
 
 
-class PublicRest(Protocol):
-    """Reads a venue's public REST."""
+class MarketClient(Protocol):
+    """Public queries. All raise `ConnectionLost`, `FrameError` or `VenueError`."""
 
-    async def load_instruments(
-        self, category: Category, symbols: Sequence[str] | None = None
-    ) -> list[Instrument]:
-        """Return the instruments of a category, all or those named; raises InstrumentUnknown."""
+    async def server_clock(self) -> ClockNotice:
+        """Measure how far the venue's clock is ahead of ours."""
         ...
 
-    async def top_of_book(self, instrument: Instrument) -> RestTop:
-        """Return the top of one book."""
+    async def instruments(self, category: Category) -> Sequence[Instrument]:
+        """Read all instruments of a category."""
         ...
 
-    async def clock_offset_ns(self) -> tuple[int, int]:
-        """Return (venue clock minus ours, uncertainty), both in nanoseconds."""
+    async def top_of_book(self, instrument: Instrument) -> TopOfBook:
+        """Read the best bid and ask."""
         ...
 
-    async def close(self) -> None:
-        """Release the sockets."""
+    async def candles(
+        self, instrument: Instrument, interval: str, *, limit: int = 200
+    ) -> Sequence[CandleUpdate]:
+        """Read the latest candles, oldest first."""
         ...
+
+
+class AccountClient(Protocol):
+    """Private queries and order requests by REST. A query that failed raises, it is never empty."""
+
+    async def key_rights(self) -> KeyRights:
+        """Read what the key may do."""
+        ...
+
+    async def open_orders(self, category: Category) -> Sequence[OrderReport]:
+        """Read all open orders of a category."""
+        ...
+
+    async def fills(self, category: Category, *, since_ns: int) -> Sequence[Fill]:
+        """Read all executions since a time, oldest first."""
+        ...
+
+    async def positions(self, category: Category) -> Sequence[PositionReport]:
+        """Read all positions of a category."""
+        ...
+
+    async def wallet(self) -> Sequence[BalanceReport | AccountState]:
+        """Read balances and totals."""
+        ...
+
+    async def fees(
+        self, category: Category, *, symbols: Iterable[str] = ()
+    ) -> Sequence[FeesChanged]:
+        """Read the account's fee rates."""
+        ...
+
+    async def sync(self, categories: Iterable[Category], *, since_ns: int) -> SyncReport:
+        """Read the whole private state."""
+        ...
+
+    async def query_order(self, query: QueryOrder) -> Sequence[OrderReport | Fill | OrderAbsent]:
+        """Look for evidence about one order."""
+        ...
+
+    async def send(
+        self, request: OrderRequest, *, last_price_units: int | None = None
+    ) -> tuple[SendOutcome, Reply | None]:
+        """Send one order request; a failure after its bytes left is an unknown reply."""
+        ...
+
+    async def cancel_all(self, command: CancelAll, *, category: Category) -> int:
+        """Cancel all plain orders; protective stops stay. Returns how many the venue named."""
+        ...
+
+    async def set_leverage(self, instrument_id: InstrumentId, leverage: Decimal) -> None:
+        """Set the leverage of a contract; already being set is success."""
+        ...
+
+
+Clock = Callable[[], int]
+"""Returns now in UTC nanoseconds."""

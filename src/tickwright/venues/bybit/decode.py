@@ -19,6 +19,7 @@ from tickwright.venues.bybit.wire import (
     LEVELS_MAX,
     TRADES_MAX,
     InstrumentMismatch,
+    InstrumentUnlisted,
     OrderBookMessage,
     TradeMessage,
     read_strict,
@@ -166,11 +167,11 @@ def split_topic(topic: str, name: str, frame: bytes) -> str:
 
 
 def instrument_of(symbol: str, instrument_for: InstrumentFor) -> Instrument:
-    """Look a symbol up; raises InstrumentMismatch when it is unknown."""
+    """Look a symbol up; raises InstrumentUnlisted when it is unknown."""
     try:
         return instrument_for(symbol)
     except InstrumentUnknown as error:
-        raise InstrumentMismatch(symbol, f"{error}; load the instruments again") from None
+        raise InstrumentUnlisted(symbol, f"{error}; load the instruments again") from None
 
 
 def units_of(text: str, decimals: int, instrument: Instrument, frame: bytes) -> int:

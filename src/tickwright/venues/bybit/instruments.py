@@ -30,9 +30,11 @@ __all__ = [
     "INSTRUMENTS_MAX",
     "VENUE",
     "InstrumentFault",
+    "InstrumentListing",
     "InstrumentPage",
     "Instruments",
     "load_instruments",
+    "page_of",
     "parse_instruments",
 ]
 
@@ -128,14 +130,16 @@ class InstrumentPage(msgspec.Struct, frozen=True):
     next_cursor: str
 
 
-class _Result(msgspec.Struct):
+class InstrumentListing(msgspec.Struct, frozen=True):
+    """The `result` of an instruments-info answer; `nextPageCursor` may be missing or null."""
+
     list: list[dict[str, Any]]
     category: str = ""
     nextPageCursor: str | None = None  # noqa: N815
 
 
 class _Envelope(msgspec.Struct):
-    result: _Result
+    result: InstrumentListing
 
 
 class _Fault(Exception):
@@ -151,7 +155,17 @@ def parse_instruments(body: bytes, category: Category, *, valid_from_ns: int = 0
     Raises:
         FrameError: not such a body, or of another category.
     """
-    result = _result(body)
+    return page_of(_result(body), category, valid_from_ns=valid_from_ns)
+
+
+def page_of(
+    result: InstrumentListing, category: Category, *, valid_from_ns: int = 0
+) -> InstrumentPage:
+    """Turn a listing into instruments and faults.
+
+    Raises:
+        FrameError: it is of another category.
+    """
     if result.category and result.category != category.value:
         raise FrameError(f"instruments of {shortened(result.category)}, asked for {category.value}")
     instruments, faults = [], []
@@ -245,12 +259,12 @@ class Instruments:
         return f"; did you mean {', '.join(sorted(near)[:3])}?" if wanted and near else ""
 
 
-def _result(body: bytes) -> _Result:
+def _result(body: bytes) -> InstrumentListing:
     try:
         return read_strict(body, _Envelope).result
     except FrameError as error:
         try:
-            return read_strict(body, _Result)
+            return read_strict(body, InstrumentListing)
         except FrameError:
             raise error from None
 

@@ -21,6 +21,7 @@ __all__ = [
     "CandleMessage",
     "Control",
     "InstrumentMismatch",
+    "InstrumentUnlisted",
     "LiquidationData",
     "LiquidationMessage",
     "OrderBookData",
@@ -55,6 +56,10 @@ class InstrumentMismatch(FrameError):
     def __init__(self, symbol: str, text: str) -> None:
         super().__init__(text)
         self.symbol = symbol
+
+
+class InstrumentUnlisted(InstrumentMismatch):
+    """A frame names an instrument we don't hold: somebody else's, or a new one."""
 
 
 # orderbook.{depth}.{symbol} -----------------------------------------------------------------------

@@ -1,0 +1,186 @@
+"""Owns turning our order requests into Bybit's rows; refuses what the venue can't be asked.
+
+Prices and sizes become plain decimal text of the instrument. The same rows serve the order-entry
+socket and REST.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from tickwright.core.commands import AmendOrder, CancelOrder, PlaceOrder
+from tickwright.core.errors import InstrumentUnknown
+from tickwright.core.identity import ClientId, InstrumentId
+from tickwright.core.instrument import Instrument
+from tickwright.core.orders import OrderType, RequestKind, Side, TimeInForce, TriggerBy
+from tickwright.venues.bybit.private_decode import leg_index
+from tickwright.venues.port import OrderRequest, Unsendable
+
+__all__ = ["OrderEncoder", "OrderForm", "request_kind_of"]
+
+_SIDES = {Side.BUY: "Buy", Side.SELL: "Sell"}
+_TIMES = {TimeInForce.GTC: "GTC", TimeInForce.IOC: "IOC", TimeInForce.FOK: "FOK"}
+_TRIGGERS = {
+    TriggerBy.LAST: "LastPrice",
+    TriggerBy.MARK: "MarkPrice",
+    TriggerBy.INDEX: "IndexPrice",
+}
+_RISES, _FALLS = 1, 2
+_CLIENT_ID_LENGTH_MAX = 36
+
+
+class OrderForm(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """One create, amend or cancel in the venue's words; a field at its default isn't sent."""
+
+    category: str
+    symbol: str
+    orderLinkId: str = ""  # noqa: N815
+    orderId: str = ""  # noqa: N815
+    side: str = ""
+    orderType: str = ""  # noqa: N815
+    qty: str = ""
+    price: str = ""
+    timeInForce: str = ""  # noqa: N815
+    positionIdx: int | None = None  # noqa: N815
+    reduceOnly: bool = False  # noqa: N815
+    triggerPrice: str = ""  # noqa: N815
+    triggerDirection: int = 0  # noqa: N815
+    triggerBy: str = ""  # noqa: N815
+    takeProfit: str = ""  # noqa: N815
+    stopLoss: str = ""  # noqa: N815
+    tpTriggerBy: str = ""  # noqa: N815
+    slTriggerBy: str = ""  # noqa: N815
+    tpslMode: str = ""  # noqa: N815
+    marketUnit: str = ""  # noqa: N815
+    isLeverage: int | None = None  # noqa: N815
+    orderFilter: str = ""  # noqa: N815
+
+
+def request_kind_of(request: OrderRequest) -> RequestKind:
+    """Return which kind of request it is."""
+    if isinstance(request, PlaceOrder):
+        return RequestKind.CREATE
+    return RequestKind.AMEND if isinstance(request, AmendOrder) else RequestKind.CANCEL
+
+
+class OrderEncoder:
+    """Makes rows for the instruments it can look up.
+
+    Bybit must be told whether a trigger lies above or below the market. With `last_price_units`
+    that is a comparison. Without it a stop is assumed: a sell waits for a fall, a buy for a rise.
+    """
+
+    def __init__(self, instrument_of: Callable[[InstrumentId], Instrument]) -> None:
+        self._instrument_of = instrument_of
+
+    def row(
+        self, request: OrderRequest, now_ns: int, *, last_price_units: int | None = None
+    ) -> OrderForm | Unsendable:
+        """Return the row of a request, or why it can't be sent."""
+        try:
+            instrument = self._instrument_of(request.instrument_id)
+        except InstrumentUnknown as error:
+            return Unsendable(request.client_id, request_kind_of(request), str(error))
+        if isinstance(request, PlaceOrder):
+            reason = _create_fault(request, instrument, now_ns)
+            if reason:
+                return Unsendable(request.client_id, RequestKind.CREATE, reason)
+            return _create(request, instrument, last_price_units)
+        order_id = "" if request.client_id else (request.venue_id or "")
+        if not request.client_id and not order_id:
+            return Unsendable(request.client_id, request_kind_of(request), "the order has no id")
+        category = instrument.id.category.value
+        if isinstance(request, CancelOrder):
+            return OrderForm(category, instrument.symbol, request.client_id, order_id)
+        if request.price_units is None and request.size_units is None:
+            return Unsendable(request.client_id, RequestKind.AMEND, "nothing to amend")
+        return OrderForm(
+            category,
+            instrument.symbol,
+            request.client_id,
+            order_id,
+            qty="" if request.size_units is None else instrument.size_text(request.size_units),
+            price="" if request.price_units is None else instrument.price_text(request.price_units),
+        )
+
+
+def _create_fault(order: PlaceOrder, instrument: Instrument, now_ns: int) -> str:
+    if order.valid_until_ns and now_ns > order.valid_until_ns:
+        return "expired before it was sent"
+    if not _is_client_id(order.client_id):
+        return "the client id must be 1 to 36 letters, digits, - and _"
+    if order.size_units <= 0:
+        return "size must be above zero"
+    has_price = order.price_units is not None and order.price_units > 0
+    if has_price is not (order.order_type is OrderType.LIMIT):
+        return "a limit order needs a price, a market order has none"
+    if order.post_only and (
+        order.order_type is not OrderType.LIMIT or order.time_in_force is not TimeInForce.GTC
+    ):
+        return "post-only is for resting limit orders"
+    has_bracket = (
+        order.stop_loss_price_units is not None or order.take_profit_price_units is not None
+    )
+    if order.reduce_only and has_bracket:
+        return "a reduce-only order can't carry a bracket"
+    if order.reduce_only and not instrument.capabilities.has_reduce_only:
+        return f"{instrument.id} has no reduce-only orders"
+    if has_bracket and not instrument.capabilities.has_attached_brackets:
+        return f"{instrument.id} has no attached brackets"
+    if order.trigger_price_units is not None and not instrument.capabilities.has_native_stop:
+        return f"{instrument.id} has no conditional orders"
+    return ""
+
+
+def _create(order: PlaceOrder, instrument: Instrument, last_price_units: int | None) -> OrderForm:
+    is_spot = instrument.is_spot
+    is_market = order.order_type is OrderType.MARKET
+    time_in_force = "PostOnly" if order.post_only else _TIMES[order.time_in_force]
+    price_text = instrument.price_text
+    trigger, direction, trigger_by = "", 0, ""
+    if order.trigger_price_units is not None:
+        trigger = price_text(order.trigger_price_units)
+        trigger_by = _TRIGGERS[order.trigger_by]
+        direction = _direction(order, order.trigger_price_units, last_price_units)
+    stop, profit = order.stop_loss_price_units, order.take_profit_price_units
+    has_bracket = stop is not None or profit is not None
+    bracket_by = _TRIGGERS[order.trigger_by]
+    return OrderForm(
+        category=instrument.id.category.value,
+        symbol=instrument.symbol,
+        orderLinkId=order.client_id,
+        side=_SIDES[order.side],
+        orderType="Market" if is_market else "Limit",
+        qty=instrument.size_text(order.size_units),
+        price="" if order.price_units is None else price_text(order.price_units),
+        timeInForce="IOC" if is_market else time_in_force,
+        positionIdx=None if is_spot else leg_index(order.leg),
+        reduceOnly=order.reduce_only,
+        triggerPrice=trigger,
+        # Spot derives the direction itself and takes the last price alone.
+        triggerDirection=0 if is_spot else direction,
+        triggerBy="" if is_spot else trigger_by,
+        takeProfit="" if profit is None else price_text(profit),
+        stopLoss="" if stop is None else price_text(stop),
+        tpTriggerBy="" if profit is None else bracket_by,
+        slTriggerBy="" if stop is None else bracket_by,
+        tpslMode="Full" if has_bracket else "",
+        # The default would count a market buy's size in quote money.
+        marketUnit="baseCoin" if is_spot and is_market else "",
+        isLeverage=0 if is_spot else None,
+        orderFilter=("StopOrder" if trigger else "Order") if is_spot else "",
+    )
+
+
+def _direction(order: PlaceOrder, trigger_units: int, last_price_units: int | None) -> int:
+    if last_price_units is not None and last_price_units != trigger_units:
+        return _RISES if trigger_units > last_price_units else _FALLS
+    return _RISES if order.side is Side.BUY else _FALLS
+
+
+def _is_client_id(client_id: ClientId) -> bool:
+    return (
+        0 < len(client_id) <= _CLIENT_ID_LENGTH_MAX
+        and client_id.isascii()
+        and (client_id.isalnum() or client_id.replace("-", "").replace("_", "").isalnum())
+    )
