@@ -10,7 +10,7 @@ from tickwright.core.events import Input
 from tickwright.core.identity import InstrumentId
 from tickwright.core.instrument import Instrument
 from tickwright.net.tap import InputTap
-from tickwright.venues.port import TopicChange
+from tickwright.venues.public_port import TopicChange
 
 __all__ = ["Door"]
 

@@ -8,7 +8,6 @@ check of a silent book's top, the audit, and instruments that change while runni
 import asyncio
 import ssl
 from collections.abc import Callable, Coroutine, Sequence
-from random import Random
 
 import msgspec
 
@@ -30,7 +29,8 @@ from tickwright.core.instrument import Instrument
 from tickwright.feed.door import Door
 from tickwright.net.connection import Connection, DialGate
 from tickwright.net.listener import utc_now_ns
-from tickwright.venues.port import MarketTopic, PublicRest, PublicSession, TopCheck, TopicChange
+from tickwright.venues.port import MarketClient
+from tickwright.venues.public_port import MarketTopic, PublicSession, TopCheck, TopicChange
 
 __all__ = ["FeedCounts", "FeedOptions", "PublicFeed"]
 
@@ -86,7 +86,7 @@ class _Shard:
 
 
 class PublicFeed:
-    """Keeps the books of a venue's product line; a `venues.port.PublicHost` for its sessions.
+    """Keeps the books of a venue's product line; a `venues.public_port.PublicHost` for its sessions.
 
     Args:
         options: see `FeedOptions`.
@@ -106,7 +106,7 @@ class PublicFeed:
         make_session: Callable[["PublicFeed", int], PublicSession],
         url: str,
         gate: DialGate,
-        rest: PublicRest | None,
+        rest: MarketClient | None,
         ssl_context: ssl.SSLContext | None = None,
         on_note: Callable[[str, str], None] | None = None,
     ) -> None:
@@ -385,7 +385,7 @@ class PublicFeed:
         if self._rest is not None and len(self._checks) <= CHECKS_AT_ONCE_MAX:
             try:
                 top = await asyncio.wait_for(self._rest.top_of_book(instrument), CHECK_TIMEOUT_S)
-            except (TickwrightError, OSError, TimeoutError, asyncio.TimeoutError):
+            except (TickwrightError, OSError, TimeoutError):
                 top = None
         session.on_top_checked(check.slot, top, asked_ns, utc_now_ns())
 
@@ -408,7 +408,7 @@ class PublicFeed:
         before = book.update_count
         try:
             top = await asyncio.wait_for(self._rest.top_of_book(book.instrument), 3.0)
-        except (TickwrightError, OSError, TimeoutError, asyncio.TimeoutError):
+        except (TickwrightError, OSError, TimeoutError):
             self.counts.audits_skipped += 1
             return
         # Only where both mean the same moment does a difference prove anything.
@@ -416,7 +416,9 @@ class PublicFeed:
         if not (is_same_moment and _is_synced(book)):
             self.counts.audits_skipped += 1
             return
-        if book.top_agrees(top.bid_units, top.bid_size_units, top.ask_units, top.ask_size_units):
+        if book.top_agrees(
+            top.bid_price_units, top.bid_size_units, top.ask_price_units, top.ask_size_units
+        ):
             self.counts.audits_agreed += 1
             return
         self.counts.audits_differed += 1
@@ -434,9 +436,10 @@ class PublicFeed:
         """Read instruments again and take what changed."""
         assert self._rest is not None
         try:
-            for instrument in await self._rest.load_instruments(self.options.category, symbols):
+            only = symbols[0] if len(symbols) == 1 else ""
+            for instrument in await self._rest.instruments(self.options.category, symbol=only):
                 self.change_instrument(instrument)
-        except (TickwrightError, OSError, TimeoutError, asyncio.TimeoutError) as error:
+        except (TickwrightError, OSError, TimeoutError) as error:
             self._note("feed.instruments_unread", str(error))
         finally:
             self._doubts.difference_update(symbols)

@@ -136,8 +136,8 @@ class MarketClient(Protocol):
         """Measure how far the venue's clock is ahead of ours."""
         ...
 
-    async def instruments(self, category: Category) -> Sequence[Instrument]:
-        """Read all instruments of a category."""
+    async def instruments(self, category: Category, *, symbol: str = "") -> Sequence[Instrument]:
+        """Read all instruments of a category, or the one named."""
         ...
 
     async def top_of_book(self, instrument: Instrument) -> TopOfBook:

@@ -19,16 +19,16 @@ from tickwright.venues.bybit.control import Classified, FrameKind, classify
 from tickwright.venues.bybit.decode import decode_orderbook, decode_trades
 from tickwright.venues.bybit.market import Tickers, decode_candles, decode_liquidations
 from tickwright.venues.bybit.scanner import PublicScanner
+from tickwright.venues.bybit.subscriptions import Phase, Subscription, Subscriptions, TopicKind
 from tickwright.venues.bybit.wire import InstrumentMismatch
-from tickwright.venues.port import (
+from tickwright.venues.port import TopOfBook
+from tickwright.venues.public_port import (
     MarketTopic,
     PublicHost,
-    RestTop,
     SessionCounts,
     TopCheck,
     TopicChange,
 )
-from tickwright.venues.bybit.subscriptions import Phase, Subscription, Subscriptions, TopicKind
 
 __all__ = ["PublicSession"]
 
@@ -336,7 +336,7 @@ class PublicSession:
             return False
         return now_ns - topic.disagreed_ns > DISAGREE_NS
 
-    def on_top_checked(self, slot: int, top: RestTop | None, asked_ns: int, now_ns: int) -> None:
+    def on_top_checked(self, slot: int, top: TopOfBook | None, asked_ns: int, now_ns: int) -> None:
         """Take the top as REST tells it, or None when REST failed."""
         watch = self._watches.get(slot)
         book = self._books.get(slot)
@@ -347,7 +347,9 @@ class PublicSession:
         elif top is None:
             # REST is no help: the deadline decides.
             return
-        elif book.top_agrees(top.bid_units, top.bid_size_units, top.ask_units, top.ask_size_units):
+        elif book.top_agrees(
+            top.bid_price_units, top.bid_size_units, top.ask_price_units, top.ask_size_units
+        ):
             watch.suspected_ns = 0
             self._host.control_book(slot, BookVerb.PROVE, "REST top agrees", now_ns)
         else:
