@@ -53,6 +53,7 @@ class Holding:
         "exposure",
         "halt_reason",
         "index",
+        "is_hedged",
         "legs",
         "long_units",
         "market",
@@ -70,6 +71,8 @@ class Holding:
         self.index = index
         net = Position(account.account_id, market.instrument.id, Leg.NET)
         self.legs: dict[Leg, LegBook] = {Leg.NET: LegBook(net)}
+        self.is_hedged = False
+        """Whether the account keeps separate long and short legs here."""
         self.long_units = 0
         self.short_units = 0
         """Sizes of the net position, or of both legs, without sign."""
@@ -89,12 +92,8 @@ class Holding:
         if book is None:
             position = Position(self.account.account_id, self.market.instrument.id, leg)
             book = self.legs[leg] = LegBook(position)
+            self.is_hedged = True
         return book
-
-    @property
-    def is_hedged(self) -> bool:
-        """Whether the account keeps separate long and short legs here."""
-        return len(self.legs) > 1
 
     @property
     def net_units(self) -> int:
@@ -131,6 +130,13 @@ class Holding:
         market = self.market
         instrument = market.instrument
         mark = market.mark_units
+        direct = market.direct_value
+        if direct and mark is not None and not self.is_hedged and not market.is_spot:
+            # The common case, computed without asking anybody.
+            position = self.long_units - self.short_units
+            profit = position * mark * direct - self.legs[Leg.NET].position.cost
+            self._book(profit if position else 0, self.exposure_units * mark * direct)
+            return
         unrealised: int | None = 0
         exposure: int | None = 0
         units = self.exposure_units
@@ -216,6 +222,7 @@ class Purse:
             flow = account.valuer.value(self.balance.asset, self._pending_flow)
             if flow is not None:
                 account.unexplained += flow
+                account.base_version += 1
                 self._pending_flow = 0
 
     @property
@@ -235,6 +242,7 @@ class Account:
 
     __slots__ = (
         "account_id",
+        "base_version",
         "day_end_ns",
         "day_start_equity",
         "day_start_ns",
@@ -267,6 +275,8 @@ class Account:
         self.exposure_unknown = 0
         self.transferred = 0
         self.unexplained = 0
+        self.base_version = 0
+        """Goes up whenever `day_base` or `peak_base` may have changed."""
         self.day_start_ns = 0
         self.day_end_ns = 0
         self.day_start_equity: int | None = None
@@ -318,6 +328,7 @@ class Account:
         self.day_start_ns = start_ns
         self.day_end_ns = end_ns
         self.day_start_equity = None
+        self.base_version += 1
         self.observe()
 
     def observe(self) -> None:
@@ -329,11 +340,13 @@ class Account:
             self.day_start_equity = equity
             self.day_start_transferred = self.transferred
             self.day_start_unexplained = self.unexplained
+            self.base_version += 1
         peak = self.peak_base
         if peak is None or equity > peak:
             self.peak_equity = equity
             self.peak_transferred = self.transferred
             self.peak_unexplained = self.unexplained
+            self.base_version += 1
 
     def purse(self, asset: str) -> Purse:
         """Return the purse of an asset, made empty and hung on its prices when it is new."""

@@ -74,7 +74,7 @@ class Portfolio:
         """
         market = self._markets.get(instrument.id)
         if market is None:
-            market = self._markets[instrument.id] = Market(instrument)
+            market = self._markets[instrument.id] = Market(instrument, self.valuer.one_to_one)
             self._add_route(market)
             return
         old = market.instrument
@@ -313,6 +313,7 @@ class Portfolio:
         purse.balance.transfer(amount, venue_ns)
         purse.note_unexplained(purse.balance.unexplained - before)
         account.transferred += self.valuer.value(asset, amount) or 0
+        account.base_version += 1
         purse.refresh()
         account.observe()
 
@@ -442,6 +443,7 @@ class Portfolio:
             account.day_start_equity = record.day_start_equity
             account.day_start_transferred = account.transferred
             account.day_start_unexplained = account.unexplained
+            account.base_version += 1
 
 
 def _flat(report: SyncReport, instrument_id: InstrumentId, leg: Leg) -> PositionReport:

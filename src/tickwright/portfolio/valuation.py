@@ -27,9 +27,19 @@ class Dependant(Protocol):
 class Market:
     """One instrument and its mark; None while nobody told it."""
 
-    __slots__ = ("dependants", "instrument", "mark_units", "notional_min", "unit_value")
+    __slots__ = (
+        "_one_to_one",
+        "dependants",
+        "direct_value",
+        "instrument",
+        "is_spot",
+        "mark_units",
+        "notional_min",
+        "unit_value",
+    )
 
-    def __init__(self, instrument: Instrument) -> None:
+    def __init__(self, instrument: Instrument, one_to_one: frozenset[str]) -> None:
+        self._one_to_one = one_to_one
         self.mark_units: int | None = None
         self.dependants: list[Dependant] = []
         self.take(instrument)
@@ -37,9 +47,12 @@ class Market:
     def take(self, instrument: Instrument) -> None:
         """Take a new version of the instrument; the caller values anew what hangs on it."""
         self.instrument = instrument
+        self.is_spot = instrument.is_spot
         self.notional_min = money_from_decimal(instrument.notional_min)
         self.unit_value = unit_value(instrument)
         """Quote money units of one size unit at one price unit; 0 when only `notional` can tell."""
+        self.direct_value = self.unit_value if instrument.quote_asset in self._one_to_one else 0
+        """The same in the equity asset; 0 when a conversion is needed."""
 
     def set_mark(self, price_units: int | None) -> None:
         """Take a new mark and value what hangs on it."""

@@ -2,11 +2,18 @@
 
 from tickwright.core.units import money_to_decimal
 from tickwright.core.verdicts import Reason
-from tickwright.risk.opening_checks import EXPOSURE_TESTS, OPENING_ROOMS
-from tickwright.risk.order_checks import COMMON_TESTS
-from tickwright.risk.question import Question, Room, Test, Words, size_text
+from tickwright.risk.opening_checks import OPENING_GROUP, OPENING_ROOMS, fits_every_room
+from tickwright.risk.order_checks import COMMON_GROUPS
+from tickwright.risk.question import Group, Question, Room, Test, Words, size_text
 
-__all__ = ["CLOSING_ROOMS", "CLOSING_TESTS", "FINAL_TESTS", "OPENING_ROOMS", "OPENING_TESTS"]
+__all__ = [
+    "CLOSING_GROUPS",
+    "CLOSING_ROOMS",
+    "FINAL_TESTS",
+    "OPENING_GROUPS",
+    "OPENING_ROOMS",
+    "fits_every_room",
+]
 
 
 def _closable_room(q: Question) -> int:
@@ -52,12 +59,16 @@ def _notional_words(q: Question) -> Words:
     return f"{worth:.4f} {asset}", bound
 
 
-OPENING_TESTS: tuple[Test, ...] = (*COMMON_TESTS, *EXPOSURE_TESTS)
+def _quick_closing(q: Question) -> bool:
+    return not q.holding.market.is_spot
+
+
+OPENING_GROUPS: tuple[Group, ...] = (*COMMON_GROUPS, OPENING_GROUP)
 """What an order that may open or grow a position must pass, before its size is looked at."""
 
-CLOSING_TESTS: tuple[Test, ...] = (
-    *COMMON_TESTS,
-    Test(Reason.SHORT_UNAVAILABLE, _has_to_sell, _has_to_sell_words),
+CLOSING_GROUPS: tuple[Group, ...] = (
+    *COMMON_GROUPS,
+    Group(_quick_closing, (Test(Reason.SHORT_UNAVAILABLE, _has_to_sell, _has_to_sell_words),)),
 )
 """What an order that can only shrink a position must pass: states, book, shape, rates."""
 

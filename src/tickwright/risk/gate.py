@@ -26,14 +26,15 @@ from tickwright.core.verdicts import Approved, Check, Reason, Rejected, Verdict
 from tickwright.portfolio.account import Account
 from tickwright.portfolio.portfolio import Portfolio
 from tickwright.risk.checks import (
+    CLOSING_GROUPS,
     CLOSING_ROOMS,
-    CLOSING_TESTS,
     FINAL_TESTS,
+    OPENING_GROUPS,
     OPENING_ROOMS,
-    OPENING_TESTS,
+    fits_every_room,
 )
 from tickwright.risk.limits import BoundLimits, RiskLimits, bind
-from tickwright.risk.losses import drawdown_reached, drawdown_words, loss_reached, loss_words
+from tickwright.risk.losses import drawdown_floor, drawdown_words, loss_floor, loss_words
 from tickwright.risk.question import CLOSING_RATE_FACTOR, WORTH_UNITS, Question, Room
 
 __all__ = ["AccountGateState", "CheckResult", "Gate", "GateState", "RiskView"]
@@ -90,16 +91,25 @@ class _AccountGate:
     """Memory of one account: bound limits, approvals of the last minute, breaches."""
 
     __slots__ = (
+        "base_version",
         "bound",
+        "drawdown_floor",
         "has_drawdown_breach",
         "limits",
         "loss_breach_day_ns",
+        "loss_floor",
         "minute",
         "second",
+        "whole",
     )
 
     def __init__(self, limits: RiskLimits) -> None:
         self.limits = limits
+        self.whole = BoundLimits(limits, ())
+        # The floors follow the account's bases, which change by the day and by transfers.
+        self.base_version = -1
+        self.loss_floor: int | None = None
+        self.drawdown_floor: int | None = None
         # Bounded by strategies x instruments, both of which the configuration names.
         self.bound: dict[tuple[StrategyId, InstrumentId], BoundLimits] = {}
         most = CLOSING_RATE_FACTOR * limits.orders_per_minute_max
@@ -107,6 +117,17 @@ class _AccountGate:
         self.second: deque[int] = deque(maxlen=most)
         self.loss_breach_day_ns = -1
         self.has_drawdown_breach = False
+
+    def notice(self, account: Account, equity: int) -> None:
+        """Latch a loss that is at its limit."""
+        if self.base_version != account.base_version:
+            self.base_version = account.base_version
+            self.loss_floor = loss_floor(account, self.whole)
+            self.drawdown_floor = drawdown_floor(account, self.whole)
+        if self.loss_floor is not None and equity <= self.loss_floor:
+            self.loss_breach_day_ns = account.day_start_ns
+        if self.drawdown_floor is not None and equity <= self.drawdown_floor:
+            self.has_drawdown_breach = True
 
     def forget_before(self, now_ns: int) -> None:
         """Drop approvals older than the windows."""
@@ -179,17 +200,20 @@ class Gate:
         if isinstance(asked, Rejected):
             return asked
         is_closing = asked.is_closing
-        for test in CLOSING_TESTS if is_closing else OPENING_TESTS:
-            if not test.passes(asked):
-                return Rejected(test.check(asked))
+        for group in CLOSING_GROUPS if is_closing else OPENING_GROUPS:
+            if not group.quick(asked):
+                for test in group.tests:
+                    if not test.passes(asked):
+                        return Rejected(test.check(asked))
         reduced: tuple[Check, ...] = ()
-        for room in CLOSING_ROOMS if is_closing else OPENING_ROOMS:
-            units = room.units(asked)
-            if units < asked.size_units:
-                check = self._reduce(asked, room, units)
-                if isinstance(check, Rejected):
-                    return check
-                reduced += (check,)
+        if is_closing or not fits_every_room(asked):
+            for room in CLOSING_ROOMS if is_closing else OPENING_ROOMS:
+                units = room.units(asked)
+                if units < asked.size_units:
+                    check = self._reduce(asked, room, units)
+                    if isinstance(check, Rejected):
+                        return check
+                    reduced += (check,)
         for test in FINAL_TESTS:
             if not test.passes(asked):
                 return Rejected(test.check(asked))
@@ -216,8 +240,8 @@ class Gate:
             return (CheckResult(check.reason, "refused", check.value, check.bound, 0),)
         results: list[CheckResult] = []
         can_go_on = True
-        tests = CLOSING_TESTS if asked.is_closing else OPENING_TESTS
-        for test in tests:
+        groups = CLOSING_GROUPS if asked.is_closing else OPENING_GROUPS
+        for test in (test for group in groups for test in group.tests):
             # Band and depth read the book's levels; without a book there is nothing to ask.
             if asked.book is None and test.reason in _NEEDS_BOOK:
                 results.append(CheckResult(test.reason, "unknown", "no book", "", 0))
@@ -287,8 +311,11 @@ class Gate:
         if now_ns >= account.day_end_ns:
             portfolio.start_day(now_ns)
         limits = memory.bind(strategy_id, intent.instrument_id)
-        self._notice(account, limits, memory)
-        memory.forget_before(now_ns)
+        equity = account.equity
+        if equity is not None:
+            memory.notice(account, equity)
+        if memory.minute:
+            memory.forget_before(now_ns)
         q = self._question
         q.intent = intent
         q.instrument = instrument
@@ -299,7 +326,7 @@ class Gate:
         q.now_ns = now_ns
         q.size_units = intent.size_units
         q.mid_twice_units = None if book is None else book.mid_twice_units
-        q.equity = account.equity
+        q.equity = equity
         q.equity_asset = portfolio.valuer.equity_asset
         q.engine_halt = view.engine_halt
         q.strategy_halt = view.halted_strategies.get(strategy_id, "")
@@ -326,8 +353,10 @@ class Gate:
         memory = self._account(account_id)
         had_loss = memory.loss_breach_day_ns == account.day_start_ns
         had_drawdown = memory.has_drawdown_breach
-        limits = BoundLimits(memory.limits, ())
-        self._notice(account, limits, memory)
+        equity = account.equity
+        if equity is not None:
+            memory.notice(account, equity)
+        limits = memory.whole
         asset = view.portfolio.valuer.equity_asset
         found: list[Check] = []
         if not had_loss and memory.loss_breach_day_ns == account.day_start_ns:
@@ -337,12 +366,6 @@ class Gate:
             words = drawdown_words(account, limits, asset, latched=True)
             found.append(Check(Reason.DRAWDOWN, *words))
         return tuple(found)
-
-    def _notice(self, account: Account, limits: BoundLimits, memory: _AccountGate) -> None:
-        if loss_reached(account, limits):
-            memory.loss_breach_day_ns = account.day_start_ns
-        if drawdown_reached(account, limits):
-            memory.has_drawdown_breach = True
 
     def reset_drawdown(self, account_id: AccountId, view: RiskView) -> None:
         """Let a person lift the drawdown halt: the peak starts again from the equity of now."""
@@ -392,7 +415,7 @@ def _set_sizes(q: Question) -> None:
     is_buy = intent.side is Side.BUY
     if intent.leg is not Leg.NET:
         holding.leg(intent.leg)
-    if q.instrument.is_spot:
+    if holding.market.is_spot:
         q.is_closing = not is_buy
         q.closable_units = holding.long_units - holding.working_sell_units
         q.held_units = holding.long_units + holding.working_buy_units
@@ -427,6 +450,11 @@ def _set_worth(q: Question) -> None:
     """Find the price of the instrument and what one size unit is worth in the equity asset."""
     market = q.holding.market
     price_units = market.mark_units
+    if price_units is not None and market.direct_value:
+        q.price_units = price_units
+        q.worth = price_units * market.direct_value
+        q.worth_scale = 1
+        return
     if price_units is None and q.mid_twice_units is not None:
         price_units = (q.mid_twice_units + 1) // 2
     q.price_units = price_units
@@ -436,8 +464,8 @@ def _set_worth(q: Question) -> None:
         q.price_units = None
         return
     valuer = q.account.valuer
-    if market.unit_value and q.instrument.quote_asset in valuer.one_to_one:
-        q.worth = price_units * market.unit_value
+    if market.direct_value:
+        q.worth = price_units * market.direct_value
         return
     q.worth_scale = WORTH_UNITS
     worth = valuer.value(q.instrument.quote_asset, market.quote_value(WORTH_UNITS, price_units))

@@ -21,6 +21,22 @@ PARTS = 1_000_000
 """Percentages are kept as parts per million of equity: 1 % is 10,000."""
 
 
+def _percent(key: str, value: Decimal, most: Decimal) -> None:
+    _between(key, value, Decimal("0.0001"), most)
+    if value * 10_000 != int(value * 10_000):
+        raise ConfigError(f"risk.{key} is {value}; write at most four decimals")
+
+
+def _between(key: str, value: Decimal, least: Decimal, most: Decimal) -> None:
+    if not value.is_finite() or not least <= value <= most:
+        raise ConfigError(f"risk.{key} is {value}; choose a number from {least} to {most}")
+
+
+def _whole(key: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise ConfigError(f"risk.{key} is {value}; choose a whole number from {least} to {most}")
+
+
 class SizingLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a signal becomes a size, before the gate has its say.
 
@@ -274,19 +290,3 @@ def _order_limits(scope: str, limits: RiskLimits | LimitOverrides) -> None:
         _between(key, limits.price_band_bps_max, Decimal("0.01"), Decimal(10_000))
     if limits.confidence_min is not None:
         _between(f"{scope}confidence_min", limits.confidence_min, Decimal(0), Decimal(1))
-
-
-def _percent(key: str, value: Decimal, most: Decimal) -> None:
-    _between(key, value, Decimal("0.0001"), most)
-    if value * 10_000 != int(value * 10_000):
-        raise ConfigError(f"risk.{key} is {value}; write at most four decimals")
-
-
-def _between(key: str, value: Decimal, least: Decimal, most: Decimal) -> None:
-    if not value.is_finite() or not least <= value <= most:
-        raise ConfigError(f"risk.{key} is {value}; choose a number from {least} to {most}")
-
-
-def _whole(key: str, value: int, least: int, most: int) -> None:
-    if not least <= value <= most:
-        raise ConfigError(f"risk.{key} is {value}; choose a whole number from {least} to {most}")

@@ -5,23 +5,19 @@ from tickwright.portfolio.account import Account
 from tickwright.risk.limits import PARTS, BoundLimits
 from tickwright.risk.question import Words, percent_text
 
-__all__ = ["drawdown_reached", "drawdown_words", "loss_reached", "loss_words"]
+__all__ = ["drawdown_floor", "drawdown_words", "loss_floor", "loss_words"]
 
 
-def loss_reached(account: Account, limits: BoundLimits) -> bool:
-    """Say whether the day's loss is at its limit; an unknown one refuses elsewhere."""
-    loss, base = account.day_loss, account.day_base
-    if loss is None or base is None or loss <= 0:
-        return False
-    return loss * PARTS >= limits.daily_loss_parts * base
+def loss_floor(account: Account, limits: BoundLimits) -> int | None:
+    """Return the equity at which the day's loss is at its limit; None while no day began."""
+    base = account.day_base
+    return None if base is None else base * (PARTS - limits.daily_loss_parts) // PARTS
 
 
-def drawdown_reached(account: Account, limits: BoundLimits) -> bool:
-    """Say whether the fall from the peak is at its limit; unknown is not reached."""
-    equity, peak = account.equity, account.peak_base
-    if equity is None or peak is None or equity >= peak:
-        return False
-    return (peak - equity) * PARTS >= limits.drawdown_parts * peak
+def drawdown_floor(account: Account, limits: BoundLimits) -> int | None:
+    """Return the equity at which the fall from the peak is at its limit; None without a peak."""
+    peak = account.peak_base
+    return None if peak is None else peak * (PARTS - limits.drawdown_parts) // PARTS
 
 
 def loss_words(account: Account, limits: BoundLimits, asset: str, *, latched: bool) -> Words:

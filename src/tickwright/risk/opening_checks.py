@@ -6,6 +6,7 @@ from tickwright.core.verdicts import Reason
 from tickwright.risk.limits import PARTS
 from tickwright.risk.losses import drawdown_words, loss_words
 from tickwright.risk.question import (
+    Group,
     Question,
     Room,
     Test,
@@ -18,7 +19,7 @@ from tickwright.risk.question import (
     worth_of,
 )
 
-__all__ = ["EXPOSURE_TESTS", "OPENING_ROOMS"]
+__all__ = ["OPENING_GROUP", "OPENING_ROOMS", "fits_every_room"]
 
 
 def _opening_allowed(q: Question) -> bool:
@@ -207,37 +208,68 @@ def _leverage_words(q: Question) -> Words:
     return f"{_total(q) / q.equity:.4g} times equity", f"{q.limits.leverage_parts / PARTS:g} times"
 
 
-EXPOSURE_TESTS: tuple[Test, ...] = (
-    Test(
-        Reason.REDUCE_ONLY_MODE,
-        _opening_allowed,
-        lambda q: ("an opening order", "closing orders only" if q.limits.reduce_only else "any"),
-    ),
-    Test(Reason.SPREAD_TOO_WIDE, _spread_narrow, _spread_words),
-    Test(
-        Reason.OPEN_ORDERS_LIMIT,
-        _few_open_orders,
-        lambda q: (
-            f"{q.holding.open_orders} open orders in {q.instrument.symbol}",
-            f"{q.limits.open_orders}",
+def _quick_opening(q: Question) -> bool:
+    limits, holding, account = q.limits, q.holding, q.account
+    spread = q.book.spread_units if q.book is not None else None
+    mid_twice = q.mid_twice_units
+    return (
+        not limits.reduce_only
+        and spread is not None
+        and mid_twice is not None
+        and 2 * spread * PARTS <= limits.spread_parts * mid_twice
+        and holding.open_orders < limits.open_orders
+        and holding.unknown_requests <= limits.unknown_requests
+        and (holding.long_units - holding.short_units) * q.intent.side >= 0
+        and not limits.deny_opposite_orders
+        and q.instrument.capabilities.can_short
+        and q.price_units is not None
+        and q.worth > 0
+        and account.exposure_unknown == 0
+        and q.equity is not None
+        and q.equity > 0
+        and account.day_start_equity is not None
+        and not q.has_loss_breach
+        and not q.has_drawdown_breach
+    )
+
+
+OPENING_GROUP = Group(
+    _quick_opening,
+    (
+        Test(
+            Reason.REDUCE_ONLY_MODE,
+            _opening_allowed,
+            lambda q: (
+                "an opening order",
+                "closing orders only" if q.limits.reduce_only else "any",
+            ),
         ),
-    ),
-    Test(
-        Reason.UNKNOWN_REQUEST,
-        _few_unknown,
-        lambda q: (
-            f"{q.holding.unknown_requests} unknown requests in {q.instrument.symbol}",
-            f"{q.limits.unknown_requests}",
+        Test(Reason.SPREAD_TOO_WIDE, _spread_narrow, _spread_words),
+        Test(
+            Reason.OPEN_ORDERS_LIMIT,
+            _few_open_orders,
+            lambda q: (
+                f"{q.holding.open_orders} open orders in {q.instrument.symbol}",
+                f"{q.limits.open_orders}",
+            ),
         ),
+        Test(
+            Reason.UNKNOWN_REQUEST,
+            _few_unknown,
+            lambda q: (
+                f"{q.holding.unknown_requests} unknown requests in {q.instrument.symbol}",
+                f"{q.limits.unknown_requests}",
+            ),
+        ),
+        Test(Reason.CONFLICTING_POSITION, _no_conflict, _conflict_words),
+        Test(Reason.OPPOSITE_ORDER, _no_opposite, _opposite_words),
+        Test(Reason.SHORT_UNAVAILABLE, _short_possible, _short_words),
+        Test(Reason.PRICE_UNKNOWN, _price_known, _price_known_words),
+        Test(Reason.MARK_UNKNOWN, _marks_known, _marks_words),
+        Test(Reason.NO_EQUITY, _has_equity, _equity_words),
+        Test(Reason.DAILY_LOSS, _loss_small, _loss_words),
+        Test(Reason.DRAWDOWN, _drawdown_small, _drawdown_words),
     ),
-    Test(Reason.CONFLICTING_POSITION, _no_conflict, _conflict_words),
-    Test(Reason.OPPOSITE_ORDER, _no_opposite, _opposite_words),
-    Test(Reason.SHORT_UNAVAILABLE, _short_possible, _short_words),
-    Test(Reason.PRICE_UNKNOWN, _price_known, _price_known_words),
-    Test(Reason.MARK_UNKNOWN, _marks_known, _marks_words),
-    Test(Reason.NO_EQUITY, _has_equity, _equity_words),
-    Test(Reason.DAILY_LOSS, _loss_small, _loss_words),
-    Test(Reason.DRAWDOWN, _drawdown_small, _drawdown_words),
 )
 """What an opening order must pass, before its size is looked at."""
 
@@ -248,3 +280,22 @@ OPENING_ROOMS: tuple[Room, ...] = (
     Room(Reason.LEVERAGE_LIMIT, _leverage_room, _leverage_words),
 )
 """Limits an opening order may shrink to."""
+
+
+def fits_every_room(q: Question) -> bool:
+    """Say whether no room of `OPENING_ROOMS` is smaller than the order, without a division."""
+    equity, limits = q.equity, q.limits
+    if equity is None:
+        return False
+    units, scale = q.held_units + q.size_units, q.worth_scale
+    if q.size_units * q.worth > limits.order_notional * scale:
+        return False
+    if units <= 0:
+        return True
+    worth = units * q.worth
+    others = q.account.exposure_sum - q.holding.exposure
+    return (
+        worth <= equity * limits.position_parts // PARTS * scale
+        and worth <= (equity * limits.exposure_parts // PARTS - others) * scale
+        and worth <= (equity * limits.leverage_parts // PARTS - others) * scale
+    )

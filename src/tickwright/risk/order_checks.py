@@ -1,12 +1,20 @@
 """Owns the checks every order passes: states, book, shape, rates; refuses to know exposure."""
 
-from tickwright.core.instrument import InstrumentStatus
-from tickwright.core.orders import OrderType, Purpose, Side
+from tickwright.core.instrument import Instrument, InstrumentStatus
+from tickwright.core.orders import OrderIntent, OrderType, Purpose, Side
 from tickwright.core.verdicts import Reason
 from tickwright.risk.limits import PARTS
-from tickwright.risk.question import CLOSING_RATE_FACTOR, Question, Test, Words, bps_text, size_text
+from tickwright.risk.question import (
+    CLOSING_RATE_FACTOR,
+    Group,
+    Question,
+    Test,
+    Words,
+    bps_text,
+    size_text,
+)
 
-__all__ = ["COMMON_TESTS"]
+__all__ = ["COMMON_GROUPS"]
 
 # state --------------------------------------------------------------------------------------------
 
@@ -238,29 +246,121 @@ def _rates_words(q: Question) -> Words:
     return f"{q.orders_in_minute} orders in the last minute", f"{minute} a minute"
 
 
-_ENGINE = Test(
-    Reason.ENGINE_HALTED, _engine_runs, lambda q: (q.engine_halt or "running", "running")
+def _quick_state(q: Question) -> bool:
+    return (
+        not (q.engine_halt or q.strategy_halt or q.instrument_halt or q.holding.halt_reason)
+        and q.is_account_ready
+        and q.instrument.status is InstrumentStatus.TRADING
+        and _not_expired(q)
+    )
+
+
+def _quick_book(q: Question) -> bool:
+    book = q.book
+    if book is None or q.mid_twice_units is None or not book.is_synced:
+        return False
+    age_ns = book.age_ns(q.now_ns)
+    return age_ns is not None and age_ns <= q.limits.book_age_ns
+
+
+def _quick_shape(q: Question) -> bool:
+    intent, instrument, mid_twice = q.intent, q.instrument, q.mid_twice_units
+    size_units, price_units = q.size_units, intent.price_units
+    if (
+        intent.trigger_price_units is not None
+        or mid_twice is None
+        or size_units % instrument.lot_units
+        or not 0 < instrument.size_min_units <= size_units
+    ):
+        return False
+    if intent.order_type is OrderType.LIMIT:
+        if (
+            price_units is None
+            or price_units % instrument.tick_units
+            or size_units > instrument.size_max_units
+            or not instrument.price_min_units <= price_units <= instrument.price_max_units
+        ):
+            return False
+    else:
+        if price_units is not None or size_units > instrument.market_size_max_units:
+            return False
+        price_units = _worst_price(q)
+        if price_units is None:
+            return False
+    price_twice = 2 * price_units
+    if intent.stop_loss_price_units is not None or intent.take_profit_price_units is not None:
+        entry_twice = mid_twice if intent.price_units is None else price_twice
+        if not _quick_bracket(intent, instrument, entry_twice):
+            return False
+    parts = q.limits.band_parts
+    mark_twice = 2 * (q.holding.market.mark_units or price_units)
+    return (
+        abs(price_twice - mid_twice) * PARTS <= parts * mid_twice
+        and abs(price_twice - mark_twice) * PARTS <= parts * mark_twice
+    )
+
+
+def _quick_bracket(intent: OrderIntent, instrument: Instrument, entry_twice: int) -> bool:
+    least, most, tick = (
+        instrument.price_min_units,
+        instrument.price_max_units,
+        instrument.tick_units,
+    )
+    stop, profit = intent.stop_loss_price_units, intent.take_profit_price_units
+    if stop is None:
+        stop = least if intent.side is Side.BUY else most // tick * tick
+    if profit is None:
+        profit = least if intent.side is Side.SELL else most // tick * tick
+    low, high = (stop, profit) if intent.side is Side.BUY else (profit, stop)
+    return (
+        least <= low
+        and 2 * low < entry_twice < 2 * high
+        and high <= most
+        and low % tick == 0
+        and high % tick == 0
+    )
+
+
+COMMON_GROUPS: tuple[Group, ...] = (
+    Group(
+        _quick_state,
+        (
+            Test(
+                Reason.ENGINE_HALTED,
+                _engine_runs,
+                lambda q: (q.engine_halt or "running", "running"),
+            ),
+            Test(
+                Reason.ACCOUNT_NOT_READY,
+                _account_ready,
+                lambda q: ("ready" if q.is_account_ready else "not reconciled", "ready"),
+            ),
+            Test(
+                Reason.STRATEGY_HALTED,
+                _strategy_runs,
+                lambda q: (q.strategy_halt or "running", "running"),
+            ),
+            Test(Reason.INSTRUMENT_NOT_TRADING, _instrument_trades, _instrument_words),
+            Test(Reason.EXPIRED, _not_expired, _expired_words),
+        ),
+    ),
+    Group(
+        _quick_book,
+        (
+            Test(Reason.BOOK_NOT_SYNCED, _book_synced, _book_synced_words),
+            Test(Reason.BOOK_TOO_OLD, _book_young, _book_young_words),
+            Test(Reason.BOOK_EMPTY, _book_two_sided, _book_two_sided_words),
+        ),
+    ),
+    Group(
+        _quick_shape,
+        (
+            Test(Reason.SIZE_INVALID, _size_valid, _size_words),
+            Test(Reason.PRICE_INVALID, _price_valid, _price_words),
+            Test(Reason.PRICE_BAND, _in_band, _band_words),
+            Test(Reason.DEPTH_TOO_THIN, _deep_enough, _depth_words),
+        ),
+    ),
+    Group(_rates_kept, (Test(Reason.RATE_LIMIT, _rates_kept, _rates_words),)),
 )
-_ACCOUNT = Test(
-    Reason.ACCOUNT_NOT_READY,
-    _account_ready,
-    lambda q: ("ready" if q.is_account_ready else "not reconciled", "ready"),
-)
-_STRATEGY = Test(
-    Reason.STRATEGY_HALTED, _strategy_runs, lambda q: (q.strategy_halt or "running", "running")
-)
-COMMON_TESTS: tuple[Test, ...] = (
-    _ENGINE,
-    _ACCOUNT,
-    _STRATEGY,
-    Test(Reason.INSTRUMENT_NOT_TRADING, _instrument_trades, _instrument_words),
-    Test(Reason.EXPIRED, _not_expired, _expired_words),
-    Test(Reason.BOOK_NOT_SYNCED, _book_synced, _book_synced_words),
-    Test(Reason.BOOK_TOO_OLD, _book_young, _book_young_words),
-    Test(Reason.BOOK_EMPTY, _book_two_sided, _book_two_sided_words),
-    Test(Reason.SIZE_INVALID, _size_valid, _size_words),
-    Test(Reason.PRICE_INVALID, _price_valid, _price_words),
-    Test(Reason.RATE_LIMIT, _rates_kept, _rates_words),
-    Test(Reason.PRICE_BAND, _in_band, _band_words),
-    Test(Reason.DEPTH_TOO_THIN, _deep_enough, _depth_words),
-)
+"""What every order must pass."""
