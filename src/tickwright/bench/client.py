@@ -211,6 +211,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.freeze()
     run(options.loop, work)
     ended_cpu_ns, ended_ns = time.process_time_ns(), time.monotonic_ns()
+    stack.finish()
     about = {"name": options.name, "loop": options.loop, "features": options.features}
     figures = report(recorder, stack, ended_ns=ended_ns, ended_cpu_ns=ended_cpu_ns, arguments=about)
     if is_timed:

@@ -27,7 +27,7 @@ from tickwright.net.tap import InputTap
 from tickwright.strategy.indicators import RollingZScore
 from tickwright.venues.bybit.public import PublicSession
 from tickwright.venues.bybit.scanner import PublicScanner
-from tickwright.venues.port import TopicChange
+from tickwright.venues.public_port import TopicChange
 
 __all__ = [
     "BenchDoor",
@@ -139,6 +139,9 @@ class OursStack:
     def tops(self) -> dict[str, Top]:
         """Return the touch of every book."""
         return tops_of(self.books)
+
+    def finish(self) -> None:
+        """Tidy nothing."""
 
     def _on_trades(self, trades: list[Trade]) -> None:
         return None
@@ -287,11 +290,10 @@ class OursClient:
         if door.problems:
             raise BenchFault("; ".join(door.problems[:3]))
         self._tops = tops_of(self._books)
-        if self._arrivals is not None:
-            self._file_arrivals(self._arrivals)
 
-    def _file_arrivals(self, arrivals: "array[int]") -> None:
-        """Put each noted time at its frame's place on the tape: update ids are unique on a tape."""
-        place = self._tape.places_of_updates()
-        for update_id, at in zip(self._update_ids[: self._count], self._times, strict=False):
-            arrivals[place[update_id]] = at
+    def finish(self) -> None:
+        """Put each noted time at its frame's place on the tape; the clocks have stopped."""
+        if self._arrivals is not None:
+            places = self._tape.places_of_updates()
+            for update_id, at in zip(self._update_ids[: self._count], self._times, strict=False):
+                self._arrivals[places[update_id]] = at

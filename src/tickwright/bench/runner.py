@@ -20,6 +20,8 @@ from tickwright.bench.runs import RunFailed, Session, opened_session
 
 __all__ = ["SECTIONS", "run_bench"]
 
+_WIDTH_PIPED: Final = 150
+
 _MEASURES: Final[dict[str, Callable[[Session], Section | list[Section]]]] = {
     "core": measure_core,
     "feed": measure_feed,
@@ -36,6 +38,8 @@ def run_bench(which: Sequence[str], *, quick: bool, json_path: Path | None) -> i
     Returns the exit code.
     """
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDTH_PIPED)
     unknown = [name for name in which if name not in _MEASURES]
     if unknown:
         console.print(

@@ -105,6 +105,9 @@ class ArticleStack:
         """Return the touch of every book."""
         return {s: (b.bids.keys()[-1], b.asks.keys()[0]) for s, b in self._books.items() if b.bids}
 
+    def finish(self) -> None:
+        """Tidy nothing."""
+
 
 async def listen(
     url: str,

@@ -155,6 +155,9 @@ class ComposedStack(picows.WSListener):
             s: (b.bid_prices[-1], b.ask_prices[0]) for s, b in self._books.items() if b.bid_prices
         }
 
+    def finish(self) -> None:
+        """Tidy nothing."""
+
     def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
         """Feed one frame of the socket; acknowledgements are not counted."""
         if frame.msg_type is not picows.WSMsgType.TEXT:

@@ -42,6 +42,9 @@ class Reader(Protocol):
     def tops(self) -> dict[str, Top]:
         """Return the touch of every book, for a comparison between stacks."""
 
+    def finish(self) -> None:
+        """Tidy what a run has noted; called when the clocks have stopped."""
+
 
 class Stack(Reader, Protocol):
     """One way to get from wire bytes to a strategy's Python call, in process."""

@@ -46,6 +46,9 @@ class CountOnly(picows.WSListener):
         """Return nothing: it keeps no book."""
         return {}
 
+    def finish(self) -> None:
+        """Tidy nothing."""
+
 
 async def listen(
     url: str, topics: Sequence[str], stack: CountOnly, context: ssl.SSLContext | None
