@@ -68,6 +68,7 @@ class MatchingBook:
         "_printed",
         "_reducing",
         "_stops",
+        "_tick_units",
         "_triggers",
         "events",
         "last_price_units",
@@ -81,11 +82,13 @@ class MatchingBook:
         *,
         new_id: Callable[[], int],
         lot_units: int = 1,
+        tick_units: int = 1,
         admit: Callable[[BookOrder, int], bool] = _always,
     ) -> None:
         self._liquidity = liquidity
         self._new_id = new_id
         self._lot_units = lot_units
+        self._tick_units = tick_units
         self._admit = admit
         self._bids = OwnSide(Side.BUY)
         self._asks = OwnSide(Side.SELL)
@@ -307,7 +310,9 @@ class MatchingBook:
         reference = best[0] if best is not None else self.last_price_units
         if slippage_units is None:
             slippage_units = reference * MARKET_BOUND_PPM // 1_000_000
-        return max(1, reference + side * slippage_units)
+        bound = max(self._tick_units, reference + side * slippage_units)
+        # On the tick, toward the market: a bound is never looser than asked.
+        return side * (side * bound // self._tick_units * self._tick_units)
 
     # how it works -----------------------------------------------------------------------------
 

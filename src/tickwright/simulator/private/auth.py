@@ -64,7 +64,7 @@ def key_of_request(
 
 
 def authorise_socket(accounts: Accounts, args: Any, now_ms: int) -> ApiKey:
-    """Return the key of an auth request `[key, expires, signature]`; refuses with 10001, 10003, 10004."""
+    """Return the key of `[key, expires, signature]`; refuses with 10001, 10003, 10004."""
     if not isinstance(args, list) or len(args) != 3:
         raise parameter("Params Error")
     name, expires, sign = args

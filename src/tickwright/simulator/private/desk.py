@@ -1,4 +1,4 @@
-"""Owns what the venue does with private requests: checks, answers, then the book; refuses transport.
+"""Owns what the venue does with private requests: checks, answers, the book; refuses transport.
 
 A request is checked and answered at once; it reaches the book `latency_ns` later in venue time, in
 the order of arrival. So an acknowledgement says accepted, never resting or filled, and whatever the
@@ -6,24 +6,21 @@ book makes of it is seen on the streams alone. Refusals are `VenueRefusal`.
 """
 
 from collections.abc import Callable
-from decimal import Decimal
 from itertools import count
 from random import Random
 
-from tickwright.core.errors import UnitsError
 from tickwright.core.identity import Category
 from tickwright.core.orders import Side, TriggerBy
-from tickwright.core.units import INT64_MAX, units_from_text
+from tickwright.core.units import INT64_MAX
 from tickwright.matching import BookOrder, CancelReason, MatchingBook, StopKind
 from tickwright.simulator.book import VenueBook
 from tickwright.simulator.market import SymbolMarket
 from tickwright.simulator.private.accounts import Account, Accounts
-from tickwright.simulator.private.ledger import PPM, Ledger, Position, money_of, share_of
-from tickwright.simulator.private.margin import Claim, locked, worth
+from tickwright.simulator.private.funds import Funds
+from tickwright.simulator.private.ledger import Ledger, Position
 from tickwright.simulator.private.records import VenueOrder
 from tickwright.simulator.private.refusals import (
     VenueRefusal,
-    insufficient_balance,
     order_not_found,
     parameter,
 )
@@ -32,12 +29,8 @@ from tickwright.simulator.private.requests import (
     CancelAllRequest,
     CancelRequest,
     CreateRequest,
-    LeverageRequest,
-    ModeRequest,
-    TradingStopRequest,
 )
 from tickwright.simulator.private.settlement import (
-    FEES_PPM,
     Publish,
     Settlement,
     SymbolDesk,
@@ -91,10 +84,11 @@ class Desk:
         self.ledger = ledger
         self.settlement = Settlement(venue, ledger, accounts.by_uid, rng, self._new_id, publish)
         self.stores = self.settlement.stores
+        self.funds = Funds(self.stores, self.settlement.linear_market)
         if has_funding:
             self._schedule_fundings()
 
-    # orders -----------------------------------------------------------------------------------------
+    # orders -----------------------------------------------------------------------------------
 
     def create(self, account: Account, request: CreateRequest) -> VenueOrder:
         """Accept an order; its way through the book follows."""
@@ -110,18 +104,18 @@ class Desk:
             if index not in account.indexes(request.symbol):
                 raise parameter("position idx not match position mode")
             # In hedge mode an order against its leg can only close it.
-            reduce_only = reduce_only or (index == 1) is (terms.side is Side.SELL) and index > 0
+            reduce_only = reduce_only or ((index == 1) is (terms.side is Side.SELL) and index > 0)
         elif index:
             raise parameter("params error: positionIdx invalid")
         self._check_counts(account, market, is_conditional=terms.trigger_price_units > 0)
         size = terms.size_units
         if reduce_only and not terms.trigger_price_units:
             size = self._reducible(account, market, index, terms, size)
-        desk = self._desk(market)
+        desk = self.desk_of(market)
         order = self._new_order(account, market, request, terms, index, size, reduce_only)
         if order.order_type == "Market" and not terms.trigger_price_units:
             order.price_units = desk.matching.market_bound(terms.side, terms.slippage_units)
-        self._check_funds(account, order)
+        self.funds.check_order(order)
         order.book_order = _book_order(order, terms)
         store.add(order)
         self._later(lambda: self._enter(desk, order))
@@ -158,8 +152,8 @@ class Desk:
             raise parameter(
                 "The order remains unchanged as the parameters entered match the existing ones."
             )
-        self._check_amended_funds(account, order, size, price)
-        desk = self._desk(market)
+        self.funds.check_amend(order, size, price)
+        desk = self.desk_of(market)
         self._later(lambda: self._amend(desk, order, size, price, trigger, stops))
         return order
 
@@ -167,7 +161,7 @@ class Desk:
         """Accept the cancel of an open order; a fill may still win the race."""
         market = self.market(request.category, request.symbol)
         order = self._find(account, market, request.order_id, request.order_link_id)
-        desk = self._desk(market)
+        desk = self.desk_of(market)
         self._later(lambda: self._cancel(desk, order))
         return order
 
@@ -205,104 +199,7 @@ class Desk:
             )
         return chosen
 
-    # positions --------------------------------------------------------------------------------------
-
-    def set_leverage(self, account: Account, request: LeverageRequest) -> None:
-        """Set a contract's leverage; refuses one that is out of range or that margin doesn't allow."""
-        market = self.market(request.category, request.symbol)
-        self._only_linear(market)
-        leverages = []
-        for text in (request.buy_leverage, request.sell_leverage):
-            try:
-                leverages.append(Decimal(units_from_text(text, 2)).scaleb(-2))
-            except UnitsError:
-                raise parameter("params error: leverage invalid") from None
-        if leverages[0] != leverages[1]:
-            raise parameter("buy leverage and sell leverage must be equal in this margin mode")
-        wanted = leverages[0]
-        if not 1 <= wanted <= market.instrument.leverage_max:
-            raise VenueRefusal(110013, "cannot set leverage due to risk limit")
-        before = account.leverage(request.symbol)
-        if wanted == before:
-            raise VenueRefusal(110043, "leverage not modified")
-        account.leverages[request.symbol] = wanted
-        live = self.stores[account.uid].live.values()
-        if wanted < before and worth(account, live, self.settlement.linear_market).available < 0:
-            account.leverages[request.symbol] = before
-            raise VenueRefusal(110044, "Available margin is insufficient")
-        desk = self._desk(market)
-        for index in account.indexes(request.symbol):
-            self.settlement.touch_position(desk, account, index)
-        self.settlement.announce()
-
-    def switch_mode(self, account: Account, request: ModeRequest) -> None:
-        """Switch symbols between one-way (0) and hedge mode (3)."""
-        category = self.category(request.category)
-        if category is not Category.LINEAR or request.mode not in (0, 3):
-            raise parameter("params error: mode invalid")
-        if request.symbol:
-            symbols = [self.market(request.category, request.symbol).instrument.symbol]
-        elif request.coin:
-            symbols = [
-                market.instrument.symbol
-                for market in self.venue.markets.values()
-                if market.instrument.category is category
-                and market.instrument.quote == request.coin
-            ]
-        else:
-            raise parameter("params error: symbol or coin is required")
-        wanted = [s for s in symbols if (s in account.hedged) is not (request.mode == 3)]
-        if not wanted:
-            raise VenueRefusal(110025, "Position mode is not modified")
-        live = self.stores[account.uid].live.values()
-        for symbol in wanted:
-            if any(order.instrument.symbol == symbol and not order.is_spot for order in live):
-                raise VenueRefusal(110028, "You have existing open orders")
-            for (held_symbol, _), position in account.ledger.positions.items():
-                if held_symbol == symbol and position.size_units:
-                    raise VenueRefusal(110024, "You have an existing position")
-        if request.mode == 3:
-            account.hedged.update(wanted)
-        else:
-            account.hedged.difference_update(wanted)
-
-    def set_trading_stop(self, account: Account, request: TradingStopRequest) -> None:
-        """Set or remove a position's take profit and stop loss, for the whole position."""
-        market = self.market(request.category, request.symbol)
-        self._only_linear(market)
-        index = position_index(request.position_idx)
-        if index not in account.indexes(request.symbol):
-            raise parameter("position idx not match position mode")
-        if request.tpsl_mode not in ("", "Full") or request.tp_size or request.sl_size:
-            raise parameter("params error: tpslMode Partial is not offered by this venue")
-        if request.trailing_stop not in ("", "0") or request.active_price not in ("", "0"):
-            raise parameter("params error: trailingStop is not offered by this venue")
-        held = self._held(account, market, index)
-        if not held:
-            raise parameter("can not set tp/sl/ts for zero position")
-        side = Side.BUY if held > 0 else Side.SELL
-        base = market.last_or_mid_units()
-        profit, loss = (
-            None if text == "" else stop_price(market, side, text, is_profit=up, base_units=base)
-            for text, up in ((request.take_profit, True), (request.stop_loss, False))
-        )
-        desk = self._desk(market)
-        key = position_key(account.uid, index)
-        before = desk.matching.stops(key)
-        if profit in (None, before[0]) and loss in (None, before[1]):
-            raise VenueRefusal(34040, "not modified")
-        desk.matching.set_stops(
-            account.uid,
-            key,
-            self.venue.now_ns,
-            take_profit_units=profit,
-            stop_loss_units=loss,
-            take_profit_by=TRIGGERS.get(request.tp_trigger_by, TriggerBy.LAST),
-            stop_loss_by=TRIGGERS.get(request.sl_trigger_by, TriggerBy.LAST),
-        )
-        self.settlement.settle(desk)
-
-    # lookups ----------------------------------------------------------------------------------------
+    # lookups ----------------------------------------------------------------------------------
 
     def category(self, text: str) -> Category:
         """Read a category; refuses those this venue doesn't list."""
@@ -322,17 +219,15 @@ class Desk:
         return market
 
     def desk_of(self, market: SymbolMarket) -> SymbolDesk:
-        """Return the desk of a market."""
-        return self._desk(market)
-
-    def _desk(self, market: SymbolMarket) -> SymbolDesk:
+        """Return the desk of a market, opened on first use."""
         known = self._desks.get(market.book)
         if known is None:
             matching = MatchingBook(
                 market.book,
                 new_id=self._new_id,
                 lot_units=market.instrument.lot_units,
-                admit=self._admit,
+                tick_units=market.instrument.tick_units,
+                admit=self.funds.admit,
             )
             matching.last_price_units = market.last_or_mid_units()
             known = self._desks[market.book] = SymbolDesk(market, matching)
@@ -341,7 +236,7 @@ class Desk:
         return known
 
     def _desk_of(self, order: VenueOrder) -> SymbolDesk:
-        return self._desk(self.venue.markets[order.instrument.key])
+        return self.desk_of(self.venue.markets[order.instrument.key])
 
     def _find(
         self, account: Account, market: SymbolMarket, order_id: str, link_id: str
@@ -359,7 +254,25 @@ class Desk:
             raise VenueRefusal(170142, "Order has been canceled.")
         raise order_not_found(is_spot=False)
 
-    # the book's side --------------------------------------------------------------------------------
+    def faults(self) -> list[str]:
+        """Say where the matching engines and the ledger disagree about positions."""
+        found = []
+        for desk in self._desks.values():
+            if desk.market.instrument.category is not Category.LINEAR:
+                continue
+            symbol = desk.market.instrument.symbol
+            for account in self.accounts.by_uid.values():
+                for index in (0, 1, 2):
+                    matched = desk.matching.positions.get(position_key(account.uid, index), 0)
+                    position = account.ledger.positions.get((symbol, index)) or Position()
+                    if matched != position.size_units:
+                        found.append(
+                            f"account {account.uid}: {symbol} {index}: the book says {matched}, "
+                            f"the ledger {position.size_units}"
+                        )
+        return found
+
+    # the book's side --------------------------------------------------------------------------
 
     def _later(self, action: Callable[[], None]) -> None:
         self.venue.schedule(self.venue.now_ns + self.latency_ns, lambda due_ns: action())
@@ -429,13 +342,13 @@ class Desk:
             for market in self.venue.markets.values()
             if market.instrument.category is Category.LINEAR
         }:
-            due_ms = next_funding_ms(self.venue.now_ns, interval)
-            self.venue.schedule(
-                due_ms * _MS,
-                lambda due_ns, interval=interval: self._pay_fundings(interval),  # type: ignore[misc]
-            )
+            self._schedule_funding(interval)
 
-    def _pay_fundings(self, interval_minutes: int) -> None:
+    def _schedule_funding(self, interval_minutes: int) -> None:
+        due_ms = next_funding_ms(self.venue.now_ns, interval_minutes)
+        self.venue.schedule(due_ms * _MS, lambda due_ns: self._pay_funding(interval_minutes))
+
+    def _pay_funding(self, interval_minutes: int) -> None:
         for desk in list(self._desks.values()):
             instrument = desk.market.instrument
             if (
@@ -443,23 +356,19 @@ class Desk:
                 and instrument.funding_interval_minutes == interval_minutes
             ):
                 self.settlement.pay_funding(desk, desk.market.funding_e8)
-        due_ms = next_funding_ms(self.venue.now_ns, interval_minutes)
-        self.venue.schedule(due_ms * _MS, lambda due_ns: self._pay_fundings(interval_minutes))
+        self._schedule_funding(interval_minutes)
 
-    # checks -----------------------------------------------------------------------------------------
+    # checks -----------------------------------------------------------------------------------
 
-    def _only_linear(self, market: SymbolMarket) -> None:
-        if market.instrument.category is not Category.LINEAR:
-            raise parameter("params error: category invalid")
-
-    def _held(self, account: Account, market: SymbolMarket, index: int) -> int:
+    def held(self, account: Account, market: SymbolMarket, index: int) -> int:
+        """Return the signed size an account holds in a leg."""
         position = account.ledger.positions.get((market.instrument.symbol, index)) or Position()
         return position.size_units
 
     def _reducible(
         self, account: Account, market: SymbolMarket, index: int, terms: Terms, size: int
     ) -> int:
-        held = self._held(account, market, index)
+        held = self.held(account, market, index)
         if not held:
             raise VenueRefusal(110017, "current position is zero, cannot fix reduce-only order qty")
         if held * terms.side > 0:
@@ -488,67 +397,6 @@ class Desk:
             raise VenueRefusal(
                 170810 if spot else 110020, "The number of active orders exceeds the limit"
             )
-
-    def _check_funds(self, account: Account, order: VenueOrder) -> None:
-        """Refuse an order the account can't pay for: margin and fee on contracts, the asset on spot."""
-        live = self.stores[account.uid].live.values()
-        linear = self.settlement.linear_market
-        if order.is_spot:
-            asset, needed = locked(order)
-            if not needed:
-                return
-            bound = sum(
-                amount
-                for other in live
-                if other.is_spot and other is not order
-                for held, amount in [locked(other)]
-                if held == asset
-            )
-            free = account.ledger.wallet.get(asset, 0) - bound
-            if asset == "USDT":
-                # Margin of contracts and spot locks come out of one pot.
-                others = [other for other in live if other is not order]
-                free = min(free, worth(account, others, linear).available)
-            if needed > free:
-                raise insufficient_balance(is_spot=True)
-            return
-        if order.reduce_only or order.is_conditional and order.status != "Triggered":
-            return
-        others = [other for other in live if other is not order]
-        now = worth(account, others, linear)
-        price = order.price_units or order.trigger_price_units
-        notional = money_of(order.instrument, price, order.leaves_units)
-        claim = Claim((order.instrument.symbol, order.position_index), order.side, notional)
-        then = worth(account, others, linear, more=claim)
-        added = then.order_margin - now.order_margin
-        fee = share_of(notional, FEES_PPM[Category.LINEAR][1], PPM)
-        if added > 0 and added + fee > now.available:
-            raise insufficient_balance(is_spot=False)
-
-    def _check_amended_funds(
-        self, account: Account, order: VenueOrder, size: int | None, price: int | None
-    ) -> None:
-        before = order.size_units, order.price_units
-        order.size_units = size if size is not None else order.size_units
-        order.price_units = price if price is not None else order.price_units
-        try:
-            grows = order.size_units > before[0] or order.price_units != before[1]
-            if grows and not (order.is_conditional and order.status == "Untriggered"):
-                self._check_funds(account, order)
-        finally:
-            order.size_units, order.price_units = before
-
-    def _admit(self, made: BookOrder, now_ns: int) -> bool:
-        """Answer the engine whether a triggered order's account can pay for it."""
-        order = self.stores[made.account].live.get(made.order_id)
-        if order is None or made.reduce_only:
-            return True
-        order.status = "Triggered"
-        try:
-            self._check_funds(order.account, order)
-        except VenueRefusal:
-            return False
-        return True
 
     def _amended_stops(
         self, order: VenueOrder, request: AmendRequest, market: SymbolMarket, price: int | None

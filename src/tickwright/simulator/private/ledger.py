@@ -1,8 +1,8 @@
-"""Owns the money of the simulated venue's accounts, exact to 10^-18; refuses averages and wire words.
+"""Owns the money of the venue's accounts, exact to 10^-18; refuses averages and wire words.
 
 Wallets, positions and fees are whole money units (`core.units`). A position keeps its size and its
-signed cost, never an average: what a closing fill releases of the cost is rounded half-even once, and
-the rest stays, so that nothing is created or lost. `Ledger.faults` proves it. The other side of a
+signed cost, never an average: what a closing fill releases of the cost is rounded half-even once,
+and the rest stays, so that nothing is created or lost. `Ledger.faults` proves it. The other side of a
 match with external liquidity is the house, whose wallet may go below zero.
 """
 
@@ -39,8 +39,8 @@ def share_of(amount: int, numerator: int, denominator: int) -> int:
 class Position:
     """One leg of a linear position: signed size, signed cost, and what it has realised.
 
-    `realised` is since it was opened, `realised_total` for ever; both after fees and funding. `flow` is
-    the sum of side x value of its fills: the proof that cost and gross profit are right.
+    `realised` is since it was opened, `realised_total` for ever; both after fees and funding. `flow`
+    is the sum of side x value of its fills: the proof that cost and gross profit are right.
     """
 
     size_units: int = 0
@@ -161,7 +161,7 @@ class AccountLedger:
         sums[asset] = sums.get(asset, 0) + amount
 
     def faults(self) -> list[str]:
-        """Say where a balance isn't the sum of what moved it, or a position not that of its fills."""
+        """Say where a balance isn't the sum of its causes, or a position not that of its fills."""
         found = []
         for asset, balance in self.wallet.items():
             explained = (
@@ -197,8 +197,8 @@ class Ledger:
     def totals(self) -> dict[str, int]:
         """Return what each asset's books are off by: zero for every asset, always.
 
-        Wallets of all accounts and the house, plus fees kept by the venue, less deposits and less the
-        cost of open positions, whose profit is still to be realised.
+        Wallets of all accounts and the house, plus fees kept by the venue, less deposits and less
+        the cost of open positions, whose profit is still to be realised.
         """
         off: dict[str, int] = {}
         for ledger in (*self.accounts.values(), self.house):

@@ -1,6 +1,6 @@
-"""Owns the venue's request limits: per account, endpoint and product in a rolling second, and per address.
+"""Owns the venue's request limits: per account and endpoint, and per address.
 
-Refuses to know what the requests are for.
+Refuses to know what the requests are for. Account budgets are per product and rolling second.
 """
 
 from collections import deque
@@ -58,7 +58,7 @@ class Budget:
 
 
 class RequestLimits:
-    """Rolling one-second budgets of every account. `scale` below 1 shrinks them all (a venue in need)."""
+    """Rolling one-second budgets of every account; `scale` below 1 shrinks them all."""
 
     def __init__(self, scale: float = 1.0) -> None:
         self.scale = scale

@@ -1,8 +1,8 @@
 """Owns what an account is worth and what its orders bind; refuses to change either.
 
-Cross margin: a leg binds its largest possible exposure - the position as it is, with all its buys, or
-with all its sells - divided by the leverage. Reduce-only and waiting conditional orders bind nothing;
-spot orders lock what they would pay. Maintenance margin is a flat 0.5 % of the position's value.
+Cross margin: a leg binds its largest possible exposure - the position as it is, with all its buys,
+or with all its sells - divided by the leverage. Reduce-only and waiting conditional orders bind
+nothing; spot orders lock what they would pay. Maintenance margin is a flat 0.5 % of the position's value.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,7 +16,16 @@ from tickwright.simulator.private.accounts import Account
 from tickwright.simulator.private.ledger import Position, PositionKey, money_of, share_of
 from tickwright.simulator.private.records import VenueOrder
 
-__all__ = ["MAINTENANCE_PPM", "Claim", "Worth", "claim_of", "locked", "unrealised", "worth"]
+__all__ = [
+    "MAINTENANCE_PPM",
+    "Claim",
+    "MarketOf",
+    "Worth",
+    "claim_of",
+    "locked",
+    "unrealised",
+    "worth",
+]
 
 MAINTENANCE_PPM = 5_000
 SETTLE_ASSET = "USDT"

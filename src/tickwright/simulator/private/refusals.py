@@ -1,4 +1,4 @@
-"""Owns the refusals of the venue's private side: each with its code and wording; refuses nothing itself.
+"""Owns the refusals of the private side, each with its code and wording; decides none.
 
 Codes are what clients branch on. Wordings follow captures where there is one.
 """

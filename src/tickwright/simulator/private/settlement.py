@@ -98,7 +98,7 @@ class _News:
 
 
 class Settlement:
-    """Turns matching events into the venue's truth. `publish` is called at the end of each cause."""
+    """Turns matching events into the venue's truth; `publish` is called once a cause is done."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class Settlement:
         self._news: dict[Account, _News] = {}
         self.stores: dict[int, OrderStore] = {uid: OrderStore() for uid in accounts}
 
-    # identities -------------------------------------------------------------------------------------
+    # identities -------------------------------------------------------------------------------
 
     def new_order_id(self, category: Category) -> str:
         """Return an order id as the venue writes it: digits on spot, a UUID elsewhere."""
@@ -126,7 +126,7 @@ class Settlement:
             return str(1_900_000_000_000_000_000 + self._rng.getrandbits(56))
         return str(UUID(int=self._rng.getrandbits(128), version=4))
 
-    # causes -----------------------------------------------------------------------------------------
+    # causes -----------------------------------------------------------------------------------
 
     def settle(self, desk: SymbolDesk) -> None:
         """Carry out everything the engine did since the last call and tell the accounts."""
@@ -163,7 +163,7 @@ class Settlement:
             if changed.is_wallet_changed:
                 self._publish(account, "wallet", [self.wallet_row(account)])
 
-    # rows -------------------------------------------------------------------------------------------
+    # rows -------------------------------------------------------------------------------------
 
     def position_row(
         self, account: Account, desk: SymbolDesk, index: int, *, is_stream: bool
@@ -194,7 +194,7 @@ class Settlement:
         """Return the linear market of a symbol that is known to exist."""
         return self._venue.markets[Category.LINEAR, symbol]
 
-    # events -----------------------------------------------------------------------------------------
+    # events -----------------------------------------------------------------------------------
 
     def _apply(self, desk: SymbolDesk, event: MatchEvent) -> None:
         if isinstance(event, Execution):
@@ -363,7 +363,7 @@ class Settlement:
             news = self._news[account] = _News()
         return news
 
-    # funding ----------------------------------------------------------------------------------------
+    # funding ----------------------------------------------------------------------------------
 
     def pay_funding(self, desk: SymbolDesk, rate_e8: int) -> None:
         """Let every open position of a contract pay or receive the funding rate at the mark."""

@@ -162,7 +162,9 @@ def execution_row(execution: ExecutionRecord) -> Row:
         "orderId": order.order_id if order is not None else "",
         "orderLinkId": order.link_id if order is not None else "",
         "orderPrice": price[execution.order_price_units],
-        "orderQty": size[execution.order_size_units],
+        "orderQty": decimal_text(order.quote_amount)
+        if order is not None and order.quote_amount is not None
+        else size[execution.order_size_units],
         "orderType": order.order_type if order is not None else "UNKNOWN",
         "stopOrderType": (order.stop_order_type if order is not None else "") or "UNKNOWN",
         "side": side_text(execution.side),
@@ -179,7 +181,7 @@ def execution_row(execution: ExecutionRecord) -> Row:
 
 
 def fast_execution_row(row: Row) -> Row:
-    """Return the few fields that execution.fast has, from a full row; makers have no orderLinkId."""
+    """Return the few fields of execution.fast from a full row; makers have no orderLinkId."""
     names = (
         "category", "symbol", "execId", "execPrice", "execQty", "orderId", "isMaker",
         "orderLinkId", "side", "execTime", "seq",
@@ -265,7 +267,7 @@ def position_row(
 def wallet_row(
     account: Account, worth: Worth, locks: dict[str, int], usd_prices: dict[str, Decimal]
 ) -> Row:
-    """Return the account's totals and coins; `usd_prices` values the coins, unknown ones at zero."""
+    """Return the account's totals and coins; `usd_prices` values coins, unknown ones at zero."""
     coins = []
     total_wallet = total_equity = Decimal(0)
     margin = worth.position_margin + worth.order_margin

@@ -1,4 +1,4 @@
-"""Owns what an order request means for one instrument, and whether the filters allow it; refuses accounts.
+"""Owns what an order request means for an instrument and its filters; refuses accounts.
 
 Every refusal here depends on the request, the instrument and the market alone.
 """

@@ -1,0 +1,197 @@
+"""Owns the private stream socket: auth, subscriptions, events of one account; refuses orders.
+
+Topics come all-in-one (`order`) or per category (`order.linear`); one request may not mix both.
+No topic begins with a snapshot.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+
+from tickwright.simulator.connection import ConnectionHost
+from tickwright.simulator.faults import DAMAGE_KINDS, EVENT_KINDS, Fault, FaultKind, damage
+from tickwright.simulator.private.accounts import Accounts, ApiKey
+from tickwright.simulator.private.auth import authorise_socket
+from tickwright.simulator.private.refusals import VenueRefusal
+from tickwright.simulator.private.shapes import Row, fast_execution_row
+from tickwright.simulator.private.sockets import PrivateSocket
+
+__all__ = ["StreamSocket"]
+
+_TOPIC = re.compile(r"(order|execution\.fast|execution|position|wallet)(?:\.(linear|spot))?")
+_EVENT_FAULTS = (
+    EVENT_KINDS
+    | (DAMAGE_KINDS - {FaultKind.MISSING_FIELD, FaultKind.LONG_NUMBER})
+    | {FaultKind.CUT, FaultKind.VANISH, FaultKind.SILENCE_SOCKET, FaultKind.SILENCE_TOPIC}
+)
+_FOREVER_NS = 1 << 62
+
+_encode = msgspec.json.Encoder().encode
+
+
+class StreamSocket(PrivateSocket):
+    """One client on `/v5/private`."""
+
+    def __init__(
+        self,
+        host: ConnectionHost,
+        conn_id: str,
+        active_ns: int,
+        accounts: Accounts,
+        registry: "set[StreamSocket]",
+    ) -> None:
+        super().__init__(host, conn_id, active_ns)
+        self._accounts = accounts
+        self._registry = registry
+        self.key: ApiKey | None = None
+        self.topics: set[str] = set()
+        self._sent = 0
+        self._held: bytes | None = None
+        self._silent_until_ns = 0
+        self._silent_topics: dict[str, int] = {}
+
+    def on_opened(self) -> None:
+        """Take part in publishing."""
+        self._registry.add(self)
+
+    def on_closed(self) -> None:
+        """Take part no more."""
+        self._registry.discard(self)
+
+    # requests ---------------------------------------------------------------------------------
+
+    def on_request(self, text: bytes) -> None:
+        """Carry out one text frame."""
+        try:
+            message = msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            self._answer("", "", "Failed to decode incoming data")
+            return
+        if not isinstance(message, dict):
+            self._answer("", "", "Failed to decode incoming data")
+            return
+        req_id = message.get("req_id", "")
+        req_id = req_id if isinstance(req_id, str) else str(req_id)
+        op = message.get("op")
+        if op == "ping":
+            now_ms = self._venue.now_ns // 1_000_000
+            pong: dict[str, Any] = {"req_id": req_id} if req_id else {}
+            self.send(pong | {"op": "pong", "args": [str(now_ms)], "conn_id": self.conn_id})
+        elif op == "auth":
+            self._authorise(message.get("args"), req_id)
+        elif op in ("subscribe", "unsubscribe"):
+            self._subscribe(op, message.get("args"), req_id)
+        else:
+            self._answer(op if isinstance(op, str) else "", req_id, "error:invalid op")
+
+    def _authorise(self, args: Any, req_id: str) -> None:
+        try:
+            self.key = authorise_socket(self._accounts, args, self._venue.now_ns // 1_000_000)
+        except VenueRefusal as refusal:
+            self._answer("auth", req_id, refusal.text)
+            return
+        self._answer("auth", req_id, None)
+
+    def _subscribe(self, op: str, args: Any, req_id: str) -> None:
+        if self.key is None:
+            self._answer(op, req_id, "Request not authorized")
+            return
+        if not isinstance(args, list) or not args or not all(isinstance(a, str) for a in args):
+            self._answer(op, req_id, "error:params error")
+            return
+        reason = self._reason(args) if op == "subscribe" else None
+        if reason is not None:
+            self._answer(op, req_id, reason)
+            return
+        if op == "subscribe":
+            self.topics.update(args)
+        else:
+            self.topics.difference_update(args)
+        self._answer(op, req_id, None)
+
+    def _reason(self, topics: list[str]) -> str | None:
+        """Say why a subscription is refused whole, or None."""
+        kinds: dict[str, set[bool]] = {}
+        for topic in topics:
+            found = _TOPIC.fullmatch(topic)
+            if found is None or (found[2] and found[1] == "wallet"):
+                return f"error:handler not found,topic:{topic}"
+            if found[1] == "position" and found[2] == "spot":
+                return f"error:handler not found,topic:{topic}"
+            if topic in self.topics:
+                return f"error:already subscribed,topic:{topic}"
+            kinds.setdefault(found[1], set()).add(found[2] is None)
+        if any(len(kind) > 1 for kind in kinds.values()):
+            return "error:all-in-one and categorised topics cannot be in one request"
+        return None
+
+    def _answer(self, op: str, req_id: str, fault: str | None) -> None:
+        message: dict[str, Any] = {"success": fault is None, "ret_msg": fault or "", "op": op}
+        if req_id:
+            message["req_id"] = req_id
+        self.send(message | {"conn_id": self.conn_id})
+
+    # events -----------------------------------------------------------------------------------
+
+    def publish(self, topic: str, rows: list[Row]) -> None:
+        """Tell the client about rows of `order`, `execution`, `position` or `wallet`."""
+        self._publish_as(topic, topic, rows)
+        if topic == "execution":
+            trades = [fast_execution_row(row) for row in rows if row["execType"] == "Trade"]
+            self._publish_as("execution.fast", "execution.fast", trades)
+
+    def _publish_as(self, name: str, topic: str, rows: list[Row]) -> None:
+        if name in self.topics:
+            self._deliver(topic, rows)
+        for category in ("linear", "spot"):
+            if f"{name}.{category}" in self.topics:
+                chosen = [row for row in rows if row["category"] == category]
+                self._deliver(f"{topic}.{category}", chosen)
+
+    def _deliver(self, topic: str, rows: list[Row]) -> None:
+        if not rows:
+            return
+        assert self.key is not None
+        now_ns = self._venue.now_ns
+        self._sent += 1
+        message: Row = {
+            "id": f"{self.key.account.uid}_{self.conn_id[:8]}_{self._sent}",
+            "topic": topic,
+            "creationTime": now_ns // 1_000_000,
+            "data": rows,
+        }
+        if topic.startswith("execution.fast"):
+            del message["id"]
+        payload = _encode(message)
+        if now_ns < max(self._silent_until_ns, self._silent_topics.get(topic, 0)):
+            return
+        fault = self._host.faults.strike(_EVENT_FAULTS, "private", (topic,), now_ns)
+        held, self._held = self._held, None
+        if fault is None:
+            self.send_bytes(payload)
+        else:
+            self._suffer(fault, topic, payload)
+        if held is not None:
+            self.send_bytes(held)
+
+    def _suffer(self, fault: Fault, topic: str, payload: bytes) -> None:
+        kind, spec = fault.spec.kind, fault.spec
+        until_ns = _FOREVER_NS
+        if spec.duration_s:
+            until_ns = self._venue.now_ns + int(spec.duration_s * 1e9)
+        if kind is FaultKind.CUT:
+            self.cut()
+        elif kind is FaultKind.VANISH:
+            self.vanish()
+        elif kind is FaultKind.SILENCE_SOCKET:
+            self._silent_until_ns = until_ns
+        elif kind is FaultKind.SILENCE_TOPIC:
+            self._silent_topics[topic] = until_ns
+        elif kind is FaultKind.DUPLICATE_EVENT:
+            self.send_bytes(payload)
+            self.send_bytes(payload)
+        elif kind is FaultKind.REORDER_EVENT:
+            self._held = payload
+        else:
+            self.send_bytes(damage(kind, payload, self._venue.rng))
