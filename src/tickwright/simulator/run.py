@@ -46,9 +46,9 @@ class SimulatorOptions:
     `port` is REST's and the WebSocket's is the next one; 0 takes any two. `symbols` is a count or
     names; without it 50, or only the recordings' own when no source is synthetic. `sources` are
     "synthetic", "demo" (the packaged recordings of BTCUSDT and XRPUSDT, the rest synthetic, all
-    linear) or paths of recordings; with "synthetic", "demo" or a wish for more symbols, those that
-    no recording holds are synthetic. `rate` over 0 makes that many frames a second from the synthetic
-    symbols beyond the venue's push intervals: a stress setting, not the venue's behaviour.
+    linear) or paths of recordings; with "synthetic", "demo" or a wish for more symbols those that
+    no recording holds are synthetic. `rate` over 0 makes that many frames a second from the
+    synthetic symbols beyond the push intervals: a stress setting, not the venue's behaviour.
     """
 
     host: str = "127.0.0.1"

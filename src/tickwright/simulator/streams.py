@@ -36,7 +36,7 @@ MS = 1_000_000
 BOOK_INTERVALS_NS = {1: 10 * MS, 50: 20 * MS, 200: 100 * MS, 1000: 200 * MS}
 """Push interval by depth, spot and linear alike."""
 PUSH_DELAY_NS = 2 * MS
-"""From a change to the earliest frame that shows it: `cts` lies this far before `ts`."""
+"""From a first change to its frame: how far `cts` lies before `ts`, less under conflation."""
 TRADE_DELAY_NS = 1 * MS
 LEVEL1_REPEAT_NS = 3_000 * MS
 TRADES_PER_FRAME = 1_024

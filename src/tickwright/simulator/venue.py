@@ -197,8 +197,8 @@ class SimulatedVenue:
         return stream if isinstance(stream, BookStream) else None
 
     def _make_stream(self, category: Category, topic: str) -> Stream | None:
-        name, *middle, symbol = topic.split(".")
-        market = self.markets.get((category, symbol))
+        name, *middle = topic.split(".")
+        market = self.markets.get((category, middle.pop() if middle else ""))
         if market is None or len(middle) > 1:
             return None
         if name == "orderbook" and middle:

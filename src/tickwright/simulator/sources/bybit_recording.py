@@ -89,8 +89,11 @@ class BybitRecording(Recording):
         snapshots: dict[str, tuple[int, _BookFrame, bytes]] = {}
         for number, _, frame in recorded_lines(path):
             topic = _topic_of(frame)
-            if topic.startswith("orderbook."):
-                _, depth, symbol = topic.split(".", 2)
+            if topic is None:
+                break
+            name, _, rest = topic.partition(".")
+            depth, _, symbol = rest.partition(".")
+            if name == "orderbook" and symbol:
                 known = snapshots.get(symbol)
                 if depth.isdigit() and (known is None or int(depth) > known[0]):
                     book = _decoded(frame, number)
@@ -118,6 +121,8 @@ class BybitRecording(Recording):
         update_ids: dict[str, int] = {}
         for number, received_ns, frame in recorded_lines(self.path):
             topic = _topic_of(frame)
+            if topic is None:
+                raise FrameError(f"{self.path}: line {number} is not JSON")
             symbol = topic.rpartition(".")[2]
             operation: Operation
             if topic == self._topics.get(symbol):
@@ -160,12 +165,12 @@ class BybitRecording(Recording):
         return TradePrints(trades)
 
 
-def _topic_of(frame: bytes) -> str:
+def _topic_of(frame: bytes) -> str | None:
+    """The topic of a frame, empty when it has none; None for text that isn't JSON."""
     try:
         return _decode_topic(frame).topic
-    except msgspec.DecodeError:
-        # Found out where it matters: a damaged frame of a played topic ends the recording.
-        return "orderbook.damaged" if b'"orderbook.' in frame else ""
+    except (msgspec.DecodeError, ValueError):
+        return None
 
 
 def _decoded(frame: bytes, number: int) -> _BookFrame:

@@ -74,7 +74,7 @@ def activity_weights(symbols: int, style: SyntheticStyle) -> list[float]:
     """Events per second of each symbol: Zipf for the busy ones, a trickle for the last ones."""
     quiet = style.quiet(symbols)
     raw = [1.0 / (rank + 1) ** _ZIPF_EXPONENT for rank in range(symbols - quiet)]
-    budget = max(style.rate(symbols) - quiet * _QUIET_RATE, 0.1)
+    budget = max(style.rate(symbols) - quiet * _QUIET_RATE, 1e-6)
     scale = budget / sum(raw)
     return [weight * scale for weight in raw] + [_QUIET_RATE] * quiet
 
