@@ -226,9 +226,11 @@ class TradeSession:
             self.counts.late_replies += 1
         self.counts.replies += 1
         outcome = outcome_of(reply.retCode, request.kind)
-        if reply.op != _OPS[request.kind]:
+        named = reply.data.orderLinkId
+        if reply.op != _OPS[request.kind] or (named and named != request.client_id):
+            # The right number on somebody else's answer proves nothing.
             outcome = Outcome.UNKNOWN
-        venue_id = reply.data.orderId if reply.retCode == 0 else ""
+        venue_id = reply.data.orderId if outcome is Outcome.ACCEPTED else ""
         self._host.on_event(
             Reply(
                 account_id=self._account_id,
