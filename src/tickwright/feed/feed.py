@@ -116,6 +116,8 @@ class PublicFeed:
         self.books: list[OrderBook | None] = []
         self.counts = FeedCounts()
         self.refused: dict[str, str] = {}
+        self.on_book: Callable[[int, int], Sequence[Command] | None] = door.on_book
+        """The hottest call goes straight through."""
         self._door = door
         self._rest = rest
         self._on_note = on_note
@@ -231,10 +233,6 @@ class PublicFeed:
 
     # the host of the sessions ---------------------------------------------------------------------------
 
-    def on_book(self, slot: int, now_ns: int) -> Sequence[Command] | None:
-        """A book changed."""
-        return self._door.on_book(slot, now_ns)
-
     def on_trades(self, trades: list[Trade]) -> Sequence[Command] | None:
         """Trades came: each is an input of its own, none is ever dropped."""
         for trade in trades:
@@ -259,13 +257,15 @@ class PublicFeed:
         change = BookStateChanged(book.instrument_id, book.state, previous, book.stale_reason)
         self._door.on_derived(change, now_ns)
 
-    def control_book(self, slot: int, verb: BookVerb, reason: str, now_ns: int) -> None:
+    def control_book(
+        self, slot: int, verb: BookVerb, reason: str, now_ns: int, *, is_derived: bool = False
+    ) -> None:
         """Do this to a book, record it, and tell the strategies when its state changed."""
         book = self.books[slot]
         assert book is not None
         previous = book.state
-        control = BookControl(slot, verb, reason)
-        self._door.on_control(control, now_ns)
+        if not is_derived:
+            self._door.on_control(BookControl(slot, verb, reason), now_ns)
         control_book(book, verb, reason, now_ns)
         if verb is BookVerb.STALE and self._shard_of[book.symbol].connection.is_up:
             # A lost connection is one event in the log, not one for each of its books.

@@ -87,8 +87,13 @@ class PublicHost(Protocol):
         """A price, funding, candle or liquidation came."""
         ...
 
-    def control_book(self, slot: int, verb: BookVerb, reason: str, now_ns: int) -> None:
-        """Do this to the book, record it, and tell the strategies when its state changed."""
+    def control_book(
+        self, slot: int, verb: BookVerb, reason: str, now_ns: int, *, is_derived: bool = False
+    ) -> None:
+        """Do this to the book, and tell the strategies when its state changed.
+
+        A derived control follows from a recorded frame; the others must be recorded themselves.
+        """
         ...
 
     def on_topic(self, change: TopicChange, now_ns: int) -> None:

@@ -385,13 +385,13 @@ class PublicSession:
 
     # resync ---------------------------------------------------------------------------------------------
 
-    def resync(self, slot: int, now_ns: int) -> None:
+    def resync(self, slot: int, now_ns: int, *, is_derived: bool = False) -> None:
         """Get one book's snapshot again; the other topics of the connection go on."""
         watch = self._watches.get(slot)
         if watch is None:
             return
         self.counts.resyncs += 1
-        self._host.control_book(slot, BookVerb.RESYNCING, "", now_ns)
+        self._host.control_book(slot, BookVerb.RESYNCING, "", now_ns, is_derived=is_derived)
         self.subscriptions.resync(watch.subscription, now_ns)
         self._wake()
 
@@ -399,7 +399,7 @@ class PublicSession:
         now_ns = self.scanner.last_frame_ns
         self._host.on_book_state(slot, BookState(previous), now_ns)
         if self._books[slot].state is BookState.STALE:
-            self.resync(slot, now_ns)
+            self.resync(slot, now_ns, is_derived=True)
 
     def _wake(self) -> None:
         if self.wake is not None:
@@ -428,7 +428,7 @@ class PublicSession:
         if what.kind is FrameKind.BOOK:
             self._take_book(what.topic, frame)
         elif what.kind is FrameKind.TRADES:
-            if what.topic in self.subscriptions.by_topic:
+            if self.scanner.topic(what.topic) is not None:
                 trades = decode_trades(frame, host.instrument_for, received_ns=now_ns)
                 self.scanner.take_trades(what.topic, trades)
         elif what.kind is FrameKind.TICKER:
@@ -450,7 +450,7 @@ class PublicSession:
             self._refuse(f"the venue says: {what.text}")
 
     def _take_book(self, topic: str, frame: bytes) -> None:
-        if topic not in self.subscriptions.by_topic:
+        if self.scanner.topic(topic) is None:
             # A frame under way when its topic was dropped, or one never asked for.
             self.counts.unlisted_frames += 1
             return
@@ -485,7 +485,7 @@ class PublicSession:
         if subscription is None or subscription.kind is not TopicKind.BOOK:
             return
         if self._books[subscription.slot].is_synced:
-            self._host.control_book(
-                subscription.slot, BookVerb.STALE, "a frame was unreadable", now_ns
-            )
-            self.resync(subscription.slot, now_ns)
+            slot = subscription.slot
+            reason = "a frame was unreadable"
+            self._host.control_book(slot, BookVerb.STALE, reason, now_ns, is_derived=True)
+            self.resync(slot, now_ns, is_derived=True)
