@@ -114,7 +114,7 @@ class Blotter:
         self._execution_ids: dict[tuple[AccountId, InstrumentId, str], None] = {}
         self._working: dict[tuple[AccountId, InstrumentId], Working] = {}
 
-    # reading ------------------------------------------------------------------------------------
+    # reading --------------------------------------------------------------------------------------
 
     def find(
         self,
@@ -128,6 +128,10 @@ class Blotter:
             if record is not None:
                 return record
         return None if venue_id is None else self._by_venue_id.get((account_id, venue_id))
+
+    def find_ours(self, client_id: ClientId) -> Record | None:
+        """Return the record of an order by the name we gave it."""
+        return self._live.get(client_id) or self._final.get(client_id)
 
     def live(self) -> Iterator[Record]:
         """Yield every order that isn't settled, oldest first."""
@@ -167,7 +171,7 @@ class Blotter:
                 )
         return owner
 
-    # our own doing ------------------------------------------------------------------------------
+    # our own doing --------------------------------------------------------------------------------
 
     def open(self, order: Order, now_ns: int) -> Record:
         """Take in an order whose create is about to be sent."""
@@ -210,7 +214,7 @@ class Blotter:
         self._count(record)
         return Change(record, before, is_request_moved=moved)
 
-    # what the world says ------------------------------------------------------------------------
+    # what the world says --------------------------------------------------------------------------
 
     def on_send_outcome(self, outcome: SendOutcome, now_ns: int) -> Change | None:
         """Take in what became of the bytes of a request; None when the order isn't ours."""
@@ -338,14 +342,11 @@ class Blotter:
         self._count(record)
         return Change(record, before, is_moved=is_moved, is_request_moved=not is_moved)
 
-    def forgive_owed(self, record: Record) -> None:
-        """Count fills that never came as seen: a full sync brought the position they made."""
-        owed = record.owed_units
-        record.baseline_units += owed
-        record.order.filled_units += owed
+    def refresh(self, record: Record) -> None:
+        """Count a record anew after one of its requests was taken back."""
         self._count(record)
 
-    # inside -------------------------------------------------------------------------------------
+    # inside ---------------------------------------------------------------------------------------
 
     def _is_older(self, record: Record, report: OrderReport) -> bool:
         order = record.order

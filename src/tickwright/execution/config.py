@@ -44,6 +44,8 @@ class ExecutionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Pause between queries about one order; doubles up to 30 s."""
     equal_rejects_max: Annotated[int, Meta(ge=1, le=1_000)] = 3
     """So many equal refusals of the venue in a row halt the strategy."""
+    halted_positions: Literal["keep", "close"] = "keep"
+    """What becomes of a halted strategy's positions; kept ones stay guarded by their brackets."""
     adopted_orders: Literal["cancel", "keep"] = "cancel"
     """What becomes of working orders an earlier run left, once the account is synced."""
     budget: BudgetLimits = BudgetLimits()

@@ -24,16 +24,9 @@ __all__ = ["Record", "Request"]
 
 
 class Request:
-    """One question of ours about one order.
-
-    `asked_count` counts queries made about it, `absent_count` the answers that knew no such order
-    and were asked late enough to be evidence.
-    """
+    """One question of ours about one order: create it, amend it or cancel it."""
 
     __slots__ = (
-        "absent_asked_ns",
-        "absent_count",
-        "asked_count",
         "is_confirmed",
         "kind",
         "outcome",
@@ -50,9 +43,6 @@ class Request:
         self.sent_ns = sent_ns
         self.outcome: Outcome | None = None
         self.reason = ""
-        self.asked_count = 0
-        self.absent_count = 0
-        self.absent_asked_ns = 0
         self.is_confirmed = False
         """Whether the order itself shows what became of it; an answer alone does not."""
         self.price_units: int | None = None
@@ -81,12 +71,18 @@ class Request:
 class Record:
     """An order with its requests. `reported_filled_units` is the venue's cumulative figure.
 
+    `query_due_ns` is when the venue is asked about it next (0: it is not), `asked_count` how often
+    it was, `absent_count` how often the answer knew no such order although asked late enough.
+
     `baseline_units` is what an adopted order had filled before we met it: those executions are in
     the position by the venue's report, not by rows of ours.
     """
 
     __slots__ = (
+        "absent_asked_ns",
+        "absent_count",
         "amend",
+        "asked_count",
         "baseline_units",
         "cancel",
         "cancel_reason",
@@ -98,6 +94,7 @@ class Record:
         "fill_count",
         "is_adopted",
         "order",
+        "query_due_ns",
         "reported_filled_units",
     )
 
@@ -112,6 +109,10 @@ class Record:
         self.is_adopted = False
         self.fill_count = 0
         """Executions counted; their sizes and the baseline make `order.filled_units`."""
+        self.query_due_ns = 0
+        self.asked_count = 0
+        self.absent_count = 0
+        self.absent_asked_ns = 0
         self.counted_buy_units = 0
         self.counted_sell_units = 0
         self.counted_unknown = 0
@@ -161,6 +162,15 @@ class Record:
     def is_cancelling(self) -> bool:
         """Whether a cancel is under way."""
         return self.cancel is not None and self.cancel.is_open
+
+    @property
+    def last_sent_ns(self) -> int:
+        """When the latest of its requests left."""
+        return max(
+            request.sent_ns
+            for request in (self.create, self.amend, self.cancel)
+            if request is not None
+        )
 
     def request(self, kind: RequestKind) -> Request | None:
         """Return the last request of a kind."""

@@ -1,0 +1,379 @@
+"""Owns the private side's inputs: answers, reports, fills, syncs; refuses to guess from silence.
+
+Each input changes the blotter by its tables first, then the portfolio, then the plans; then
+strategies hear of it. Evidence that contradicts what was proven halts the instrument, never the
+process.
+"""
+
+from tickwright.core.commands import CancelOrder, OrderNotice
+from tickwright.core.events import (
+    BalanceReport,
+    OrderAbsent,
+    OrderReport,
+    Outcome,
+    PositionReport,
+    Reply,
+    SendOutcome,
+    SyncReport,
+)
+from tickwright.core.identity import AccountId, ClientId, StrategyId, VenueOrderId
+from tickwright.core.orders import FINAL_STATES, ExecutionKind, Fill, OrderState, RequestKind
+from tickwright.engine.deadlines import Deadline
+from tickwright.engine.dispatch import Dispatch
+from tickwright.engine.lanes import StrategyRun
+from tickwright.engine.order_desk import OrderDesk
+from tickwright.engine.position_desk import RETURNS_MAX, PositionDesk
+from tickwright.engine.state import TradingState
+from tickwright.execution.blotter import Change
+from tickwright.execution.life_cycle import IllegalMove
+from tickwright.execution.records import Record
+from tickwright.portfolio.position import Position
+
+__all__ = ["EvidenceDesk"]
+
+
+class EvidenceDesk:
+    """Takes evidence in."""
+
+    def __init__(
+        self,
+        state: TradingState,
+        orders: OrderDesk,
+        positions: PositionDesk,
+        dispatch: Dispatch,
+    ) -> None:
+        self._state = state
+        self._orders = orders
+        self._positions = positions
+        self._dispatch = dispatch
+        self.fill_count = 0
+        self.unowned_fill_count = 0
+        self.unknown_instrument_count = 0
+        self.sync_count = 0
+        self.sync_difference_count = 0
+
+    # answers --------------------------------------------------------------------------------------
+
+    def on_reply(self, reply: Reply) -> None:
+        """Take in the venue's answer to a request."""
+        state = self._state
+        change = state.blotter.on_reply(reply, state.now_ns)
+        if change is None:
+            return
+        record = change.record
+        words = f"{reply.request.value} {reply.outcome.value}"
+        self._after(change, f"{words}: {reply.text}" if reply.text else words)
+        if reply.outcome is Outcome.UNKNOWN:
+            self._orders.chase(record)
+        elif not record.is_settled and self._orders.needs_evidence(record):
+            if reply.request is RequestKind.CANCEL and reply.outcome is not Outcome.ACCEPTED:
+                # Too late, or unknown there: only the order itself can say how it ended.
+                self._orders.query(record)
+            else:
+                self._orders.ask_later(record)
+        elif reply.outcome is not Outcome.REFUSED and record.order.state is OrderState.REJECTED:
+            # Taken for rejected, yet the venue accepts it: ask before believing either.
+            self._orders.query(record)
+
+    def on_send_outcome(self, outcome: SendOutcome) -> None:
+        """Take in what became of the bytes of a request."""
+        state = self._state
+        change = state.blotter.on_send_outcome(outcome, state.now_ns)
+        if change is None:
+            return
+        if not outcome.is_sent:
+            self._after(change, f"{outcome.request.value} not sent: {outcome.reason}")
+            record = change.record
+            if outcome.request is RequestKind.CANCEL and not record.order.is_final:
+                key = record.client_id
+                pause_ns = state.config.execution.exit_retry_ms * 1_000_000
+                state.deadlines.add(state.now_ns + pause_ns, Deadline.CANCELS, key)
+                self._orders.hold_cancel(record)
+
+    def on_absent(self, event: OrderAbsent) -> None:
+        """Take in that a query found no such order; two late ones prove it."""
+        state = self._state
+        record = self._orders.find(event.client_id)
+        if record is None or record.order.is_final:
+            return
+        if not self._orders.is_absence_proven(record, event.asked_ns):
+            return
+        self._after(state.blotter.on_absent(record, state.now_ns), "")
+
+    # orders ---------------------------------------------------------------------------------------
+
+    def on_report(self, report: OrderReport) -> None:
+        """Take in the venue's view of an order, ours or not."""
+        state = self._state
+        try:
+            change = state.blotter.on_report(report, state.now_ns)
+        except IllegalMove as error:
+            self._contradiction(report, error)
+            return
+        if change is None:
+            self._foreign(report)
+            return
+        record = change.record
+        record.absent_count = 0
+        self._after(change, report.reason)
+        if not record.is_settled and self._orders.needs_evidence(record):
+            self._orders.ask_later(record)
+        if record.cancel is not None and record.cancel.is_confirmed and not record.order.is_final:
+            # Asked late enough, it lives: the cancel never arrived.
+            self._orders.cancel(record, record.cancel_reason)
+
+    def _contradiction(self, report: OrderReport, error: IllegalMove) -> None:
+        state = self._state
+        state.halt_instrument(report.instrument_id, f"{report.client_id}: {error}")
+        record = state.blotter.find(report.account_id, report.client_id, report.venue_id)
+        if record is not None:
+            self._orders.query(record)
+
+    def _foreign(self, report: OrderReport) -> None:
+        moment = self._state.moment
+        self._state.outbox.notice(
+            OrderNotice(
+                client_id=report.client_id,
+                strategy_id=None,
+                instrument_id=report.instrument_id,
+                state=report.state,
+                filled_units=report.filled_units,
+                reason=report.reason,
+                event_id=moment.event_id,
+                now_ns=moment.now_ns,
+                foreign=report,
+            )
+        )
+
+    # fills ----------------------------------------------------------------------------------------
+
+    def on_fill(self, fill: Fill) -> None:
+        """Fold a row of the venue's executions, once: ledger, order, plan, strategy."""
+        state = self._state
+        if fill.instrument_id not in state.lanes:
+            # Traded elsewhere on the account, in something this process has no rules for.
+            self.unknown_instrument_count += 1
+            if self.unknown_instrument_count == 1:
+                state.halt_notice(
+                    str(fill.account_id), f"an execution in {fill.instrument_id}, not configured"
+                )
+            return
+        if not state.blotter.is_new_fill(fill):
+            return
+        owner = self._owner(fill)
+        share = None
+        realised = 0
+        if owner is not None:
+            share = state.portfolio.strategy_position(
+                owner, fill.account_id, fill.instrument_id, fill.leg
+            )
+            realised = share.realised
+        effect = state.portfolio.apply_fill(fill, owner)
+        if effect is None:
+            return
+        self.fill_count += 1
+        self.unowned_fill_count += owner is None and fill.kind.moves_position
+        if effect.halt_reason:
+            state.halt_instrument(fill.instrument_id, effect.halt_reason)
+        change = self._counted(fill)
+        if owner is not None:
+            self._follow(owner, fill, share, realised)
+        else:
+            self._follow_forced(fill)
+        if change is not None:
+            self._publish(change.record)
+        self._observe(fill.account_id)
+        run = None if owner is None else state.runs.get(owner)
+        if run is not None and not run.halt_reason:
+            self._dispatch.deliver(run.calls["on_fill"], fill)
+        if change is not None:
+            self._after(change, "fill")
+
+    def _counted(self, fill: Fill) -> Change | None:
+        state = self._state
+        try:
+            return state.blotter.on_fill(fill, state.now_ns)
+        except IllegalMove as error:
+            state.halt_instrument(fill.instrument_id, f"{fill.client_id}: {error}")
+            return None
+
+    def _owner(self, fill: Fill) -> StrategyId | None:
+        """Return whose fill it is; a stop the venue held belongs to the position it guarded."""
+        state = self._state
+        owner = state.blotter.owner(fill)
+        if owner is not None or fill.kind is not ExecutionKind.TRADE or fill.client_id:
+            return owner
+        for plan in state.lanes[fill.instrument_id].plans:
+            if (
+                plan.is_attached
+                and plan.account_id == fill.account_id
+                and plan.size_units * fill.side < 0
+                and fill.size_units <= abs(plan.size_units)
+            ):
+                return plan.strategy_id
+        return None
+
+    def _follow(
+        self, owner: StrategyId, fill: Fill, share: Position | None, realised_before: int
+    ) -> None:
+        run = self._state.runs.get(owner)
+        if run is None or not fill.kind.moves_position:
+            return
+        run.fill_count += 1
+        plan = self._positions.plan(owner, fill.instrument_id)
+        self._positions.refresh(plan)
+        if share is not None and share.realised != realised_before:
+            self._note_return(run, fill, share.realised - realised_before)
+
+    def _note_return(self, run: StrategyRun, fill: Fill, realised: int) -> None:
+        instrument = self._state.lanes[fill.instrument_id].instrument
+        notional = instrument.notional(fill.size_units, fill.price_units)
+        if notional:
+            run.returns.append(realised / notional)
+            del run.returns[:-RETURNS_MAX]
+
+    def _follow_forced(self, fill: Fill) -> None:
+        """A liquidation or ADL takes from every share: all plans of the instrument look again."""
+        for plan in self._state.lanes[fill.instrument_id].plans:
+            if plan.account_id == fill.account_id:
+                self._positions.refresh(plan)
+
+    # whole accounts -------------------------------------------------------------------------------
+
+    def on_sync(self, report: SyncReport) -> None:
+        """Take in the venue's whole private state; the account may trade from here on."""
+        state = self._state
+        account_id = report.account_id
+        for fill in report.fills:
+            self.on_fill(fill)
+        for order in report.orders:
+            self.on_report(order)
+        told = {order.venue_id for order in report.orders}
+        self._ask_for_missing(account_id, told, report.venue_ns)
+        differences = state.portfolio.apply_sync(_known(report, state))
+        self.sync_difference_count += len(differences)
+        self.sync_count += 1
+        for plan in tuple(state.plans.values()):
+            if plan.account_id == account_id:
+                self._positions.refresh(plan)
+        state.portfolio.start_day(state.now_ns)
+        state.view.ready_accounts.add(account_id)
+        if state.config.execution.adopted_orders == "cancel":
+            self._cancel_adopted(account_id, report)
+        for event in (*report.balances, *report.positions):
+            self.deliver_account(account_id, event)
+
+    def _ask_for_missing(
+        self, account_id: AccountId, told: set[VenueOrderId], venue_ns: int
+    ) -> None:
+        """Ask about orders the venue did not list; being absent from a list is no evidence yet."""
+        for record in self._state.blotter.live():
+            order = record.order
+            if (
+                order.account_id == account_id
+                and order.venue_id not in told
+                and record.last_sent_ns < venue_ns
+            ):
+                self._orders.query(record)
+
+    def _cancel_adopted(self, account_id: AccountId, report: SyncReport) -> None:
+        state = self._state
+        for record in state.blotter.live():
+            if record.is_adopted and record.order.account_id == account_id:
+                self._orders.cancel(record, "left by an earlier run")
+        for order in report.orders:
+            client_id = order.client_id
+            if (
+                client_id is not None
+                and state.client_ids.is_ours(client_id)
+                and state.client_ids.owner(client_id) is None
+                and order.state not in FINAL_STATES
+            ):
+                # Ours by its prefix, of a strategy no longer configured.
+                state.outbox.command(
+                    CancelOrder(
+                        account_id=account_id,
+                        client_id=ClientId(client_id),
+                        venue_id=order.venue_id,
+                        instrument_id=order.instrument_id,
+                        event_id=state.moment.event_id,
+                    )
+                )
+
+    def on_balance(self, report: BalanceReport) -> None:
+        """Take in the venue's view of one asset."""
+        self._state.portfolio.apply_balance(report)
+        self._observe(report.account_id)
+        self.deliver_account(report.account_id, report)
+
+    def deliver_account(self, account_id: AccountId, event: object) -> None:
+        """Tell the strategies of an account about a report of it."""
+        for run in tuple(self._state.runs.values()):
+            if run.context.account_id == account_id and not run.halt_reason:
+                self._dispatch.deliver(run.calls["on_account"], event)
+
+    def _observe(self, account_id: AccountId) -> None:
+        state = self._state
+        for check in state.gate.observe(account_id, state.now_ns, state.view):
+            state.halt_notice(str(account_id), f"{check.reason.value}: {check.value}")
+
+    # afterwards -----------------------------------------------------------------------------------
+
+    def _publish(self, record: Record) -> None:
+        self._orders.publish(record.order.account_id, record.order.instrument_id)
+
+    def _after(self, change: Change, reason: str) -> None:
+        """Let everybody know of a change of one of our orders."""
+        record = change.record
+        order = record.order
+        state = self._state
+        self._publish(record)
+        if change.anomaly is not None:
+            state.halt_instrument(order.instrument_id, f"{change.anomaly.value}: {order.client_id}")
+        if not change.is_news:
+            return
+        self._orders.tell(record, reason)
+        run = state.runs.get(order.strategy_id)
+        if change.is_moved and run is not None:
+            self._count_rejects(run, record)
+        if record.is_settled:
+            self._positions.on_settled(record)
+        elif record.owed_units:
+            self._orders.ask_later(record)
+        if run is not None and not run.halt_reason:
+            self._dispatch.deliver(run.calls["on_order"], order)
+
+    def after_lost(self, change: Change | None) -> None:
+        """Let everybody know that an answer did not come."""
+        if change is not None:
+            self._after(change, "no answer: unknown")
+
+    def _count_rejects(self, run: StrategyRun, record: Record) -> None:
+        """Open the breaker after equal refusals in a row: what the venue says thrice it means."""
+        order = record.order
+        if order.state is OrderState.REJECTED:
+            run.equal_rejects = run.equal_rejects + 1 if order.reason == run.last_reject else 1
+            run.last_reject = order.reason
+            if run.equal_rejects >= self._state.config.execution.equal_rejects_max:
+                self._dispatch.halt(
+                    run, f"{run.equal_rejects} equal refusals in a row: {order.reason}"
+                )
+        elif order.filled_units or order.state is OrderState.WORKING:
+            run.equal_rejects = 0
+
+
+def _known(report: SyncReport, state: TradingState) -> SyncReport:
+    """Leave out positions in instruments this process has no rules for."""
+    positions: list[PositionReport] = [
+        position for position in report.positions if position.instrument_id in state.lanes
+    ]
+    if len(positions) == len(report.positions):
+        return report
+    return SyncReport(
+        account_id=report.account_id,
+        orders=report.orders,
+        positions=tuple(positions),
+        balances=report.balances,
+        fills=report.fills,
+        venue_ns=report.venue_ns,
+    )

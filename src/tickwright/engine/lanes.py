@@ -1,0 +1,162 @@
+"""Owns what the engine keeps per order book: the book, who listens and what is watched on it."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from tickwright.book.order_book import OrderBook
+from tickwright.core.events import BookState, FundingUpdate
+from tickwright.core.identity import InstrumentId, StrategyId
+from tickwright.core.instrument import Instrument
+from tickwright.core.signals import Decision
+from tickwright.execution.position_plan import PositionPlan
+from tickwright.strategy.base import Strategy
+from tickwright.strategy.context import StrategyContext
+from tickwright.strategy.indicators import RealisedVolatility
+
+__all__ = ["Call", "Lane", "StrategyRun"]
+
+Callback = Callable[[Any], Decision]
+Call = tuple["StrategyRun", Callback]
+"""Whom to call and what."""
+
+CALLBACKS = (
+    "on_account",
+    "on_book",
+    "on_book_state",
+    "on_fill",
+    "on_market",
+    "on_order",
+    "on_start",
+    "on_stop",
+    "on_timer",
+    "on_trade",
+)
+TIMERS_MAX = 1_000
+"""Named timers a strategy may have waiting."""
+
+
+class StrategyRun:
+    """One configured strategy: the object, its context, and what became of it.
+
+    `halt_reason` is "" while it runs; a halted strategy is never called again until resumed.
+    """
+
+    __slots__ = (
+        "calls",
+        "context",
+        "equal_rejects",
+        "exit_count",
+        "fill_count",
+        "halt_reason",
+        "last_reject",
+        "order_count",
+        "refusals",
+        "returns",
+        "signal_count",
+        "strategy",
+        "strategy_id",
+        "timers",
+    )
+
+    def __init__(self, strategy: Strategy, context: StrategyContext) -> None:
+        self.strategy = strategy
+        self.context = context
+        self.strategy_id: StrategyId = context.strategy_id
+        self.halt_reason = ""
+        self.calls: dict[str, tuple[Call, ...]] = {
+            name: ((self, _one_argument(strategy, name)),) if self._listens(name) else ()
+            for name in CALLBACKS
+        }
+        """The callbacks the strategy overrides, ready to be called."""
+        self.timers: dict[str, int] = {}
+        self.signal_count = 0
+        self.exit_count = 0
+        self.order_count = 0
+        self.fill_count = 0
+        self.refusals: dict[str, int] = {}
+        self.last_reject = ""
+        self.equal_rejects = 0
+        self.returns: list[float] = []
+        """Returns of closed trades on their notional, the last `RETURNS_MAX`; Kelly reads them."""
+
+    def set_timer(self, name: str, due_ns: int) -> None:
+        """Remember a wish to be called back.
+
+        Raises:
+            ValueError: too many names wait already.
+        """
+        if name not in self.timers and len(self.timers) >= TIMERS_MAX:
+            raise ValueError(f"a strategy may have {TIMERS_MAX} timers waiting, not more")
+        self.timers[name] = due_ns
+
+    def _listens(self, name: str) -> bool:
+        return getattr(type(self.strategy), name) is not getattr(Strategy, name)
+
+
+def _one_argument(strategy: Strategy, name: str) -> Callback:
+    bound = getattr(strategy, name)
+    if name in ("on_start", "on_stop"):
+        return lambda _: bound()
+    return cast(Callback, bound)
+
+
+class Lane:
+    """One order book with its listeners. The tuples are rebuilt when a strategy halts or resumes.
+
+    `watch` holds the plans whose bracket must be compared with every update; `marks_from_mid` says
+    that no venue mark ever came and positions or orders need one.
+    """
+
+    __slots__ = (
+        "book",
+        "book_calls",
+        "book_state",
+        "funding",
+        "has_venue_mark",
+        "index_units",
+        "instrument",
+        "instrument_id",
+        "is_busy",
+        "mark_due_ns",
+        "market_calls",
+        "marks_from_mid",
+        "plans",
+        "slot",
+        "state_calls",
+        "trade_calls",
+        "volatility",
+        "watch",
+    )
+
+    def __init__(self, slot: int, book: OrderBook, volatility_window: int) -> None:
+        self.slot = slot
+        self.book = book
+        self.instrument_id: InstrumentId = book.instrument_id
+        self.instrument: Instrument = book.instrument
+        self.book_state = book.state
+        self.book_calls: tuple[Call, ...] = ()
+        self.trade_calls: tuple[Call, ...] = ()
+        self.market_calls: tuple[Call, ...] = ()
+        self.state_calls: tuple[Call, ...] = ()
+        self.plans: list[PositionPlan] = []
+        self.watch: tuple[PositionPlan, ...] = ()
+        self.is_busy = False
+        self.has_venue_mark = False
+        self.marks_from_mid = False
+        self.mark_due_ns = 0
+        self.index_units: int | None = None
+        self.funding: FundingUpdate | None = None
+        self.volatility = RealisedVolatility(volatility_window)
+
+    def settle(self) -> None:
+        """Refresh what a book update must look at, after a plan or the source of marks changed."""
+        self.watch = tuple(plan for plan in self.plans if plan.is_watching)
+        self.is_busy = bool(self.watch) or self.marks_from_mid
+
+    def sample(self) -> None:
+        """Take a mid for the volatility; a book that isn't synced has none."""
+        twice = self.book.mid_twice_units
+        if self.book.state is BookState.SYNCED and twice is not None and twice > 0:
+            self.volatility.update(twice)
+        else:
+            self.volatility.reset()

@@ -1,0 +1,145 @@
+"""Owns the public side's inputs besides plain book updates: prices, funding, rules, states, marks.
+
+Refuses to trade on what isn't proven: when a book is no longer synced, resting entries on it are
+withdrawn.
+"""
+
+from tickwright.core.events import (
+    BookState,
+    BookStateChanged,
+    FeesChanged,
+    FundingUpdate,
+    IndexPrice,
+    InstrumentChanged,
+    MarketEvent,
+    MarkPrice,
+    Trade,
+)
+from tickwright.engine.dispatch import Dispatch
+from tickwright.engine.lanes import Lane
+from tickwright.engine.order_desk import OrderDesk
+from tickwright.engine.position_desk import PositionDesk
+from tickwright.engine.state import TradingState
+
+__all__ = ["MarketDesk"]
+
+MARK_PAUSE_NS = 100_000_000
+"""How often the mid stands in for a mark the venue does not tell."""
+
+
+class MarketDesk:
+    """Takes the market in."""
+
+    def __init__(
+        self,
+        state: TradingState,
+        orders: OrderDesk,
+        positions: PositionDesk,
+        dispatch: Dispatch,
+    ) -> None:
+        self._state = state
+        self._orders = orders
+        self._positions = positions
+        self._dispatch = dispatch
+
+    def on_busy_book(self, lane: Lane) -> None:
+        """Do what a book update needs where something is held: brackets and the mark."""
+        if lane.watch:
+            self._positions.on_book(lane)
+        if lane.marks_from_mid and self._state.now_ns >= lane.mark_due_ns:
+            twice = lane.book.mid_twice_units
+            if twice is not None:
+                lane.mark_due_ns = self._state.now_ns + MARK_PAUSE_NS
+                self._state.portfolio.set_mark(lane.instrument_id, twice // 2)
+
+    def on_trade(self, trade: Trade) -> None:
+        """Hand a public trade to who listens."""
+        lane = self._state.lanes.get(trade.instrument_id)
+        if lane is not None and lane.trade_calls:
+            self._dispatch.deliver(lane.trade_calls, trade)
+
+    def on_market(self, event: MarketEvent) -> None:
+        """Hand any other market event to who listens."""
+        assert not isinstance(event, InstrumentChanged), "it has a door of its own"
+        lane = self._state.lanes.get(event.instrument_id)
+        if lane is not None and lane.market_calls:
+            self._dispatch.deliver(lane.market_calls, event)
+
+    def on_mark(self, event: MarkPrice) -> None:
+        """Take the venue's fair price: positions are valued at it from now on."""
+        lane = self._state.lanes.get(event.instrument_id)
+        if lane is None:
+            return
+        if not lane.has_venue_mark:
+            lane.has_venue_mark = True
+            lane.marks_from_mid = False
+            lane.settle()
+        self._state.portfolio.set_mark(event.instrument_id, event.price_units)
+        self.on_market(event)
+
+    def on_index(self, event: IndexPrice) -> None:
+        """Keep the latest index price."""
+        lane = self._state.lanes.get(event.instrument_id)
+        if lane is not None:
+            lane.index_units = event.price_units
+            self.on_market(event)
+
+    def on_funding(self, event: FundingUpdate) -> None:
+        """Keep the latest funding rate."""
+        lane = self._state.lanes.get(event.instrument_id)
+        if lane is not None:
+            lane.funding = event
+            self.on_market(event)
+
+    def on_fees(self, event: FeesChanged) -> None:
+        """Keep the fee rates of an account."""
+        self._state.rates[(event.account_id, event.instrument_id)] = event.rates
+
+    def on_instrument(self, event: InstrumentChanged) -> None:
+        """Take new rules over; when units change, nothing of the old ones may stay working."""
+        state = self._state
+        instrument = event.instrument
+        lane = state.lanes.get(instrument.id)
+        if lane is None:
+            return
+        old = lane.instrument
+        has_new_units = (
+            old.price_decimals != instrument.price_decimals
+            or old.size_decimals != instrument.size_decimals
+        )
+        if has_new_units:
+            self._orders.cancel_where(
+                "the instrument's units changed", instrument_id=instrument.id, only_opening=False
+            )
+        lane.instrument = instrument
+        state.portfolio.set_instrument(instrument)
+        if has_new_units:
+            lane.volatility.reset()
+            for plan in tuple(lane.plans):
+                self._positions.reset_bracket(plan)
+        if lane.market_calls:
+            self._dispatch.deliver(lane.market_calls, event)
+
+    def on_book_state(self, event: BookStateChanged) -> None:
+        """Follow what a book is worth; resting entries don't stay on one that isn't proven."""
+        lane = self._state.lanes.get(event.instrument_id)
+        if lane is None:
+            return
+        was_synced = lane.book_state is BookState.SYNCED
+        lane.book_state = event.state
+        if was_synced and event.state is not BookState.SYNCED:
+            self._orders.cancel_where(
+                f"the book is {event.state.name.lower()}", instrument_id=event.instrument_id
+            )
+        if lane.state_calls:
+            self._dispatch.deliver(lane.state_calls, event)
+
+    def keep_house(self) -> None:
+        """Once a second: sample volatility, look at losses and the day."""
+        state = self._state
+        for lane in state.lanes.values():
+            lane.sample()
+        for account_id in state.accounts:
+            if account_id in state.view.ready_accounts:
+                for check in state.gate.observe(account_id, state.now_ns, state.view):
+                    state.halt_notice(str(account_id), f"{check.reason.value}: {check.value}")

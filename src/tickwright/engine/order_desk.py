@@ -1,0 +1,363 @@
+"""Owns sending: creates, cancels and queries within the request budget, and their time-outs.
+
+Refuses to send a create twice: what became of it is asked until the venue's evidence says so.
+Cancels are safe to repeat and are, until the order is gone.
+"""
+
+from tickwright.core.commands import CancelAll, CancelOrder, OrderNotice, QueryOrder
+from tickwright.core.identity import AccountId, ClientId, InstrumentId, StrategyId
+from tickwright.core.orders import Order, OrderIntent, OrderState, Purpose, RequestKind
+from tickwright.core.verdicts import Check, Reason, Rejected
+from tickwright.engine.deadlines import Deadline
+from tickwright.engine.state import TradingState
+from tickwright.execution.blotter import LIVE_ORDERS_MAX, Change
+from tickwright.execution.records import Record
+
+__all__ = ["OrderDesk"]
+
+_MS = 1_000_000
+QUERY_PAUSE_NS_MAX = 30_000_000_000
+"""Longest pause between two queries about one order."""
+ABSENT_ANSWERS = 2
+"""Late, empty answers that prove an order does not exist."""
+_ANSWER_DEADLINE = {
+    RequestKind.CREATE: Deadline.CREATE_ANSWER,
+    RequestKind.AMEND: Deadline.AMEND_ANSWER,
+    RequestKind.CANCEL: Deadline.CANCEL_ANSWER,
+}
+
+
+class OrderDesk:
+    """Sends for everybody else; nobody else sends."""
+
+    def __init__(self, state: TradingState) -> None:
+        self._state = state
+        execution = state.config.execution
+        self._answer_ns = execution.answer_timeout_ms * _MS
+        self._query_ns = execution.query_ms * _MS
+        self._evidence_ns = execution.evidence_delay_ns
+        self._waiting_cancels: dict[ClientId, str] = {}
+        """Cancels the budget held back, oldest first; bounded by the live orders."""
+        self.placed_count = 0
+        self.cancel_count = 0
+        self.query_count = 0
+
+    # creates --------------------------------------------------------------------------------------
+
+    def obstacle(
+        self, account_id: AccountId, instrument_id: InstrumentId, *, is_urgent: bool
+    ) -> Rejected | None:
+        """Say what keeps a create from leaving now, or None; counts nothing."""
+        state = self._state
+        if state.blotter.live_count >= LIVE_ORDERS_MAX and not is_urgent:
+            check = Check(
+                Reason.OPEN_ORDERS_LIMIT, f"{state.blotter.live_count}", f"{LIVE_ORDERS_MAX}"
+            )
+            return Rejected(check)
+        now_ns = state.now_ns
+        group = _group("create", instrument_id)
+        due_ns = state.budget.next_ns(account_id, group, now_ns, is_urgent=is_urgent)
+        if due_ns <= now_ns:
+            return None
+        wait_ms = (due_ns - now_ns) / 1e6
+        check = Check(Reason.RATE_LIMIT, f"{group} is used up", f"free in {wait_ms:g} ms")
+        return Rejected(check)
+
+    def place(
+        self,
+        intent: OrderIntent,
+        *,
+        size_units: int,
+        strategy_id: StrategyId,
+        account_id: AccountId,
+        cause_event_id: int,
+    ) -> Record:
+        """Send an approved order; `obstacle` was asked before."""
+        state = self._state
+        now_ns = state.now_ns
+        is_urgent = intent.purpose is not Purpose.OPEN
+        group = _group("create", intent.instrument_id)
+        taken = state.budget.take(account_id, group, now_ns, is_urgent=is_urgent)
+        assert taken, "a create is sent only when the budget has room"
+        order = Order(
+            client_id=state.client_ids.next(strategy_id),
+            strategy_id=strategy_id,
+            account_id=account_id,
+            intent=intent,
+            size_units=size_units,
+            cause_event_id=cause_event_id,
+            created_ns=now_ns,
+        )
+        record = state.blotter.open(order, now_ns)
+        state.outbox.command(state.planner.command(order, state.moment.event_id))
+        state.deadlines.add(now_ns + self._answer_ns, Deadline.CREATE_ANSWER, order.client_id)
+        self.placed_count += 1
+        self._ensure_mark(intent.instrument_id)
+        self.publish(account_id, intent.instrument_id)
+        return record
+
+    def _ensure_mark(self, instrument_id: InstrumentId) -> None:
+        # Exposure needs a price from the first order on; without a venue's mark the mid is it.
+        state = self._state
+        lane = state.lanes[instrument_id]
+        if not lane.has_venue_mark and not lane.marks_from_mid:
+            lane.marks_from_mid = True
+            lane.settle()
+            twice = lane.book.mid_twice_units
+            if twice is not None:
+                state.portfolio.set_mark(instrument_id, twice // 2)
+
+    # cancels --------------------------------------------------------------------------------------
+
+    def cancel(self, record: Record, reason: str) -> None:
+        """Withdraw an order now, or as soon as the budget lets a cancel pass."""
+        order = record.order
+        if order.is_final or record.is_cancelling:
+            return
+        state = self._state
+        now_ns = state.now_ns
+        group = _group("cancel", order.instrument_id)
+        if not state.budget.take(order.account_id, group, now_ns, is_urgent=True):
+            due_ns = state.budget.next_ns(order.account_id, group, now_ns, is_urgent=True)
+            self._waiting_cancels[order.client_id] = reason
+            state.deadlines.add(due_ns, Deadline.CANCELS)
+            return
+        self._waiting_cancels.pop(order.client_id, None)
+        state.blotter.start_cancel(record, now_ns, reason)
+        state.outbox.command(
+            CancelOrder(
+                account_id=order.account_id,
+                client_id=order.client_id,
+                venue_id=order.venue_id,
+                instrument_id=order.instrument_id,
+                event_id=state.moment.event_id,
+            )
+        )
+        state.deadlines.add(now_ns + self._answer_ns, Deadline.CANCEL_ANSWER, order.client_id)
+        self.cancel_count += 1
+
+    def on_entry_timeout(self, client_id: str) -> None:
+        """Withdraw a resting entry that waited for long enough."""
+        record = self.find(ClientId(client_id))
+        if record is not None:
+            self.cancel(record, "entry timeout")
+
+    def cancel_where(
+        self,
+        reason: str,
+        *,
+        strategy_id: StrategyId | None = None,
+        instrument_id: InstrumentId | None = None,
+        only_opening: bool = True,
+    ) -> int:
+        """Withdraw live orders of a strategy, an instrument, or all; return how many."""
+        count = 0
+        for record in self._state.blotter.live():
+            order = record.order
+            if (
+                order.is_final
+                or (strategy_id is not None and order.strategy_id != strategy_id)
+                or (instrument_id is not None and order.instrument_id != instrument_id)
+                or (only_opening and order.intent.purpose is not Purpose.OPEN)
+            ):
+                continue
+            self.cancel(record, reason)
+            count += 1
+        return count
+
+    def cancel_account(self, account_id: AccountId, reason: str) -> None:
+        """Withdraw everything of ours on an account, by one request where that is right.
+
+        One cancel-all is faster than many cancels, but also hits foreign orders: it is used when
+        more orders are live than the cancel budget lets pass at once and none of them is foreign.
+        """
+        state = self._state
+        live = [
+            record
+            for record in state.blotter.live()
+            if record.order.account_id == account_id and not record.order.is_final
+        ]
+        has_foreign = any(key[0] == account_id for key in state.blotter.foreign)
+        if len(live) > state.config.execution.budget.limit and not has_foreign:
+            state.outbox.command(
+                CancelAll(
+                    account_id=account_id,
+                    instrument_id=None,
+                    event_id=state.moment.event_id,
+                )
+            )
+            for record in live:
+                self._ask_again(record, self._query_ns)
+            return
+        for record in live:
+            self.cancel(record, reason)
+
+    def hold_cancel(self, record: Record) -> None:
+        """Keep a cancel that could not be sent for the next `Deadline.CANCELS`."""
+        self._waiting_cancels[record.client_id] = record.cancel_reason
+
+    def cancel_waiting(self) -> None:
+        """Send the cancels that waited for the budget, oldest first."""
+        waiting, self._waiting_cancels = self._waiting_cancels, {}
+        for client_id, reason in waiting.items():
+            record = self.find(client_id)
+            if record is not None:
+                self.cancel(record, reason)
+
+    # answers that do not come ---------------------------------------------------------------------
+
+    def on_answer_due(self, kind: RequestKind, client_id: str) -> Change | None:
+        """Take a request that nobody answered in time for unknown; a cancel is sent again."""
+        record = self.find(ClientId(client_id))
+        request = None if record is None else record.request(kind)
+        state = self._state
+        if record is None or request is None or not request.is_open or request.is_unknown:
+            return None
+        due_ns = request.sent_ns + self._answer_ns
+        if state.now_ns < due_ns:
+            # Sent later than it was planned, or sent again meanwhile.
+            state.deadlines.add(due_ns, _ANSWER_DEADLINE[kind], client_id)
+            return None
+        change = state.blotter.lose(record, kind, "no answer")
+        self.chase(record)
+        return change
+
+    def chase(self, record: Record) -> None:
+        """Ask about an order whose state nobody knows, now and until evidence comes."""
+        self.query(record)
+        cancel = record.cancel
+        if cancel is not None and cancel.is_unknown and not record.order.is_final:
+            # A cancel does no harm twice.
+            self._repeat_cancel(record)
+
+    def _repeat_cancel(self, record: Record) -> None:
+        reason = record.cancel_reason
+        record.cancel = None
+        self._state.blotter.refresh(record)
+        self.cancel(record, reason)
+
+    def query(self, record: Record) -> None:
+        """Ask the venue what it knows of an order, within the budget, and again later."""
+        state = self._state
+        order = record.order
+        now_ns = state.now_ns
+        group = _group("query", order.instrument_id)
+        if state.budget.take(order.account_id, group, now_ns, is_urgent=False):
+            record.asked_count += 1
+            self.query_count += 1
+            state.outbox.command(
+                QueryOrder(
+                    account_id=order.account_id,
+                    client_id=order.client_id,
+                    instrument_id=order.instrument_id,
+                    event_id=state.moment.event_id,
+                )
+            )
+        pause_ns = min(self._query_ns << min(record.asked_count, 16), QUERY_PAUSE_NS_MAX)
+        # The second question is timed to count as evidence, whatever the pause says.
+        evidence_ns = record.last_sent_ns + self._evidence_ns - now_ns
+        if 0 < evidence_ns < QUERY_PAUSE_NS_MAX:
+            pause_ns = evidence_ns
+        elif record.absent_count:
+            pause_ns = self._query_ns
+        self._ask_again(record, pause_ns)
+
+    def ask_later(self, record: Record) -> None:
+        """Make sure that an order which should have been shown by now is asked about."""
+        if not record.query_due_ns:
+            self._ask_again(record, 2 * self._query_ns)
+
+    def _ask_again(self, record: Record, pause_ns: int) -> None:
+        record.query_due_ns = self._state.now_ns + pause_ns
+        self._state.deadlines.add(record.query_due_ns, Deadline.QUERY, record.client_id)
+
+    def on_query_due(self, client_id: str) -> None:
+        """Ask again about an order unless it was resolved meanwhile."""
+        record = self.find(ClientId(client_id))
+        if record is None or not record.query_due_ns:
+            return
+        if self._state.now_ns < record.query_due_ns:
+            return
+        record.query_due_ns = 0
+        if self.needs_evidence(record):
+            self.query(record)
+
+    @staticmethod
+    def needs_evidence(record: Record) -> bool:
+        """Whether only the venue can say how an order stands."""
+        order = record.order
+        if record.unknown_requests or record.owed_units:
+            return True
+        if order.is_final:
+            return False
+        cancel = record.cancel
+        # Acknowledged is not resting, and a cancel that was answered is not a cancelled order.
+        is_cancel_answered = cancel is not None and not cancel.is_confirmed
+        return order.state in (OrderState.ACCEPTED, OrderState.INTENDED) or is_cancel_answered
+
+    def is_absence_proven(self, record: Record, asked_ns: int) -> bool:
+        """Count an answer that knew no such order; say whether it was the one that proves it."""
+        if asked_ns < record.last_sent_ns + self._evidence_ns:
+            return False
+        if asked_ns <= record.absent_asked_ns:
+            return False
+        record.absent_asked_ns = asked_ns
+        record.absent_count += 1
+        return record.absent_count >= ABSENT_ANSWERS
+
+    # telling --------------------------------------------------------------------------------------
+
+    def find(self, client_id: ClientId) -> Record | None:
+        """Return the record of one of our client ids."""
+        return self._state.blotter.find_ours(client_id)
+
+    def publish(self, account_id: AccountId, instrument_id: InstrumentId) -> None:
+        """Tell the portfolio what is working, so that the gate counts it."""
+        working = self._state.blotter.working(account_id, instrument_id)
+        self._state.portfolio.set_working(
+            account_id,
+            instrument_id,
+            buy_units=working.buy_units,
+            sell_units=working.sell_units,
+            open_orders=working.open_orders,
+            unknown_requests=working.unknown_requests,
+        )
+
+    def tell(self, record: Record, reason: str = "") -> None:
+        """Give notice of an order as it stands now."""
+        order = record.order
+        moment = self._state.moment
+        self._state.outbox.notice(
+            OrderNotice(
+                client_id=order.client_id,
+                strategy_id=order.strategy_id,
+                instrument_id=order.instrument_id,
+                state=order.state,
+                filled_units=order.filled_units,
+                reason=reason or order.reason,
+                event_id=moment.event_id,
+                now_ns=moment.now_ns,
+            )
+        )
+
+    def tell_refused(
+        self, strategy_id: StrategyId, instrument_id: InstrumentId, reason: str
+    ) -> None:
+        """Give notice of a wish that became no order."""
+        moment = self._state.moment
+        self._state.outbox.notice(
+            OrderNotice(
+                client_id=None,
+                strategy_id=strategy_id,
+                instrument_id=instrument_id,
+                state=OrderState.REJECTED,
+                filled_units=0,
+                reason=reason,
+                event_id=moment.event_id,
+                now_ns=moment.now_ns,
+            )
+        )
+
+
+def _group(kind: str, instrument_id: InstrumentId) -> str:
+    return f"{kind}.{instrument_id.category.value}"

@@ -1,0 +1,259 @@
+"""Owns the plans of all positions: brackets watched, exits tried until flat, time stops.
+
+Refuses to close what is not the strategy's: reduce-only acts on the account's position, so every
+step is capped to the strategy's share. A second exit never leaves while the first is not settled.
+"""
+
+from tickwright.core.commands import SignalNotice
+from tickwright.core.identity import ClientId, InstrumentId, StrategyId
+from tickwright.core.orders import Purpose
+from tickwright.core.signals import Signal, SignalKind
+from tickwright.core.verdicts import Check, Reason, Rejected, Verdict
+from tickwright.engine.deadlines import Deadline
+from tickwright.engine.lanes import Lane
+from tickwright.engine.order_desk import OrderDesk
+from tickwright.engine.state import TradingState
+from tickwright.execution.planner import Bracket
+from tickwright.execution.position_plan import PositionPlan
+from tickwright.execution.records import Record
+
+__all__ = ["RETURNS_MAX", "PositionDesk"]
+
+_MS = 1_000_000
+RETURNS_MAX = 1_000
+"""Closed trades remembered per strategy."""
+
+
+class PositionDesk:
+    """Guards positions by their plans."""
+
+    def __init__(self, state: TradingState, orders: OrderDesk) -> None:
+        self._state = state
+        self._orders = orders
+        self._retry_ns = state.config.execution.exit_retry_ms * _MS
+        self._time_stop_ns = state.config.execution.time_stop_ms * _MS
+        self.stop_count = 0
+        self.take_count = 0
+
+    def plan(self, strategy_id: StrategyId, instrument_id: InstrumentId) -> PositionPlan:
+        """Return the plan of a strategy in an instrument, made when it is new."""
+        key = (strategy_id, instrument_id)
+        state = self._state
+        plan = state.plans.get(key)
+        if plan is None:
+            account_id = state.runs[strategy_id].context.account_id
+            plan = state.plans[key] = PositionPlan(strategy_id, account_id, instrument_id)
+            state.lane(instrument_id).plans.append(plan)
+        return plan
+
+    def is_alone(self, plan: PositionPlan) -> bool:
+        """Whether no other strategy of the account may hold this instrument."""
+        for run in self._state.runs.values():
+            context = run.context
+            if (
+                run.strategy_id != plan.strategy_id
+                and context.account_id == plan.account_id
+                and plan.instrument_id in context.instruments
+            ):
+                return False
+        return True
+
+    # following ------------------------------------------------------------------------------------
+
+    def refresh(self, plan: PositionPlan) -> None:
+        """Follow the strategy's attributed position: bracket, watch and time stop."""
+        state = self._state
+        lane = state.lane(plan.instrument_id)
+        share = state.portfolio.strategy_position(
+            plan.strategy_id, plan.account_id, plan.instrument_id
+        )
+        was_flat = plan.size_units == 0
+        size_units = share.size_units
+        if lane.instrument.is_spot and size_units < max(
+            lane.instrument.lot_units, lane.instrument.size_min_units
+        ):
+            # Fees in the base asset leave dust that no order can sell: it is nobody's position.
+            size_units = 0
+        plan.set_size(size_units, state.now_ns)
+        side = plan.side
+        if side is not None and not plan.is_attached:
+            entry = share.entry_price(lane.instrument)
+            if plan.fixed_bracket is not None:
+                plan.bracket = plan.fixed_bracket
+            elif entry is not None:
+                plan.bracket = state.planner.bracket(
+                    side,
+                    round(entry.scaleb(lane.instrument.price_decimals)),
+                    lane.instrument,
+                    stop_loss_fraction=plan.stop_loss_fraction,
+                    take_profit_fraction=plan.take_profit_fraction,
+                )
+        elif side is None:
+            plan.fixed_bracket = None
+        if was_flat and plan.size_units and self._time_stop_ns:
+            key = f"{plan.strategy_id} {plan.instrument_id}"
+            state.deadlines.add(state.now_ns + self._time_stop_ns, Deadline.TIME_STOP, key)
+        lane.settle()
+
+    def on_settled(self, record: Record) -> None:
+        """Go on with a plan whose order is through: final, every fill here, no question open."""
+        order = record.order
+        plan = self._state.plans.get((order.strategy_id, order.instrument_id))
+        if plan is None:
+            return
+        if plan.entry_id == order.client_id:
+            plan.entry_id = None
+        if plan.exit_id == order.client_id:
+            plan.exit_id = None
+            if plan.closing is not None and plan.size_units:
+                if order.filled_units:
+                    plan.attempts = 0
+                plan.note_failure(self._state.now_ns, self._retry_ns)
+                self._try_again(plan)
+        if plan.closing is not None and not plan.size_units and plan.entry_id is None:
+            plan.closing = None
+
+    # closing --------------------------------------------------------------------------------------
+
+    def on_book(self, lane: Lane) -> None:
+        """Compare the watched brackets with the book that just changed."""
+        for plan in lane.watch:
+            purpose = plan.due(lane.book)
+            if purpose is None:
+                continue
+            level = (
+                plan.bracket.stop_units if purpose is Purpose.STOP_LOSS else plan.bracket.take_units
+            )
+            assert level is not None, "a level that is due exists"
+            if purpose is Purpose.STOP_LOSS:
+                self.stop_count += 1
+            else:
+                self.take_count += 1
+            word = purpose.value.replace("_", " ")
+            self.close(plan, purpose, f"{word} at {lane.instrument.price_text(level)}")
+
+    def close(self, plan: PositionPlan, purpose: Purpose, reason: str) -> None:
+        """Close a position for a reason of our own, and tell it as an exit signal."""
+        moment = self._state.moment
+        signal = Signal(instrument_id=plan.instrument_id, kind=SignalKind.EXIT, reason=reason)
+        verdict, client_id = self.start_closing(plan, purpose, reason)
+        self._state.outbox.notice(
+            SignalNotice(
+                strategy_id=plan.strategy_id,
+                signal=signal,
+                verdict=verdict,
+                client_id=client_id,
+                event_id=moment.event_id,
+                now_ns=moment.now_ns,
+            )
+        )
+
+    def start_closing(
+        self, plan: PositionPlan, purpose: Purpose, reason: str
+    ) -> tuple[Verdict, ClientId | None]:
+        """Decide to close a position, withdraw its entries and send the first exit."""
+        plan.start_closing(purpose, reason, self._state.moment.event_id)
+        self._orders.cancel_where(
+            reason, strategy_id=plan.strategy_id, instrument_id=plan.instrument_id
+        )
+        self._state.lane(plan.instrument_id).settle()
+        return self._step(plan)
+
+    def on_close_again(self, key: str) -> None:
+        """Try the next step of a closing whose pause is over."""
+        plan = self._plan_of(key)
+        if (
+            plan is not None
+            and plan.closing is not None
+            and plan.size_units
+            and self._state.now_ns >= plan.retry_ns
+        ):
+            verdict, _ = self._step(plan)
+            if isinstance(verdict, Rejected):
+                self._orders.tell_refused(
+                    plan.strategy_id, plan.instrument_id, f"exit not sent: {verdict}"
+                )
+
+    def on_time_stop(self, key: str) -> None:
+        """Close a position that was held for as long as is allowed."""
+        plan = self._plan_of(key)
+        if plan is None or not plan.size_units or plan.closing is not None:
+            return
+        due_ns = plan.opened_ns + self._time_stop_ns
+        if self._state.now_ns < due_ns:
+            self._state.deadlines.add(due_ns, Deadline.TIME_STOP, key)
+            return
+        held_ms = self._time_stop_ns // _MS
+        self.close(plan, Purpose.CLOSE, f"time stop after {held_ms} ms")
+
+    def _plan_of(self, key: str) -> PositionPlan | None:
+        strategy, _, instrument = key.rpartition(" ")
+        instrument_id = InstrumentId.parse(instrument)
+        return self._state.plans.get((StrategyId(strategy), instrument_id))
+
+    def _step(self, plan: PositionPlan) -> tuple[Verdict, ClientId | None]:
+        """Send the next exit of a closing, or say why not; then it is tried again later."""
+        state = self._state
+        if plan.exit_id is not None:
+            check = Check(Reason.NOTHING_TO_CLOSE, f"exit {plan.exit_id} is under way", "none")
+            return Rejected(check), None
+        lane = state.lane(plan.instrument_id)
+        intent = state.planner.exit(
+            share_units=plan.size_units,
+            account_units=self._account_units(plan, lane),
+            reducing_units=self._reducing_units(plan),
+            book=lane.book,
+            instrument=lane.instrument,
+            purpose=plan.closing or Purpose.CLOSE,
+            reason=plan.closing_reason,
+            now_ns=state.now_ns,
+        )
+        verdict: Verdict
+        if isinstance(intent, Rejected):
+            verdict = intent
+        else:
+            blocked = self._orders.obstacle(plan.account_id, plan.instrument_id, is_urgent=True)
+            verdict = blocked or state.gate.check(
+                intent,
+                strategy_id=plan.strategy_id,
+                account_id=plan.account_id,
+                event_id=state.moment.event_id,
+                now_ns=state.now_ns,
+                book=lane.book,
+                instrument=lane.instrument,
+                view=state.view,
+            )
+        if isinstance(verdict, Rejected) or isinstance(intent, Rejected):
+            plan.note_failure(state.now_ns, self._retry_ns)
+            self._try_again(plan)
+            return verdict, None
+        record = self._orders.place(
+            intent,
+            size_units=verdict.size_units,
+            strategy_id=plan.strategy_id,
+            account_id=plan.account_id,
+            cause_event_id=plan.cause_event_id,
+        )
+        plan.exit_id = record.client_id
+        self._orders.tell(record, plan.closing_reason)
+        return verdict, record.client_id
+
+    def _account_units(self, plan: PositionPlan, lane: Lane) -> int:
+        portfolio = self._state.portfolio
+        if lane.instrument.is_spot:
+            return portfolio.sellable_units(plan.account_id, plan.instrument_id)
+        return portfolio.position(plan.account_id, plan.instrument_id).size_units
+
+    def _reducing_units(self, plan: PositionPlan) -> int:
+        working = self._state.blotter.working(plan.account_id, plan.instrument_id)
+        return working.reduce_sell_units if plan.size_units > 0 else working.reduce_buy_units
+
+    def _try_again(self, plan: PositionPlan) -> None:
+        key = f"{plan.strategy_id} {plan.instrument_id}"
+        self._state.deadlines.add(plan.retry_ns, Deadline.CLOSE_AGAIN, key)
+
+    def reset_bracket(self, plan: PositionPlan) -> None:
+        """Compute the levels anew: the instrument's units may mean something else now."""
+        plan.fixed_bracket = None
+        plan.bracket = Bracket()
+        self.refresh(plan)

@@ -1,0 +1,314 @@
+"""Owns what becomes of a strategy's answer: sized, judged, planned and sent, or refused.
+
+Refuses to let a strategy act on what is not its own: instruments, orders and shares of positions.
+"""
+
+from msgspec.structs import replace
+
+from tickwright.core.commands import SignalNotice
+from tickwright.core.identity import ClientId, InstrumentId
+from tickwright.core.orders import OrderIntent, Purpose, Side, TimeInForce
+from tickwright.core.signals import Action, CancelIntent, Signal, SignalKind
+from tickwright.core.verdicts import Approved, Check, Reason, Rejected, Verdict
+from tickwright.engine.deadlines import Deadline
+from tickwright.engine.lanes import Lane, StrategyRun
+from tickwright.engine.order_desk import OrderDesk
+from tickwright.engine.position_desk import PositionDesk
+from tickwright.engine.state import TradingState
+from tickwright.execution.planner import Bracket
+from tickwright.execution.position_plan import PositionPlan
+
+__all__ = ["SignalDesk"]
+
+_MS = 1_000_000
+
+
+class SignalDesk:
+    """Acts on decisions of strategies."""
+
+    def __init__(self, state: TradingState, orders: OrderDesk, positions: PositionDesk) -> None:
+        self._state = state
+        self._orders = orders
+        self._positions = positions
+        self._entry_timeout_ns = state.config.execution.entry_timeout_ms * _MS
+        self._wants_attached = state.config.execution.brackets == "auto"
+        config = state.config
+        self._horizon_ns = config.volatility_horizon_s * 1_000_000_000
+
+    def act(self, run: StrategyRun, actions: tuple[Action, ...]) -> None:
+        """Do what a strategy decided, in its order."""
+        for action in actions:
+            if isinstance(action, Signal):
+                self._signal(run, action)
+            elif isinstance(action, OrderIntent):
+                self._intent(run, action)
+            else:
+                self._cancel(run, action)
+
+    # signals --------------------------------------------------------------------------------------
+
+    def _signal(self, run: StrategyRun, signal: Signal) -> None:
+        run.signal_count += 1
+        client_id: ClientId | None = None
+        verdict: Verdict
+        refused = self._unusable(run, signal)
+        if refused is not None:
+            verdict = refused
+        elif signal.kind is SignalKind.EXIT:
+            run.exit_count += 1
+            verdict, client_id = self._exit(run, signal.instrument_id, signal.reason)
+        else:
+            verdict, client_id = self._entry(run, signal)
+        if isinstance(verdict, Rejected):
+            self._count_refusal(run, verdict)
+        moment = self._state.moment
+        self._state.outbox.notice(
+            SignalNotice(
+                strategy_id=run.strategy_id,
+                signal=signal,
+                verdict=verdict,
+                client_id=client_id,
+                event_id=moment.event_id,
+                now_ns=moment.now_ns,
+            )
+        )
+
+    def _unusable(self, run: StrategyRun, signal: Signal) -> Rejected | None:
+        fault = signal.fault()
+        if fault is not None:
+            return _refusal(Reason.SIGNAL_INVALID, fault, "a usable signal")
+        return self._unready(run, signal.instrument_id, is_exit=signal.kind is SignalKind.EXIT)
+
+    def _unready(
+        self, run: StrategyRun, instrument_id: InstrumentId, *, is_exit: bool
+    ) -> Rejected | None:
+        """Say which state refuses before anything is computed; the gate looks at them again."""
+        view = self._state.view
+        if instrument_id not in run.context.instruments:
+            return _refusal(Reason.INSTRUMENT_UNKNOWN, str(instrument_id), "a subscribed one")
+        if run.context.account_id not in view.ready_accounts:
+            return _refusal(Reason.ACCOUNT_NOT_READY, "not reconciled", "ready")
+        if is_exit:
+            return None
+        if view.engine_halt:
+            return _refusal(Reason.ENGINE_HALTED, view.engine_halt, "running")
+        if run.halt_reason:
+            return _refusal(Reason.STRATEGY_HALTED, run.halt_reason, "running")
+        return None
+
+    def _exit(
+        self, run: StrategyRun, instrument_id: InstrumentId, reason: str
+    ) -> tuple[Verdict, ClientId | None]:
+        plan = self._positions.plan(run.strategy_id, instrument_id)
+        if plan.size_units:
+            return self._positions.start_closing(plan, Purpose.CLOSE, reason)
+        cancelled = self._orders.cancel_where(
+            reason, strategy_id=run.strategy_id, instrument_id=instrument_id
+        )
+        if cancelled:
+            return Approved(0), None
+        return _refusal(Reason.NOTHING_TO_CLOSE, "flat, no order", "a position or an order"), None
+
+    def _entry(self, run: StrategyRun, signal: Signal) -> tuple[Verdict, ClientId | None]:
+        state = self._state
+        context = run.context
+        plan = self._positions.plan(run.strategy_id, signal.instrument_id)
+        lane = state.lane(signal.instrument_id)
+        instrument = lane.instrument
+        if signal.kind is SignalKind.SHORT and instrument.is_spot:
+            if plan.size_units > 0:
+                return self._positions.start_closing(plan, Purpose.CLOSE, signal.reason)
+            return _refusal(Reason.SHORT_UNAVAILABLE, "nothing held", "spot sells holdings"), None
+        occupied = self._occupied(plan, lane)
+        if occupied is not None:
+            return occupied, None
+        blocked = self._orders.obstacle(context.account_id, signal.instrument_id, is_urgent=False)
+        if blocked is not None:
+            return blocked, None
+        book = lane.book
+        twice = book.mid_twice_units
+        limits = state.gate.bound_limits(context.account_id, run.strategy_id, instrument.id)
+        volatility = None
+        if limits.sizing.volatility_target_percent is not None:
+            volatility = lane.volatility.over(self._horizon_ns, interval_ns=1_000_000_000)
+        decision = state.sizer.size(
+            signal,
+            instrument=instrument,
+            book=book,
+            equity=state.portfolio.equity_in(context.account_id, instrument.quote_asset),
+            price_units=None if twice is None else twice // 2,
+            volatility=volatility,
+            position_units=0,
+            limits=limits,
+            closed_returns=run.returns,
+        )
+        if isinstance(decision, Rejected):
+            return decision, None
+        has_stop = signal.stop_loss_fraction or signal.take_profit_fraction
+        is_attached = bool(has_stop) and self._can_attach(plan, lane)
+        intent = state.planner.entry(
+            signal,
+            size_units=decision.size_units,
+            book=book,
+            instrument=instrument,
+            now_ns=state.now_ns,
+            has_attached_bracket=is_attached,
+        )
+        if isinstance(intent, Rejected):
+            return intent, None
+        verdict = self._judge(run, intent, lane)
+        if isinstance(verdict, Rejected):
+            return verdict, None
+        plan.stop_loss_fraction = signal.stop_loss_fraction
+        plan.take_profit_fraction = signal.take_profit_fraction
+        plan.fixed_bracket = None
+        plan.is_attached = is_attached
+        client_id = self._place(run, intent, verdict)
+        plan.entry_id = client_id
+        plan.cause_event_id = state.moment.event_id
+        if intent.time_in_force is TimeInForce.GTC:
+            due_ns = state.now_ns + self._entry_timeout_ns
+            state.deadlines.add(due_ns, Deadline.ENTRY_TIMEOUT, client_id)
+        return verdict, client_id
+
+    def _occupied(self, plan: PositionPlan, lane: Lane) -> Rejected | None:
+        """One position a strategy and instrument: say what stands there already."""
+        bound = "one position a strategy and instrument"
+        if plan.closing is not None or plan.exit_id is not None:
+            return _refusal(Reason.CONFLICTING_POSITION, "being closed", bound)
+        if plan.entry_id is not None:
+            return _refusal(Reason.CONFLICTING_POSITION, "an entry is under way", bound)
+        if plan.size_units:
+            word = "long" if plan.size_units > 0 else "short"
+            size = lane.instrument.size_text(abs(plan.size_units))
+            return _refusal(Reason.CONFLICTING_POSITION, f"{word} {size}", bound)
+        return None
+
+    def _can_attach(self, plan: PositionPlan, lane: Lane) -> bool:
+        """Whether the venue may hold the bracket: it acts on the whole position of the account."""
+        instrument = lane.instrument
+        return (
+            self._wants_attached
+            and not instrument.is_spot
+            and instrument.capabilities.has_attached_brackets
+            and self._positions.is_alone(plan)
+            and self._state.portfolio.position(plan.account_id, plan.instrument_id).is_flat
+        )
+
+    # exact intents --------------------------------------------------------------------------------
+
+    def _intent(self, run: StrategyRun, intent: OrderIntent) -> None:
+        verdict = self._place_intent(run, intent)
+        if isinstance(verdict, Rejected):
+            self._count_refusal(run, verdict)
+            self._orders.tell_refused(run.strategy_id, intent.instrument_id, str(verdict))
+
+    def _place_intent(self, run: StrategyRun, intent: OrderIntent) -> Verdict:
+        refused = self._unready(
+            run, intent.instrument_id, is_exit=intent.purpose is not Purpose.OPEN
+        )
+        if refused is not None:
+            return refused
+        lane = self._state.lane(intent.instrument_id)
+        plan = self._positions.plan(run.strategy_id, intent.instrument_id)
+        capped = self._capped_to_share(run, plan, intent, lane)
+        if isinstance(capped, Rejected):
+            return capped
+        bracket = Bracket(intent.stop_loss_price_units, intent.take_profit_price_units)
+        is_attached = not bracket.is_empty and self._can_attach(plan, lane)
+        if not bracket.is_empty and not is_attached:
+            # The gate still looks at the levels; what is sent does not carry them.
+            fault = self._judge_shape(capped, lane)
+            if fault is not None:
+                return fault
+            capped = replace(capped, stop_loss_price_units=None, take_profit_price_units=None)
+        is_urgent = capped.purpose is not Purpose.OPEN
+        blocked = self._orders.obstacle(
+            run.context.account_id, intent.instrument_id, is_urgent=is_urgent
+        )
+        if blocked is not None:
+            return blocked
+        verdict = self._judge(run, capped, lane)
+        if isinstance(verdict, Rejected):
+            return verdict
+        if not bracket.is_empty:
+            plan.fixed_bracket = None if is_attached else bracket
+            plan.is_attached = is_attached
+        self._place(run, capped, verdict)
+        return verdict
+
+    def _judge_shape(self, intent: OrderIntent, lane: Lane) -> Rejected | None:
+        for level in (intent.stop_loss_price_units, intent.take_profit_price_units):
+            if level is not None:
+                fault = lane.instrument.price_fault(level)
+                if fault is not None:
+                    return _refusal(Reason.PRICE_INVALID, fault, "a valid bracket price")
+        return None
+
+    def _capped_to_share(
+        self, run: StrategyRun, plan: PositionPlan, intent: OrderIntent, lane: Lane
+    ) -> OrderIntent | Rejected:
+        """Cap what can only reduce to the strategy's share, less what it is reducing already."""
+        is_spot_sale = lane.instrument.is_spot and intent.side is Side.SELL
+        if not (intent.reduce_only or is_spot_sale):
+            return intent
+        share = plan.size_units if intent.side is Side.SELL else -plan.size_units
+        for record in self._state.blotter.live():
+            order = record.order
+            if (
+                order.strategy_id == run.strategy_id
+                and order.instrument_id == intent.instrument_id
+                and order.side is intent.side
+                and (order.intent.reduce_only or is_spot_sale)
+            ):
+                share -= record.live_units
+        if share <= 0:
+            reason = Reason.SHORT_UNAVAILABLE if is_spot_sale else Reason.NOTHING_TO_CLOSE
+            return _refusal(reason, "nothing of its own is left", "its own share")
+        return intent if intent.size_units <= share else replace(intent, size_units=share)
+
+    def _cancel(self, run: StrategyRun, wish: CancelIntent) -> None:
+        record = self._orders.find(wish.client_id)
+        if record is None or record.order.strategy_id != run.strategy_id:
+            self._orders.tell_refused(
+                run.strategy_id,
+                run.context.instruments[0],
+                f"cancel of {wish.client_id[:64]}: no order of this strategy",
+            )
+            return
+        self._orders.cancel(record, wish.reason or "the strategy's wish")
+
+    # shared ---------------------------------------------------------------------------------------
+
+    def _judge(self, run: StrategyRun, intent: OrderIntent, lane: Lane) -> Verdict:
+        state = self._state
+        return state.gate.check(
+            intent,
+            strategy_id=run.strategy_id,
+            account_id=run.context.account_id,
+            event_id=state.moment.event_id,
+            now_ns=state.now_ns,
+            book=lane.book,
+            instrument=lane.instrument,
+            view=state.view,
+        )
+
+    def _place(self, run: StrategyRun, intent: OrderIntent, verdict: Approved) -> ClientId:
+        run.order_count += 1
+        record = self._orders.place(
+            intent,
+            size_units=verdict.size_units,
+            strategy_id=run.strategy_id,
+            account_id=run.context.account_id,
+            cause_event_id=self._state.moment.event_id,
+        )
+        self._orders.tell(record, intent.reason)
+        return record.client_id
+
+    def _count_refusal(self, run: StrategyRun, verdict: Rejected) -> None:
+        name = verdict.reason.value
+        run.refusals[name] = run.refusals.get(name, 0) + 1
+
+
+def _refusal(reason: Reason, value: str, bound: str) -> Rejected:
+    return Rejected(Check(reason, value, bound))

@@ -1,0 +1,152 @@
+"""Owns the whole trading state of a process as one object that the engine's desks share.
+
+Refuses behaviour: the desks act on it, in the order the engine calls them.
+"""
+
+from collections.abc import Iterable
+from random import Random
+
+from tickwright.book.order_book import OrderBook
+from tickwright.core.commands import HaltNotice, SetTimer
+from tickwright.core.errors import ConfigError, InstrumentUnknown
+from tickwright.core.events import FundingUpdate
+from tickwright.core.identity import AccountId, InstrumentId, StrategyId
+from tickwright.core.instrument import FeeRates, Instrument
+from tickwright.core.orders import Order
+from tickwright.engine.config import EngineConfig
+from tickwright.engine.deadlines import Deadlines
+from tickwright.engine.lanes import Lane, StrategyRun
+from tickwright.engine.outbox import Outbox
+from tickwright.execution.blotter import Blotter
+from tickwright.execution.client_ids import ClientIds
+from tickwright.execution.planner import Planner
+from tickwright.execution.position_plan import PositionPlan
+from tickwright.execution.request_budget import RequestBudget
+from tickwright.portfolio.portfolio import Portfolio
+from tickwright.risk.gate import Gate, RiskView
+from tickwright.risk.sizing import Sizer
+from tickwright.strategy.context import Moment, PositionView
+
+__all__ = ["TradingState"]
+
+
+class TradingState:
+    """Everything that decisions depend on; equal inputs make it equal."""
+
+    def __init__(self, config: EngineConfig, *, epoch: int, seed: int, now_ns: int) -> None:
+        self.config = config
+        self.seed = seed
+        self.moment = Moment(now_ns, 0)
+        self.outbox = Outbox(self.moment, notices_max=config.notices_max)
+        self.deadlines = Deadlines(self.moment, self.outbox)
+        self.portfolio = Portfolio(
+            equity_asset=config.equity_asset,
+            parity_assets=config.parity_assets,
+            ignored_assets=config.ignored_assets,
+            day_start_hour_utc=config.day_start_hour_utc,
+        )
+        self.view = RiskView(self.portfolio)
+        accounts = {
+            _account_id(name): limits for name, limits in sorted(config.account_risk.items())
+        }
+        self.gate = Gate(config.risk, accounts=accounts)
+        self.sizer = Sizer()
+        execution = config.execution
+        self.planner = Planner(execution)
+        self.client_ids = ClientIds(epoch)
+        self.blotter = Blotter(self.client_ids, evidence_delay_ns=execution.evidence_delay_ns)
+        self.budget = RequestBudget(execution.budget, execution.budgets)
+        self.accounts: list[AccountId] = []
+        self.lanes: dict[InstrumentId, Lane] = {}
+        self.runs: dict[StrategyId, StrategyRun] = {}
+        self.plans: dict[tuple[StrategyId, InstrumentId], PositionPlan] = {}
+        self.rates: dict[tuple[AccountId, InstrumentId], FeeRates] = {}
+
+    @property
+    def now_ns(self) -> int:
+        """Time of the input being handled."""
+        return self.moment.now_ns
+
+    def lane(self, instrument_id: InstrumentId) -> Lane:
+        """Return the lane of an instrument.
+
+        Raises:
+            InstrumentUnknown: no book of it was added.
+        """
+        lane = self.lanes.get(instrument_id)
+        if lane is None:
+            raise InstrumentUnknown(f"{instrument_id} has no order book in this engine")
+        return lane
+
+    def random_for(self, strategy_id: StrategyId) -> Random:
+        """Return the chance a strategy may use, the same in every run of this seed."""
+        return Random(f"{self.seed}:{strategy_id}")
+
+    def halt_notice(self, scope: str, reason: str) -> None:
+        """Tell that something stopped opening orders."""
+        moment = self.moment
+        self.outbox.notice(
+            HaltNotice(scope=scope, reason=reason, event_id=moment.event_id, now_ns=moment.now_ns)
+        )
+
+    def halt_instrument(self, instrument_id: InstrumentId, reason: str) -> None:
+        """Stop opening in an instrument; closing goes on."""
+        if instrument_id not in self.view.halted_instruments:
+            self.view.halted_instruments[instrument_id] = reason
+            self.halt_notice(str(instrument_id), reason)
+
+    # what a strategy's context looks at -----------------------------------------------------------
+
+    def book(self, instrument_id: InstrumentId) -> OrderBook:
+        """Return the live book."""
+        return self.lane(instrument_id).book
+
+    def instrument(self, instrument_id: InstrumentId) -> Instrument:
+        """Return the rules in force now."""
+        return self.lane(instrument_id).instrument
+
+    def position_view(self, strategy_id: StrategyId, instrument_id: InstrumentId) -> PositionView:
+        """Return the strategy's attribution with its average entry."""
+        account_id = self.runs[strategy_id].context.account_id
+        share = self.portfolio.strategy_position(strategy_id, account_id, instrument_id)
+        instrument = self.lane(instrument_id).instrument
+        price = share.entry_price(instrument)
+        entry = None if price is None else float(price.scaleb(instrument.price_decimals))
+        return PositionView(share.size_units, entry)
+
+    def mark_units(self, instrument_id: InstrumentId) -> int | None:
+        """Return the latest mark price the venue told."""
+        lane = self.lane(instrument_id)
+        return self.portfolio.mark(instrument_id) if lane.has_venue_mark else None
+
+    def index_units(self, instrument_id: InstrumentId) -> int | None:
+        """Return the latest index price."""
+        return self.lane(instrument_id).index_units
+
+    def funding(self, instrument_id: InstrumentId) -> FundingUpdate | None:
+        """Return the latest funding rate."""
+        return self.lane(instrument_id).funding
+
+    def fees(self, account_id: AccountId, instrument_id: InstrumentId) -> FeeRates | None:
+        """Return the fee rates of the account."""
+        return self.rates.get((account_id, instrument_id))
+
+    def live_orders(self, strategy_id: StrategyId) -> Iterable[Order]:
+        """Return the strategy's orders that are not final."""
+        return [
+            record.order
+            for record in self.blotter.live()
+            if record.order.strategy_id == strategy_id and not record.order.is_final
+        ]
+
+    def set_timer(self, strategy_id: StrategyId, name: str, due_ns: int) -> None:
+        """Ask the outside to call a strategy back."""
+        self.runs[strategy_id].set_timer(name, due_ns)
+        self.outbox.command(SetTimer(strategy_id, name, due_ns, self.moment.event_id))
+
+
+def _account_id(name: str) -> AccountId:
+    venue, colon, account = name.partition(":")
+    if not (venue and colon and account):
+        raise ConfigError(f"account_risk.{name}: write the account as venue:name")
+    return AccountId(venue, account)
