@@ -8,7 +8,6 @@ from tickwright.book.order_book import OrderBook
 from tickwright.core.commands import Command
 from tickwright.core.events import Input
 from tickwright.core.identity import InstrumentId
-from tickwright.core.instrument import Instrument
 from tickwright.net.tap import InputTap
 from tickwright.venues.public_port import TopicChange
 
@@ -27,8 +26,8 @@ class Door(Protocol):
         """Records frames, controls and inputs in order; None records nothing."""
         ...
 
-    def add_book(self, slot: int, book: OrderBook, instrument: Instrument) -> None:
-        """A book exists (empty yet)."""
+    def add_book(self, slot: int, book: OrderBook, source: int) -> None:
+        """A book exists (empty yet); `source` is the connection that carries it."""
         ...
 
     def remove_book(self, slot: int) -> None:

@@ -32,7 +32,7 @@ from tickwright.net.listener import utc_now_ns
 from tickwright.venues.port import MarketClient
 from tickwright.venues.public_port import MarketTopic, PublicSession, TopCheck, TopicChange
 
-__all__ = ["FeedCounts", "FeedOptions", "PublicFeed"]
+__all__ = ["FeedCounts", "FeedOptions", "PublicFeed", "book_policy"]
 
 CHECKS_AT_ONCE_MAX = 8
 CHECK_TIMEOUT_S = 0.45
@@ -59,6 +59,9 @@ class FeedOptions(msgspec.Struct, frozen=True, kw_only=True):
     audit_interval_s: float = 30.0
     instruments_interval_s: float = 3600.0
     restart_id: int = 1
+    slot_first: int = 0
+    """Slots and sources count from here, so that several feeds share one engine and one log."""
+    source_first: int = 0
 
 
 class FeedCounts(msgspec.Struct):
@@ -126,12 +129,12 @@ class PublicFeed:
         self._used: dict[str, None] = {}
         self._shards: list[_Shard] = []
         self._shard_of: dict[str, _Shard] = {}
-        self._policy = BookPolicy(window=options.depth, restart_id=options.restart_id)
+        self._policy = book_policy(options)
         self._checks: set[asyncio.Task[None]] = set()
         self._doubts: set[str] = set()
         self._audit_next = 0
         for source in range(options.connections):
-            session = make_session(self, source)
+            session = make_session(self, options.source_first + source)
             connection = Connection(
                 url,
                 session,
@@ -163,7 +166,7 @@ class PublicFeed:
             return None
         self._used.pop(symbol, None)
         self._used[symbol] = None
-        return self.books[slot]
+        return self._held(slot)
 
     @property
     def symbols(self) -> list[str]:
@@ -187,18 +190,19 @@ class PublicFeed:
         if len(self._slot_of) >= self.options.books_max:
             self._evict()
         book = OrderBook(instrument, capacity=self.options.capacity, policy=self._policy)
-        slot = next((i for i, held in enumerate(self.books) if held is None), len(self.books))
-        if slot == len(self.books):
+        place = next((i for i, held in enumerate(self.books) if held is None), len(self.books))
+        if place == len(self.books):
             self.books.append(book)
         else:
-            self.books[slot] = book
-        book.slot = slot
+            self.books[place] = book
+        slot = book.slot = self.options.slot_first + place
         self._slot_of[symbol] = slot
         self._instruments[symbol] = instrument
         self._used[symbol] = None
         shard = min(self._shards, key=lambda s: sum(1 for o in self._shard_of.values() if o is s))
         self._shard_of[symbol] = shard
-        self._door.add_book(slot, book, instrument)
+        source = self.options.source_first + self._shards.index(shard)
+        self._door.add_book(slot, book, source)
         shard.session.add_book(book)
         if self.options.has_trades:
             shard.session.add_trades(instrument, slot)
@@ -216,8 +220,13 @@ class PublicFeed:
         self._shard_of.pop(symbol).session.remove_symbol(symbol, now_ns)
         self._used.pop(symbol, None)
         self._instruments.pop(symbol, None)
-        self.books[slot] = None
+        self.books[slot - self.options.slot_first] = None
         self._door.remove_book(slot)
+
+    def _held(self, slot: int) -> OrderBook:
+        book = self.books[slot - self.options.slot_first]
+        assert book is not None, "sessions speak of kept books only"
+        return book
 
     def _evict(self) -> None:
         for symbol in self._used:
@@ -249,8 +258,7 @@ class PublicFeed:
 
     def on_book_state(self, slot: int, previous: BookState, now_ns: int) -> None:
         """A frame changed what a book is worth."""
-        book = self.books[slot]
-        assert book is not None
+        book = self._held(slot)
         if book.state is BookState.STALE:
             self.counts.gaps += 1
             self._note("feed.book_stale", f"{book.symbol}: {book.stale_reason}")
@@ -261,8 +269,7 @@ class PublicFeed:
         self, slot: int, verb: BookVerb, reason: str, now_ns: int, *, is_derived: bool = False
     ) -> None:
         """Do this to a book, record it, and tell the strategies when its state changed."""
-        book = self.books[slot]
-        assert book is not None
+        book = self._held(slot)
         previous = book.state
         if not is_derived:
             self._door.on_control(BookControl(slot, verb, reason), now_ns)
@@ -466,14 +473,17 @@ class PublicFeed:
     def apply_instrument(self, instrument: Instrument) -> None:
         """Read numbers by this version from now on."""
         self._instruments[instrument.symbol] = instrument
-        book = self.books[self._slot_of[instrument.symbol]]
-        assert book is not None
-        book.change_instrument(instrument)
+        self._held(self._slot_of[instrument.symbol]).change_instrument(instrument)
         self._shard_of[instrument.symbol].session.change_instrument(instrument)
 
     def instrument_id(self, symbol: str) -> InstrumentId:
         """Return the id of a symbol of this feed."""
         return InstrumentId(self.options.venue, self.options.category, symbol)
+
+
+def book_policy(options: FeedOptions) -> BookPolicy:
+    """Return the numbering rules of a feed's books."""
+    return BookPolicy(window=options.depth, restart_id=options.restart_id)
 
 
 def _is_synced(book: OrderBook) -> bool:

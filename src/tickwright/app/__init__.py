@@ -1,0 +1,3 @@
+"""The fuse box: configuration, wiring, and the one guard around what may break."""
+
+__all__: list[str] = []

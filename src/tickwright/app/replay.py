@@ -1,0 +1,209 @@
+"""Owns repeating a recorded session: the same inputs through today's code, decision by decision.
+
+It refuses to pass over a difference: the first digest that isn't the recorded one ends it with the
+number of the input. Nothing is sent anywhere.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from tickwright.app.build import EngineParts, build_engine
+from tickwright.app.door import BookAdded, Control
+from tickwright.app.venue_kit import make_replay_session
+from tickwright.book.control import BookControl, BookVerb, control_book
+from tickwright.book.order_book import OrderBook
+from tickwright.book.policy import BookPolicy
+from tickwright.core.commands import Command
+from tickwright.core.errors import InstrumentUnknown, StorageError
+from tickwright.core.events import BookState, BookStateChanged, Input, InstrumentChanged, Trade
+from tickwright.core.events import MarketEvent
+from tickwright.core.instrument import Instrument
+from tickwright.feed.feed import FeedOptions, book_policy
+from tickwright.storage.session_log import Record, RecordKind, SessionReader
+from tickwright.venues.public_port import PublicSession, TopicChange
+
+__all__ = ["Replay", "ReplayResult"]
+
+
+class ReplayResult(msgspec.Struct, kw_only=True):
+    """What a replay found. `difference` is empty when every digest agreed."""
+
+    events: int = 0
+    frames: int = 0
+    decisions_checked: int = 0
+    digest: str = ""
+    recorded_digest: str = ""
+    is_complete: bool = False
+    difference: str = ""
+
+
+class Replay:
+    """Feeds a session's records through the production scanner and engine.
+
+    Raises:
+        StorageError: no session there, or it is damaged.
+        ConfigError: the recorded configuration no longer fits this version.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.reader = SessionReader(folder)
+        self.result = ReplayResult()
+        header = self.reader.header
+        self._parts: EngineParts = build_engine(
+            header.config, epoch=header.epoch, seed=header.seed, now_ns=header.started_ns
+        )
+        self.engine = self._parts.engine
+        self.on_book: Callable[[int, int], Sequence[Command]] = self.engine.on_book
+        self._books: dict[int, OrderBook] = {}
+        self._instruments: dict[str, Instrument] = {}
+        self._sessions: dict[int, PublicSession] = {}
+        self._decode_input = msgspec.msgpack.Decoder(Input).decode
+        self._decode_control = msgspec.msgpack.Decoder(Control).decode
+        self._decode_book = msgspec.msgpack.Decoder(BookAdded).decode
+
+    def run(self, on_progress: Callable[[int], None] | None = None) -> ReplayResult:
+        """Repeat everything; returns what was found."""
+        result = self.result
+        for number, record in enumerate(self.reader.records()):
+            self._take(record)
+            if result.difference:
+                break
+            if on_progress is not None and number % 5_000 == 0:
+                on_progress(record.now_ns)
+        result.events = self.engine.event_id
+        result.digest = self.engine.digest
+        return result
+
+    def _take(self, record: Record) -> None:
+        kind = record.kind
+        if kind is RecordKind.FRAME:
+            self.result.frames += 1
+            session = self._session(record.source)
+            session.sink.feed(record.payload, record.now_ns, last=bool(record.flags & 1))
+        elif kind is RecordKind.INPUT:
+            event = self._decode_input(record.payload)
+            self.engine.handle(event, record.now_ns)
+            if isinstance(event, InstrumentChanged):
+                self._change_instrument(event.instrument)
+        elif kind is RecordKind.CONTROL:
+            self._control(self._decode_control(record.payload), record.now_ns)
+        elif kind is RecordKind.BOOK:
+            self._add_book(self._decode_book(record.payload))
+        elif kind is RecordKind.START:
+            self._parts.add_strategies()
+            self.engine.start(record.now_ns)
+        else:
+            self._compare(record)
+
+    def _compare(self, record: Record) -> None:
+        recorded = record.payload.decode("ascii")
+        self.result.recorded_digest = recorded
+        self.result.decisions_checked += 1
+        if record.kind is RecordKind.STOP:
+            self.result.is_complete = True
+        if self.engine.event_id != record.number:
+            self.result.difference = (
+                f"the recorded run was at input {record.number} here, the replay is at "
+                f"{self.engine.event_id}"
+            )
+        elif self.engine.digest != recorded:
+            self.result.difference = f"decisions differ at input {record.number}"
+
+    # books and sessions -------------------------------------------------------------------------
+
+    def _add_book(self, added: BookAdded) -> None:
+        instrument = added.instrument
+        book = OrderBook(instrument, capacity=added.capacity, policy=self._policy(added))
+        book.slot = added.slot
+        self._books[added.slot] = book
+        self._instruments[instrument.symbol] = instrument
+        self.engine.add_book(added.slot, book)
+        session = self._sessions.get(added.source)
+        if session is None:
+            session = make_replay_session(instrument.id, added.depth, self, added.source)
+            self._sessions[added.source] = session
+        session.add_book(book)
+        session.add_trades(instrument, added.slot)
+
+    def _policy(self, added: BookAdded) -> BookPolicy:
+        return book_policy(
+            FeedOptions(
+                venue=added.instrument.id.venue,
+                category=added.instrument.id.category,
+                depth=added.depth,
+            )
+        )
+
+    def _session(self, source: int) -> PublicSession:
+        session = self._sessions.get(source)
+        if session is None:
+            raise StorageError(f"{self.reader.folder}: frames of source {source} before its books")
+        return session
+
+    def _control(self, control: BookControl | TopicChange, now_ns: int) -> None:
+        if isinstance(control, TopicChange):
+            self._session(control.source).apply_topic(control)
+            return
+        self._do(control.slot, control.verb, control.reason, now_ns)
+
+    def _do(self, slot: int, verb: BookVerb, reason: str, now_ns: int) -> None:
+        book = self._books[slot]
+        previous = book.state
+        control_book(book, verb, reason, now_ns)
+        if book.state is not previous:
+            change = BookStateChanged(book.instrument_id, book.state, previous, book.stale_reason)
+            self.engine.handle(change, now_ns)
+
+    def _change_instrument(self, instrument: Instrument) -> None:
+        self._instruments[instrument.symbol] = instrument
+        for book in self._books.values():
+            if book.instrument_id == instrument.id:
+                book.change_instrument(instrument)
+        for session in self._sessions.values():
+            session.change_instrument(instrument)
+
+    # the host of the sessions -------------------------------------------------------------------
+
+    def on_trades(self, trades: list[Trade]) -> Sequence[Command] | None:
+        """Trades came, oldest first."""
+        for trade in trades:
+            self.engine.handle(trade, trade.received_ns)
+        return None
+
+    def on_commands(self, commands: Sequence[Command]) -> None:
+        """Nothing is carried out: what became of it is in the log."""
+
+    def on_book_state(self, slot: int, previous: BookState, now_ns: int) -> None:
+        """A frame changed what a book is worth."""
+        book = self._books[slot]
+        change = BookStateChanged(book.instrument_id, book.state, previous, book.stale_reason)
+        self.engine.handle(change, now_ns)
+
+    def on_market(self, event: MarketEvent, now_ns: int) -> None:
+        """A price, funding, candle or liquidation came."""
+        self.engine.handle(event, now_ns)
+
+    def control_book(
+        self, slot: int, verb: BookVerb, reason: str, now_ns: int, *, is_derived: bool = False
+    ) -> None:
+        """Repeat what follows from a frame; the rest stands in the log."""
+        if is_derived:
+            self._do(slot, verb, reason, now_ns)
+
+    def on_topic(self, change: TopicChange, now_ns: int) -> None:
+        """Topic changes stand in the log."""
+
+    def on_refused(self, topic: str, text: str) -> None:
+        """Nothing was asked of a venue."""
+
+    def on_instrument_doubt(self, symbol: str) -> None:
+        """A new version, if there was one, stands in the log."""
+
+    def instrument_for(self, symbol: str) -> Instrument:
+        """Look a symbol up; raises InstrumentUnknown."""
+        instrument = self._instruments.get(symbol)
+        if instrument is None:
+            raise InstrumentUnknown(f"{symbol} is not among the recorded instruments")
+        return instrument

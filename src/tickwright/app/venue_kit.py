@@ -1,0 +1,192 @@
+"""Owns putting a venue's parts together; here, and in the venue's own room, its name is known.
+
+Refuses to decide anything: it makes clients, sessions and links from addresses and keys.
+"""
+
+import ssl
+from collections.abc import Callable, Sequence
+from random import Random
+
+from tickwright.core.commands import PlaceOrder
+from tickwright.core.errors import ConfigError
+from tickwright.core.events import ClockNotice, RateLimitReport
+from tickwright.core.identity import AccountId, Category, InstrumentId
+from tickwright.core.instrument import Instrument
+from tickwright.feed.account_link import AccountDoor, AccountLink
+from tickwright.feed.door import Door
+from tickwright.feed.feed import FeedOptions, PublicFeed
+from tickwright.net.connection import DialGate
+from tickwright.net.http import HttpClient
+from tickwright.net.listener import utc_now_ns
+from tickwright.net.tap import InputTap
+from tickwright.storage.journal import Journal
+from tickwright.venues.bybit.account_rest import BybitAccountClient
+from tickwright.venues.bybit.hosts import Hosts
+from tickwright.venues.bybit.limits import RestBudget, VenueClock
+from tickwright.venues.bybit.order_encode import OrderEncoder
+from tickwright.venues.bybit.private import PrivateSession
+from tickwright.venues.bybit.private_decode import RowReader
+from tickwright.venues.bybit.public import PublicSession as BybitPublicSession
+from tickwright.venues.bybit.rest import BybitMarketClient
+from tickwright.venues.bybit.rest_call import RestCaller
+from tickwright.venues.bybit.sign import Credentials
+from tickwright.venues.bybit.trade import TradeSession
+from tickwright.venues.public_port import PublicHost, PublicSession
+
+__all__ = ["BybitKit", "make_replay_session"]
+
+InstrumentOf = Callable[[Category, str], Instrument]
+
+
+class BybitKit:
+    """Everything that talks to one Bybit environment: shared budget, clock, dial gates."""
+
+    def __init__(
+        self, name: str, hosts: Hosts, random: Random, *, ssl_context: ssl.SSLContext | None = None
+    ) -> None:
+        if not hosts.rest and not hosts.public:
+            raise ConfigError(f"venue {name}: no address is known; give rest_url and public_url")
+        self.name = name
+        self.hosts = hosts
+        self.clock = VenueClock()
+        self.budget = RestBudget()
+        self._random = random
+        self._ssl = ssl_context
+        self._http = HttpClient(hosts.rest, ssl_context=ssl_context) if hosts.rest else None
+        self._sessions: list[PrivateSession | TradeSession] = []
+        # One socket address, one gate: public, private and trade live on the same host.
+        self.public_gate = DialGate(random)
+        self.account_gate = DialGate(random)
+        self.trade_gate = DialGate(random)
+        self.market: BybitMarketClient | None = None
+        if self._http is not None:
+            self.market = BybitMarketClient(self._caller(None))
+
+    def _caller(self, credentials: Credentials | None) -> RestCaller:
+        assert self._http is not None
+        return RestCaller(
+            self._http,
+            now=utc_now_ns,
+            random=self._random,
+            budget=self.budget,
+            clock=self.clock,
+            credentials=credentials,
+        )
+
+    async def measure_clock(self) -> ClockNotice:
+        """Ask the venue's time; sessions stamp their requests by it from now on."""
+        assert self.market is not None
+        notice = await self.market.server_clock()
+        for session in self._sessions:
+            session.set_clock_offset(self.clock.offset_ns)
+        return notice
+
+    def feed(
+        self,
+        options: FeedOptions,
+        door: Door,
+        *,
+        tap: InputTap | None,
+        on_note: Callable[[str, str], None] | None = None,
+        measures_callbacks: bool = False,
+    ) -> PublicFeed:
+        """Return the feed of one product line."""
+
+        def make_session(host: PublicHost, source: int) -> PublicSession:
+            session = BybitPublicSession(
+                options.category,
+                host,
+                depth=options.depth,
+                has_companion=options.has_companion,
+                wants_trades=options.has_trades,
+                tap=tap,
+                source=source,
+                conflate_after=options.conflate_after,
+            )
+            if measures_callbacks:
+                session.measure_callbacks()
+            return session
+
+        return PublicFeed(
+            options,
+            door,
+            make_session=make_session,
+            url=self.hosts.public_url(options.category),
+            gate=self.public_gate,
+            rest=self.market,
+            ssl_context=self._ssl,
+            on_note=on_note,
+        )
+
+    def client(
+        self,
+        account_id: AccountId,
+        credentials: Credentials,
+        instrument_of: InstrumentOf,
+        *,
+        on_limit: Callable[[RateLimitReport], None] | None = None,
+    ) -> BybitAccountClient:
+        """Return the REST client of one account.
+
+        Raises:
+            ConfigError: no REST address is known.
+        """
+        if self._http is None:
+            raise ConfigError(f"venue {self.name}: an account needs rest_url")
+        return BybitAccountClient(
+            account_id, self._caller(credentials), instrument_of, on_limit=on_limit
+        )
+
+    def link(
+        self,
+        account_id: AccountId,
+        credentials: Credentials,
+        client: BybitAccountClient,
+        door: AccountDoor,
+        journal: Journal,
+        instrument_of: InstrumentOf,
+        *,
+        categories: Sequence[Category],
+        last_price_units: Callable[[PlaceOrder], int | None],
+        on_sent: Callable[[PlaceOrder, int], None] | None = None,
+        on_note: Callable[[str, str], None] | None = None,
+        wants_trade_socket: bool = True,
+    ) -> AccountLink:
+        """Return the link of one account: private stream, order channel where there is one, REST."""
+        link = AccountLink(
+            account_id,
+            door,
+            client,
+            journal,
+            categories=categories,
+            last_price_units=last_price_units,
+            on_sent=on_sent,
+            on_note=on_note,
+        )
+        rows = RowReader(account_id, instrument_of)
+        private = PrivateSession(credentials, rows, link, wake=link.wake)
+        self._sessions.append(private)
+        trade = None
+        if wants_trade_socket and self.hosts.trade:
+            encoder = OrderEncoder(lambda one: instrument_of(one.category, one.symbol))
+            session = TradeSession(account_id, credentials, encoder, link, wake=link.wake)
+            self._sessions.append(session)
+            trade = (self.hosts.trade, session)
+        if not self.hosts.private:
+            raise ConfigError(f"venue {self.name}: an account needs private_url")
+        link.connect((self.hosts.private, private), trade, self.account_gate, self.trade_gate)
+        return link
+
+    async def aclose(self) -> None:
+        """Release the HTTP connections."""
+        if self._http is not None:
+            await self._http.aclose()
+
+
+def make_replay_session(
+    instrument_id: InstrumentId, depth: int, host: PublicHost, source: int
+) -> PublicSession:
+    """Return a session that reads recorded frames as the live one did; it is never polled."""
+    if instrument_id.venue != "bybit":
+        raise ConfigError(f"recordings of {instrument_id.venue} can't be replayed yet")
+    return BybitPublicSession(instrument_id.category, host, depth=depth, source=source)
