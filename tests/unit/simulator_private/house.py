@@ -85,7 +85,7 @@ class House:
         self.venue.advance(self.venue.now_ns + ms * MS)
 
     def accept(self, user: int = 0, **body: Any) -> VenueOrder:
-        """Send a create and take the answer, before the book has seen it. Defaults: linear limit."""
+        """Send a create and take the answer, before the book has seen it; linear by default."""
         base: dict[str, Any] = {
             "category": "linear",
             "symbol": "BTCUSDT",

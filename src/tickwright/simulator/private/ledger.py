@@ -2,8 +2,8 @@
 
 Wallets, positions and fees are whole money units (`core.units`). A position keeps its size and its
 signed cost, never an average: what a closing fill releases of the cost is rounded half-even once,
-and the rest stays, so that nothing is created or lost. `Ledger.faults` proves it. The other side of a
-match with external liquidity is the house, whose wallet may go below zero.
+and the rest stays, so that nothing is created or lost. `Ledger.faults` proves it. The other side of
+a match with external liquidity is the house, whose wallet may go below zero.
 """
 
 from dataclasses import dataclass, field
@@ -39,8 +39,8 @@ def share_of(amount: int, numerator: int, denominator: int) -> int:
 class Position:
     """One leg of a linear position: signed size, signed cost, and what it has realised.
 
-    `realised` is since it was opened, `realised_total` for ever; both after fees and funding. `flow`
-    is the sum of side x value of its fills: the proof that cost and gross profit are right.
+    `realised` is since it was opened, `realised_total` for ever; both after fees and funding.
+    `flow` is the sum of side x value of its fills: the proof that cost and gross profit are right.
     """
 
     size_units: int = 0

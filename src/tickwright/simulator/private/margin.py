@@ -2,7 +2,7 @@
 
 Cross margin: a leg binds its largest possible exposure - the position as it is, with all its buys,
 or with all its sells - divided by the leverage. Reduce-only and waiting conditional orders bind
-nothing; spot orders lock what they would pay. Maintenance margin is a flat 0.5 % of the position's value.
+nothing; spot orders lock what they would pay. Maintenance margin is a flat 0.5 % of the value.
 """
 
 from collections.abc import Callable, Iterable
