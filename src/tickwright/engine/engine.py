@@ -149,6 +149,31 @@ class Engine:
             state.portfolio.holding(account_id, lane.instrument_id)
         self._dispatch.rebuild()
 
+    def remove_book(self, slot: int) -> None:
+        """Give a slot back: nobody reads its book any more.
+
+        Raises:
+            ConfigError: a strategy, an order or a position still needs the book.
+        """
+        lane = self._lanes[slot]
+        if self.needs(lane.instrument_id):
+            raise ConfigError(f"{lane.instrument_id} is still needed; its book can't be removed")
+        del self._lanes[slot]
+        del self._state.lanes[lane.instrument_id]
+        self._dispatch.rebuild()
+
+    def needs(self, instrument_id: InstrumentId) -> bool:
+        """Whether a strategy, a live order or a position needs this instrument's book."""
+        state = self._state
+        if any(instrument_id in run.context.instruments for run in state.runs.values()):
+            return True
+        if any(record.order.instrument_id == instrument_id for record in state.blotter.live()):
+            return True
+        holdings = (a.holdings.get(instrument_id) for a in state.portfolio.accounts())
+        return any(
+            leg.position.size_units for held in holdings if held for leg in held.legs.values()
+        )
+
     def add_strategy(
         self,
         strategy_id: StrategyId,
