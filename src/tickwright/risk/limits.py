@@ -93,26 +93,26 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     - `position_percent_max`: notional of one instrument, working orders included, in % of equity.
     - `order_notional_usdt_max`: notional of one order, in the equity asset.
     - `exposure_percent_max`: sum of all instruments' notionals, working orders and unknown requests
-      included, in % of equity. `leverage_max`: the same as a factor; a second, outer bound.
+      included, in % of equity. `leverage_max`: the same sum as a factor of equity; the smaller of
+      the two speaks.
     - `daily_loss_percent_max`: loss since the day's start, unrealised, fees and funding included
-    and net of
-      transfers, in % of the day's first equity; once reached, nothing is opened until the next day.
+      and net of transfers, in % of the day's first equity; once reached, nothing is opened until
+      the next day.
     - `drawdown_percent_max`: fall from the highest equity; once reached, nothing is opened until a
-    person
-      resets it.
-    - `open_orders_per_instrument_max`: unfinished orders; `unknown_requests_per_instrument_max`:
-    requests
-      whose outcome is unknown. At the bound nothing is opened there.
+      person resets it.
+    - `open_orders_per_instrument_max`: unfinished orders; at the bound nothing is opened there.
+      `unknown_requests_per_instrument_max`: requests whose outcome is unknown; the same above it.
     - `orders_per_second_max`, `orders_per_minute_max`: approved orders; closing orders may use
-    twice that.
+      twice that.
     - `book_age_ms_max`: since the book's last proof. `spread_bps_max`: of the mid, for opening.
-    - `price_band_bps_max`: how far a limit, trigger or worst market price may be from mid and mark.
+    - `price_band_bps_max`: how far a limit, trigger or worst market price may be from the mid and
+      the mark; a triggered limit, from its trigger.
     - `deny_conflicting_position`: refuse to open against the account's position; close it first.
       `deny_opposite_orders`: refuse to open while opposite orders work (leave it off to quote both
       sides).
     - `confidence_min`: signals below it are refused. `reduce_only`: nothing is opened.
     - `reduce_to_fit`: an order over a size limit shrinks to what is left of it, instead of being
-    refused.
+      refused; orders that must fill whole are always refused.
     - `strategies` by strategy id, `symbols` by `BTCUSDT` or `venue:category:BTCUSDT` (which wins).
     """
 
@@ -167,12 +167,6 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def _refuse_contradictions(self) -> None:
         self._refuse_beyond_exposure("position_percent_max", self.position_percent_max)
-        if self.exposure_percent_max > self.leverage_max * 100:
-            raise ConfigError(
-                f"risk.exposure_percent_max {self.exposure_percent_max} is beyond "
-                f"risk.leverage_max {self.leverage_max} (that is "
-                f"{self.leverage_max * 100} %): raise leverage_max or lower exposure_percent_max"
-            )
         if self.daily_loss_percent_max > self.drawdown_percent_max:
             raise ConfigError(
                 f"risk.daily_loss_percent_max {self.daily_loss_percent_max} is above "

@@ -2,6 +2,7 @@
 
 from tickwright.core.instrument import Instrument, InstrumentStatus
 from tickwright.core.orders import OrderIntent, OrderType, Purpose, Side
+from tickwright.core.units import INT64_MAX
 from tickwright.core.verdicts import Reason
 from tickwright.risk.limits import PARTS
 from tickwright.risk.question import (
@@ -161,6 +162,8 @@ def _price_words(q: Question) -> Words:
 def _worst_price(q: Question) -> int | None:
     """Return the last price a market order would reach, None beyond the visible book."""
     assert q.book is not None
+    if not 0 < q.size_units <= INT64_MAX:
+        return None
     if q.intent.side is Side.BUY:
         return q.book.worst_price_to_buy(q.size_units)
     return q.book.worst_price_to_sell(q.size_units)

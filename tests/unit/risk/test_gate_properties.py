@@ -1,0 +1,234 @@
+"""What holds for every sequence: no limit is passed, refusals have figures, quick is right."""
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.portfolio.worlds import ACCOUNT, ALPHA, BETA, fill, linear, money
+from tests.unit.risk.rooms import WIDE, Desk, book_of
+from tickwright.core.orders import OrderType, Side
+from tickwright.core.verdicts import Approved, Rejected
+from tickwright.risk import RiskLimits
+from tickwright.risk.checks import (
+    CLOSING_GROUPS,
+    OPENING_GROUPS,
+    OPENING_ROOMS,
+    fits_every_room,
+)
+
+SIDES = st.sampled_from([Side.BUY, Side.SELL])
+LIMITS: RiskLimits = msgspec.structs.replace(
+    WIDE,
+    position_percent_max=Decimal(50),
+    exposure_percent_max=Decimal(80),
+    order_notional_usdt_max=Decimal(3_000),
+    deny_conflicting_position=False,
+    orders_per_second_max=25,
+    orders_per_minute_max=25,
+    open_orders_per_instrument_max=6,
+)
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("order"), SIDES, st.integers(-5, 400), st.integers(0, 1)),
+        st.tuples(st.just("fill"), SIDES, st.integers(1, 200), st.integers(0, 1)),
+        st.tuples(st.just("cancel"), SIDES, st.just(0), st.integers(0, 1)),
+    ),
+    max_size=60,
+)
+
+
+class Market:
+    """Two instruments at constant prices with a plain count of working orders, the test's own."""
+
+    def __init__(self) -> None:
+        self.desk = Desk(LIMITS)
+        self.instruments = [self.desk.instrument, linear("ETHUSDT", base="ETH")]
+        self.desk.portfolio.set_instrument(self.instruments[1])
+        self.desk.portfolio.set_mark(self.instruments[1].id, 6_000_000)
+        self.books = [book_of(instrument) for instrument in self.instruments]
+        self.working: list[list[tuple[Side, int]]] = [[], []]
+        self.held = [0, 0]
+        self.approved = 0
+
+    def order(self, side: Side, size_units: int, which: int) -> None:
+        desk = self.desk
+        desk.instrument, desk.book = self.instruments[which], self.books[which]
+        verdict = desk.ask(
+            desk.intent(side, size_units), strategy_id=ALPHA if size_units % 2 else BETA
+        )
+        if isinstance(verdict, Rejected):
+            assert verdict.check.value
+            assert verdict.check.bound
+            return
+        assert 0 < verdict.size_units <= size_units
+        assert verdict.size_units * 60 * 10**18 // 1000 <= money(3_000)
+        self.approved += 1
+        self.working[which].append((side, verdict.size_units))
+        self.tell(which)
+
+    def fill(self, side: Side, size_units: int, which: int) -> None:
+        for n, (order_side, left) in enumerate(self.working[which]):
+            if order_side is side:
+                part = min(left, size_units)
+                row = fill(self.instruments[which], side, part, 6_000_000)
+                # The fill is seen first and the order's rest after: the worse moment.
+                self.desk.portfolio.apply_fill(row, ALPHA)
+                self.held[which] += part * side
+                if left == part:
+                    del self.working[which][n]
+                else:
+                    self.working[which][n] = (side, left - part)
+                self.tell(which)
+                return
+
+    def cancel(self, side: Side, _: int, which: int) -> None:
+        kept = [order for order in self.working[which] if order[0] is not side]
+        self.working[which] = kept
+        self.tell(which)
+
+    def tell(self, which: int) -> None:
+        orders = self.working[which]
+        self.desk.portfolio.set_working(
+            ACCOUNT,
+            self.instruments[which].id,
+            buy_units=sum(size for side, size in orders if side is Side.BUY),
+            sell_units=sum(size for side, size in orders if side is Side.SELL),
+            open_orders=len(orders),
+        )
+
+    def exposure_units(self, which: int) -> int:
+        """Return the worst size the orders of this test could still make."""
+        buys = sum(size for side, size in self.working[which] if side is Side.BUY)
+        sells = sum(size for side, size in self.working[which] if side is Side.SELL)
+        return max(abs(self.held[which] + buys), abs(self.held[which] - sells))
+
+
+@given(steps)
+def test_gate_when_any_sequence_of_intents_and_fills_then_no_limit_is_passed(
+    sequence: list[tuple[str, Side, int, int]],
+):
+    market = Market()
+    for action, side, size_units, which in sequence:
+        getattr(market, action)(side, size_units, which)
+        # 10,000 USDT at 60 USDT a unit: 50 % is 83 units, 80 % is 133; the price never moves.
+        worst = [market.exposure_units(0), market.exposure_units(1)]
+        assert max(worst) <= 83
+        assert sum(worst) <= 133
+        assert market.approved <= 25
+        assert all(len(orders) <= 6 for orders in market.working)
+        assert sum(worst) * money(60) == market.desk.portfolio.exposure(ACCOUNT)
+
+
+intents = st.fixed_dictionaries(
+    {
+        "side": SIDES,
+        "size_units": st.sampled_from([-1, 0, 1, 10, 83, 84, 500, 1_000_000, 10**30]),
+        "price_units": st.sampled_from(
+            [None, 0, 5_700_000, 5_699_990, 6_000_000, 6_000_001, 6_300_000, 6_300_010]
+        ),
+        "order_type": st.sampled_from([OrderType.LIMIT, OrderType.MARKET]),
+        "stop_loss_price_units": st.sampled_from(
+            [None, None, 5_990_000, 6_010_000, 5_999_999, 6_000_000]
+        ),
+        "take_profit_price_units": st.sampled_from([None, None, 5_990_000, 6_010_000, 0]),
+        "trigger_price_units": st.sampled_from([None, None, None, 5_990_000, 1]),
+        "reduce_only": st.booleans(),
+        "valid_until_ns": st.sampled_from([0, 1]),
+    }
+)
+states = st.fixed_dictionaries(
+    {
+        "position": st.integers(-100, 100),
+        "buys": st.integers(0, 100),
+        "sells": st.integers(0, 100),
+        "open_orders": st.integers(0, 8),
+        "is_synced": st.booleans(),
+        "age_ns": st.sampled_from([0, 5_000_000_000, 5_000_000_001]),
+        "mark": st.sampled_from([None, 5_000_000, 6_000_000]),
+        "engine_halt": st.sampled_from(["", "", "", "stop"]),
+        "is_ready": st.booleans(),
+        "reduce_only": st.booleans(),
+        "spread_bps": st.sampled_from([Decimal("0.01"), Decimal(50)]),
+    }
+)
+
+
+@given(intents, states)
+def test_quick_answers_when_they_say_yes_then_every_single_check_agrees(
+    wish: dict[str, Any], state: dict[str, Any]
+):
+    desk = Desk(
+        msgspec.structs.replace(
+            LIMITS, reduce_only=state["reduce_only"], spread_bps_max=state["spread_bps"]
+        )
+    )
+    if state["position"]:
+        side = Side.BUY if state["position"] > 0 else Side.SELL
+        desk.portfolio.apply_fill(
+            fill(desk.instrument, side, abs(state["position"]), 6_000_000), ALPHA
+        )
+    desk.portfolio.set_mark(desk.instrument.id, state["mark"])
+    desk.portfolio.set_working(
+        ACCOUNT,
+        desk.instrument.id,
+        buy_units=state["buys"],
+        sell_units=state["sells"],
+        open_orders=state["open_orders"],
+    )
+    assert desk.book is not None
+    if not state["is_synced"]:
+        desk.book.mark_stale("gap")
+    desk.now_ns += state["age_ns"]
+    desk.view.engine_halt = state["engine_halt"]
+    if not state["is_ready"]:
+        desk.view.ready_accounts.clear()
+    market_price = wish["order_type"] is OrderType.MARKET and wish["price_units"] == 6_000_000
+    intent = desk.intent(**{**wish, "price_units": None} if market_price else wish)
+    told = desk.gate.explain(
+        intent,
+        strategy_id=ALPHA,
+        account_id=ACCOUNT,
+        now_ns=desk.now_ns,
+        book=desk.book,
+        instrument=desk.instrument,
+        view=desk.view,
+    )
+    verdict = desk.ask(intent)
+    # The explanation asks every check by itself; the verdict may have taken the quick way.
+    refusals = [result.reason for result in told if result.outcome == "refused"]
+    if isinstance(verdict, Approved):
+        assert refusals == []
+        assert [result.reason for result in told if result.outcome == "reduced"] == [
+            check.reason for check in verdict.reduced_by
+        ]
+    else:
+        assert refusals
+        assert refusals[0] is verdict.reason
+
+
+@given(st.integers(-200, 200), st.integers(0, 200), st.integers(0, 200), SIDES, st.integers(1, 300))
+def test_fits_every_room_when_asked_then_it_agrees_with_the_rooms(
+    position: int, buys: int, sells: int, side: Side, size_units: int
+):
+    desk = Desk(msgspec.structs.replace(LIMITS, reduce_to_fit=False))
+    if position:
+        held = Side.BUY if position > 0 else Side.SELL
+        desk.portfolio.apply_fill(fill(desk.instrument, held, abs(position), 6_000_000), ALPHA)
+    desk.portfolio.set_working(
+        ACCOUNT, desk.instrument.id, buy_units=buys, sell_units=sells, open_orders=0
+    )
+    verdict = desk.ask(desk.intent(side, size_units))
+    question = desk.gate._question
+    question.size_units = size_units
+    fits = all(room.units(question) >= size_units for room in OPENING_ROOMS)
+    assert fits == fits_every_room(question) == isinstance(verdict, Approved)
+
+
+def test_groups_when_listed_then_each_reason_is_asked_once():
+    for groups in (OPENING_GROUPS, CLOSING_GROUPS):
+        reasons = [test.reason for group in groups for test in group.tests]
+        assert len(reasons) == len(set(reasons))
