@@ -32,6 +32,7 @@ __all__ = [
     "ConnectionHost",
     "ConnectionLimits",
     "PublicConnection",
+    "ServedConnection",
     "frame_header",
 ]
 
@@ -67,6 +68,21 @@ class ConnectionLimits:
     idle_ns_max: int = 60_000_000_000
 
 
+class ServedConnection(Protocol):
+    """What the server does with any socket it serves, public or private."""
+
+    was_cut_for_slowness: bool
+
+    def flush(self) -> int:
+        """Write what waits; returns how many frames that was."""
+
+    def is_idle(self, now_ns: int) -> bool:
+        """Whether the socket has been unused for too long."""
+
+    def cut(self) -> None:
+        """Reset the socket."""
+
+
 class ConnectionHost(Protocol):
     """What a connection needs of its server."""
 
@@ -74,10 +90,10 @@ class ConnectionHost(Protocol):
     faults: FaultBoard
     limits: ConnectionLimits
 
-    def opened(self, connection: "PublicConnection") -> None:
+    def opened(self, connection: ServedConnection) -> None:
         """Count a connection in."""
 
-    def closed(self, connection: "PublicConnection") -> None:
+    def closed(self, connection: ServedConnection) -> None:
         """Count a connection out."""
 
     def later(self, delay_s: float, action: Callable[[], None]) -> None:

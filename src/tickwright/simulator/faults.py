@@ -25,8 +25,10 @@ __all__ = [
     "CONNECTION_KINDS",
     "DAMAGE_KINDS",
     "DELTA_KINDS",
+    "EVENT_KINDS",
     "FAULTS_MAX",
     "FRAME_KINDS",
+    "ORDER_KINDS",
     "REQUEST_KINDS",
     "Fault",
     "FaultBoard",
@@ -80,6 +82,26 @@ class FaultKind(enum.Enum):
     REFUSE_SUBSCRIBE = "refuse_subscribe"
     SLOW_READER = "slow_reader"
     """The venue stops reading the socket for `duration_s`."""
+    # an order request is the occasion, by REST or the trade socket: `category` is the product,
+    # `topic` the operation (`order.create`), or `rest.order.create` and `trade.order.create` for
+    # one way only
+    REPLY_DROPPED = "reply_dropped"
+    """The request is carried out and never answered."""
+    REPLY_DELAYED = "reply_delayed"
+    """The request is carried out, the answer comes `delay_s` late."""
+    REPLY_ERROR = "reply_error"
+    """The request is carried out and answered with a server error."""
+    REPLY_HTML = "reply_html"
+    """The request is carried out and answered with a gateway's HTML page (REST alone)."""
+    CUT_BEFORE_BOOKING = "cut_before_booking"
+    """The connection is reset and the request is not carried out."""
+    CUT_AFTER_BOOKING = "cut_after_booking"
+    """The request is carried out and the connection reset before the answer."""
+    # an event of a private topic is the occasion: `category` is "private"
+    DUPLICATE_EVENT = "duplicate_event"
+    """A private message is sent twice."""
+    REORDER_EVENT = "reorder_event"
+    """A private message is sent after the following one."""
     # a new connection is the occasion
     OUTAGE = "outage"
     """Every socket is reset, then new ones are refused for `duration_s`."""
@@ -108,7 +130,18 @@ REQUEST_KINDS = frozenset(
     }
 )
 CONNECTION_KINDS = frozenset({FaultKind.OUTAGE, FaultKind.REFUSE_CONNECTIONS})
-FRAME_KINDS = frozenset(FaultKind) - REQUEST_KINDS - CONNECTION_KINDS
+ORDER_KINDS = frozenset(
+    {
+        FaultKind.REPLY_DROPPED,
+        FaultKind.REPLY_DELAYED,
+        FaultKind.REPLY_ERROR,
+        FaultKind.REPLY_HTML,
+        FaultKind.CUT_BEFORE_BOOKING,
+        FaultKind.CUT_AFTER_BOOKING,
+    }
+)
+EVENT_KINDS = frozenset({FaultKind.DUPLICATE_EVENT, FaultKind.REORDER_EVENT})
+FRAME_KINDS = frozenset(FaultKind) - REQUEST_KINDS - CONNECTION_KINDS - ORDER_KINDS - EVENT_KINDS
 
 
 class FaultSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -17,7 +17,11 @@ from aiohttp import web
 from picows import WSListener, WSUpgradeRequest, ws_create_server
 
 from tickwright.core.identity import Category
-from tickwright.simulator.connection import ConnectionLimits, PublicConnection
+from tickwright.simulator.connection import (
+    ConnectionLimits,
+    PublicConnection,
+    ServedConnection,
+)
 from tickwright.simulator.control import Control
 from tickwright.simulator.faults import Fault, FaultBoard, FaultKind
 from tickwright.simulator.rest import PublicRest
@@ -55,7 +59,7 @@ class SimulatorServer:
         self.websocket_paths: dict[str, ListenerFactory] = {}
         for category in Category:
             self.websocket_paths[f"/v5/public/{category.value}"] = self._public_factory(category)
-        self._connections: set[PublicConnection] = set()
+        self._connections: set[ServedConnection] = set()
         self._on_turn: list[Callable[[int], None]] = []
         self._timers: set[asyncio.TimerHandle] = set()
         self._refused_until_ns = 0
@@ -142,11 +146,11 @@ class SimulatorServer:
     # connections
     # ------------------------------------------------------------------------------------
 
-    def opened(self, connection: PublicConnection) -> None:
+    def opened(self, connection: ServedConnection) -> None:
         """Count a connection in."""
         self._connections.add(connection)
 
-    def closed(self, connection: PublicConnection) -> None:
+    def closed(self, connection: ServedConnection) -> None:
         """Count a connection out."""
         self._connections.discard(connection)
         self._cut_slow += connection.was_cut_for_slowness

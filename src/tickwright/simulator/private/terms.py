@@ -51,6 +51,7 @@ _TIMES = {
     "FOK": TimeInForce.FOK,
     "PostOnly": TimeInForce.GTC,
 }
+_DECIMAL = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
 _LINK_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
 
 
@@ -240,8 +241,7 @@ def terms_of(request: CreateRequest, market: SymbolMarket) -> Terms:
 
 
 def _is_decimal(text: str) -> bool:
-    whole, _, fraction = text.partition(".")
-    return whole.isascii() and whole.isdigit() and fraction.isascii() and fraction.isdigit()
+    return _DECIMAL.fullmatch(text) is not None
 
 
 def _trigger_word(text: str) -> str:
@@ -293,7 +293,7 @@ def _quote(request: CreateRequest, market: SymbolMarket, side: Side) -> tuple[in
         raise parameter("params error: marketUnit invalid")
     if unit == "baseCoin":
         return 0, None
-    if not (request.qty.isdigit() or _is_decimal(request.qty)) or len(request.qty) > 30:
+    if not _is_decimal(request.qty):
         raise parameter("Qty invalid")
     amount = Decimal(request.qty)
     if amount.as_tuple().exponent < -8:  # type: ignore[operator]  # finite: digits and a dot
@@ -320,6 +320,8 @@ def _slippage(request: CreateRequest, market: SymbolMarket, side: Side) -> int |
         value = Decimal(text)
     except InvalidOperation:
         raise parameter("params error: slippageTolerance invalid") from None
+    if not value.is_finite():
+        raise parameter("params error: slippageTolerance invalid")
     if kind == "TickSize" and value == value.to_integral_value() and 1 <= value <= 10_000:
         return int(value) * market.instrument.tick_units
     if kind == "Percent" and Decimal("0.01") <= value <= 10:
