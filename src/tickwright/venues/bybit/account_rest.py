@@ -52,9 +52,9 @@ from tickwright.venues.port import KeyRights, OrderRequest, Unsendable
 __all__ = ["BybitAccountClient"]
 
 PAGES_MAX = 200
-_WEEK_NS = 7 * 24 * 3_600_000_000_000
-_WEEKS_MAX = 105
-"""The venue keeps executions for two years."""
+_DAY_NS = 24 * 3_600_000_000_000
+_WEEK_NS = 7 * _DAY_NS
+_WEEKS_MAX = 104
 _CANCELLED_PER_CALL = 500
 _CANCEL_CALLS_MAX = 20
 _PATHS = {
@@ -130,9 +130,12 @@ class BybitAccountClient:
         return tuple(reports.values())
 
     async def fills(self, category: Category, *, since_ns: int) -> tuple[Fill, ...]:
-        """Read all executions of a category since a venue time, oldest first, each once."""
+        """Read all executions of a category since a venue time, oldest first, each once.
+
+        0 means that nothing was seen before: then the last day counts. The venue keeps two years.
+        """
         now_ns = self._caller.now() + self._caller.clock.offset_ns
-        start_ns = max(since_ns, now_ns - _WEEKS_MAX * _WEEK_NS)
+        start_ns = max(since_ns or now_ns - _DAY_NS, now_ns - _WEEKS_MAX * _WEEK_NS)
         found: dict[str, Fill] = {}
         while start_ns <= now_ns:
             end_ns = min(start_ns + _WEEK_NS, now_ns + _WEEK_NS)
