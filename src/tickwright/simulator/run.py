@@ -18,6 +18,7 @@ from tickwright.core.identity import Category
 from tickwright.simulator.connection import SEND_BUFFER_BYTES_MAX, ConnectionLimits
 from tickwright.simulator.faults import FaultBoard, FaultSpec, load_fault_plan
 from tickwright.simulator.instruments import VenueInstrument, instrument_for, symbols_of_count
+from tickwright.simulator.private import PrivateOptions, private_half
 from tickwright.simulator.server import SimulatorServer
 from tickwright.simulator.sources.opening import DEMO_FILES, open_recording, sample_path
 from tickwright.simulator.sources.operations import MarketSource
@@ -242,12 +243,12 @@ async def serve(
     )
 
 
-async def _run(options: SimulatorOptions) -> None:
+async def _run(options: SimulatorOptions, private: PrivateOptions) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    running = await serve(options)
+    running = await serve(options, plug_ins=[private_half(private)])
     try:
         sys.stdout.write(running.ready_line() + "\n")
         sys.stdout.flush()
@@ -264,13 +265,14 @@ async def _run(options: SimulatorOptions) -> None:
         await running.stop()
 
 
-def main(options: SimulatorOptions) -> int:
-    """Serve until SIGINT or SIGTERM; returns the exit code.
+def main(options: SimulatorOptions, private: PrivateOptions | None = None) -> int:
+    """Serve both halves until SIGINT or SIGTERM; returns the exit code.
 
-    Prints one JSON line when ready, and one sentence on stderr for options that can't be.
+    `private` names accounts and limits; without it there is the demo account. Prints one JSON line
+    when ready, and one sentence on stderr for options that can't be.
     """
     try:
-        asyncio.run(_run(options))
+        asyncio.run(_run(options, private or PrivateOptions()))
     except ConfigError as error:
         sys.stderr.write(f"tickwright simulate: {error}\n")
         return 2
