@@ -23,7 +23,7 @@ from tickwright.core.identity import AccountId, InstrumentId, Leg, StrategyId
 from tickwright.core.instrument import Instrument
 from tickwright.core.orders import OrderIntent, OrderType, Side, TimeInForce
 from tickwright.core.verdicts import Approved, Check, Reason, Rejected, Verdict
-from tickwright.portfolio.account import Account
+from tickwright.portfolio.account import Account, Holding
 from tickwright.portfolio.portfolio import Portfolio
 from tickwright.risk.checks import (
     CLOSING_GROUPS,
@@ -41,8 +41,6 @@ __all__ = ["AccountGateState", "CheckResult", "Gate", "GateState", "RiskView"]
 
 SECOND_NS = 1_000_000_000
 MINUTE_NS = 60 * SECOND_NS
-
-_NOBODY = StrategyId("")
 
 
 @dataclass(slots=True)
@@ -87,14 +85,26 @@ class GateState(msgspec.Struct, frozen=True, kw_only=True):
     accounts: tuple[AccountGateState, ...] = ()
 
 
+class _Lane:
+    """Where a strategy's orders in one instrument of one account are judged."""
+
+    __slots__ = ("holding", "limits", "portfolio")
+
+    def __init__(self, portfolio: Portfolio, holding: Holding, limits: BoundLimits) -> None:
+        self.portfolio = portfolio
+        self.holding = holding
+        self.limits = limits
+
+
 class _AccountGate:
     """Memory of one account: bound limits, approvals of the last minute, breaches."""
 
     __slots__ = (
         "base_version",
-        "bound",
         "drawdown_floor",
+        "floor",
         "has_drawdown_breach",
+        "lanes",
         "limits",
         "loss_breach_day_ns",
         "loss_floor",
@@ -110,8 +120,10 @@ class _AccountGate:
         self.base_version = -1
         self.loss_floor: int | None = None
         self.drawdown_floor: int | None = None
+        self.floor = 0
+        """The higher of both floors: above it nothing needs a look."""
         # Bounded by strategies x instruments, both of which the configuration names.
-        self.bound: dict[tuple[StrategyId, InstrumentId], BoundLimits] = {}
+        self.lanes: dict[tuple[StrategyId, InstrumentId], _Lane] = {}
         most = CLOSING_RATE_FACTOR * limits.orders_per_minute_max
         self.minute: deque[int] = deque(maxlen=most)
         self.second: deque[int] = deque(maxlen=most)
@@ -124,6 +136,7 @@ class _AccountGate:
             self.base_version = account.base_version
             self.loss_floor = loss_floor(account, self.whole)
             self.drawdown_floor = drawdown_floor(account, self.whole)
+            self.floor = max(self.loss_floor or 0, self.drawdown_floor or 0, 0)
         if self.loss_floor is not None and equity <= self.loss_floor:
             self.loss_breach_day_ns = account.day_start_ns
         if self.drawdown_floor is not None and equity <= self.drawdown_floor:
@@ -137,13 +150,12 @@ class _AccountGate:
         while minute and minute[0] <= now_ns - MINUTE_NS:
             minute.popleft()
 
-    def bind(self, strategy_id: StrategyId, instrument_id: InstrumentId) -> BoundLimits:
-        """Return the limits that count, computed once."""
-        key = (strategy_id, instrument_id)
-        bound = self.bound.get(key)
-        if bound is None:
-            bound = self.bound[key] = bind(self.limits, strategy_id, instrument_id)
-        return bound
+    def open_lane(self, strategy_id: StrategyId, portfolio: Portfolio, holding: Holding) -> _Lane:
+        """Put together what every check of a strategy in an instrument needs, once."""
+        instrument_id = holding.market.instrument.id
+        limits = bind(self.limits, strategy_id, instrument_id)
+        lane = self.lanes[strategy_id, instrument_id] = _Lane(portfolio, holding, limits)
+        return lane
 
 
 class Gate:
@@ -168,7 +180,9 @@ class Gate:
         self, account_id: AccountId, strategy_id: StrategyId, instrument_id: InstrumentId
     ) -> BoundLimits:
         """Return the limits that count for a strategy's orders in an instrument."""
-        return self._account(account_id).bind(strategy_id, instrument_id)
+        memory = self._account(account_id)
+        lane = memory.lanes.get((strategy_id, instrument_id))
+        return bind(memory.limits, strategy_id, instrument_id) if lane is None else lane.limits
 
     def _account(self, account_id: AccountId) -> _AccountGate:
         account = self._accounts.get(account_id)
@@ -302,17 +316,22 @@ class Gate:
         """Put everything the checks look at into one place."""
         assert intent.instrument_id == instrument.id, "the instrument must be the intent's"
         portfolio = view.portfolio
-        try:
-            holding = portfolio.holding(account_id, intent.instrument_id)
-        except InstrumentUnknown:
-            bound = "a loaded instrument"
-            return Rejected(Check(Reason.INSTRUMENT_UNKNOWN, str(intent.instrument_id), bound))
+        lane = memory.lanes.get((strategy_id, intent.instrument_id))
+        if lane is None or lane.portfolio is not portfolio:
+            try:
+                holding = portfolio.holding(account_id, intent.instrument_id)
+            except InstrumentUnknown:
+                bound = "a loaded instrument"
+                return Rejected(Check(Reason.INSTRUMENT_UNKNOWN, str(intent.instrument_id), bound))
+            lane = memory.open_lane(strategy_id, portfolio, holding)
+        holding = lane.holding
         account = holding.account
         if now_ns >= account.day_end_ns:
             portfolio.start_day(now_ns)
-        limits = memory.bind(strategy_id, intent.instrument_id)
         equity = account.equity
-        if equity is not None:
+        if equity is not None and (
+            equity <= memory.floor or memory.base_version != account.base_version
+        ):
             memory.notice(account, equity)
         if memory.minute:
             memory.forget_before(now_ns)
@@ -322,15 +341,15 @@ class Gate:
         q.book = book
         q.account = account
         q.holding = holding
-        q.limits = limits
+        q.limits = lane.limits
         q.now_ns = now_ns
         q.size_units = intent.size_units
         q.mid_twice_units = None if book is None else book.mid_twice_units
         q.equity = equity
-        q.equity_asset = portfolio.valuer.equity_asset
         q.engine_halt = view.engine_halt
-        q.strategy_halt = view.halted_strategies.get(strategy_id, "")
-        q.instrument_halt = view.halted_instruments.get(intent.instrument_id, "")
+        strategies, instruments = view.halted_strategies, view.halted_instruments
+        q.strategy_halt = strategies.get(strategy_id, "") if strategies else ""
+        q.instrument_halt = instruments.get(intent.instrument_id, "") if instruments else ""
         q.is_account_ready = account_id in view.ready_accounts
         q.has_loss_breach = memory.loss_breach_day_ns == account.day_start_ns
         q.has_drawdown_breach = memory.has_drawdown_breach

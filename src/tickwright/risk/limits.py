@@ -205,6 +205,7 @@ class BoundLimits:
         "deny_opposite_orders",
         "drawdown_parts",
         "exposure_parts",
+        "gross_parts",
         "leverage_parts",
         "open_orders",
         "order_notional",
@@ -241,6 +242,7 @@ class BoundLimits:
         self.reduce_only = limits.reduce_only or any_of("reduce_only")
         self.exposure_parts = int(limits.exposure_percent_max * 10_000)
         self.leverage_parts = int(limits.leverage_max * PARTS)
+        self.gross_parts = min(self.exposure_parts, self.leverage_parts)
         self.daily_loss_parts = int(limits.daily_loss_percent_max * 10_000)
         self.drawdown_parts = int(limits.drawdown_percent_max * 10_000)
         self.unknown_requests = limits.unknown_requests_per_instrument_max

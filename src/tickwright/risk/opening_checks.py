@@ -92,7 +92,7 @@ def _price_known(q: Question) -> bool:
 def _price_known_words(q: Question) -> Words:
     if _price_known(q):
         return "known", "a mark or a mid"
-    return f"no price in {q.equity_asset} for {q.instrument.id}", "a mark or a mid"
+    return f"no price in {q.account.valuer.equity_asset} for {q.instrument.id}", "a mark or a mid"
 
 
 def _marks_known(q: Question) -> bool:
@@ -111,7 +111,7 @@ def _has_equity(q: Question) -> bool:
 
 def _equity_words(q: Question) -> Words:
     value = missing_text(q) if q.equity is None else money_text(q, q.equity)
-    return value, f"above 0 {q.equity_asset}"
+    return value, f"above 0 {q.account.valuer.equity_asset}"
 
 
 def _loss_small(q: Question) -> bool:
@@ -119,7 +119,7 @@ def _loss_small(q: Question) -> bool:
 
 
 def _loss_words(q: Question) -> Words:
-    return loss_words(q.account, q.limits, q.equity_asset, latched=q.has_loss_breach)
+    return loss_words(q.account, q.limits, q.account.valuer.equity_asset, latched=q.has_loss_breach)
 
 
 def _drawdown_small(q: Question) -> bool:
@@ -127,7 +127,9 @@ def _drawdown_small(q: Question) -> bool:
 
 
 def _drawdown_words(q: Question) -> Words:
-    return drawdown_words(q.account, q.limits, q.equity_asset, latched=q.has_drawdown_breach)
+    return drawdown_words(
+        q.account, q.limits, q.account.valuer.equity_asset, latched=q.has_drawdown_breach
+    )
 
 
 # rooms --------------------------------------------------------------------------------------------
@@ -296,6 +298,5 @@ def fits_every_room(q: Question) -> bool:
     others = q.account.exposure_sum - q.holding.exposure
     return (
         worth <= equity * limits.position_parts // PARTS * scale
-        and worth <= (equity * limits.exposure_parts // PARTS - others) * scale
-        and worth <= (equity * limits.leverage_parts // PARTS - others) * scale
+        and worth <= (equity * limits.gross_parts // PARTS - others) * scale
     )

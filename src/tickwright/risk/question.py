@@ -54,7 +54,6 @@ class Question:
         "closable_units",
         "engine_halt",
         "equity",
-        "equity_asset",
         "has_drawdown_breach",
         "has_loss_breach",
         "held_units",
@@ -90,7 +89,6 @@ class Question:
     mid_twice_units: int | None
     price_units: int | None
     equity: int | None
-    equity_asset: str
     worth: int
     worth_scale: int
     engine_halt: str
@@ -149,7 +147,7 @@ class Room:
 
 def money_text(question: Question, amount: int) -> str:
     """Write money of the equity asset."""
-    return f"{money_to_decimal(amount):.2f} {question.equity_asset}"
+    return f"{money_to_decimal(amount):.2f} {question.account.valuer.equity_asset}"
 
 
 def percent_text(parts: int) -> str:
