@@ -275,6 +275,9 @@ def read_strict(frame: bytes, kind: type[T]) -> T:
     _check_length(frame)
     try:
         document = _strict.decode(frame.decode("utf-8"))
+        if b"\\u" in frame:
+            # An escape may make half a surrogate pair, which no other code can write out again.
+            json.dumps(document, ensure_ascii=False).encode("utf-8")
         return msgspec.convert(document, kind)
     except (ValueError, RecursionError) as error:
         raise FrameError(f"{kind.__name__}: {error}: {shortened(frame)}") from None

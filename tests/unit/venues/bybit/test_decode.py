@@ -202,6 +202,11 @@ def test_orderbook_when_trailing_zeros_and_extra_keys_then_accepted(linear: Look
     assert ([(710, 3000)], []) == (frame.bids, frame.asks)
 
 
+def test_orderbook_when_whole_surrogate_pair_is_in_an_extra_key_then_accepted(linear: Lookup):
+    text = _book().replace(b'"cts"', b'"x": "\\ud83d\\ude00 \\u0041", "cts"')
+    assert decode_orderbook(_book(), linear) == decode_orderbook(text, linear)
+
+
 def test_orderbook_when_int64_limit_then_accepted(linear: Lookup):
     frame = decode_orderbook(
         _book(b=[["92233720368547758.07", "9223372036854775.807"]], u=2**63 - 1), linear
@@ -228,6 +233,8 @@ def test_orderbook_when_int64_limit_then_accepted(linear: Lookup):
         _book().replace(b'"cts"', b'"x": NaN, "cts"'),
         _book().replace(b'"cts"', b'"x": Infinity, "cts"'),
         _book().replace(b'"cts"', b'"x": "\xff", "cts"'),
+        _book().replace(b'"cts"', b'"x": "\\ud800", "cts"'),
+        _book().replace(b'"cts"', b'"\\udfff": [], "cts"'),
         _book().replace(b"177400507", b"0177400507"),
         _book().replace(b"delta", b"del\x01ta"),
     ],
