@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from tickwright.core.errors import UnitsError
 from tickwright.core.identity import Category
-from tickwright.core.orders import Side, TriggerBy
+from tickwright.core.orders import Side
 from tickwright.core.units import units_from_text
 from tickwright.simulator.market import SymbolMarket
 from tickwright.simulator.private.accounts import Account
@@ -17,7 +17,7 @@ from tickwright.simulator.private.requests import (
     TradingStopRequest,
 )
 from tickwright.simulator.private.settlement import position_key
-from tickwright.simulator.private.terms import TRIGGERS, position_index, stop_price
+from tickwright.simulator.private.terms import TRIGGERS, position_index, stop_price, trigger_word
 
 __all__ = ["PositionSettings"]
 
@@ -119,8 +119,8 @@ class PositionSettings:
             self._desk.venue.now_ns,
             take_profit_units=profit,
             stop_loss_units=loss,
-            take_profit_by=TRIGGERS.get(request.tp_trigger_by, TriggerBy.LAST),
-            stop_loss_by=TRIGGERS.get(request.sl_trigger_by, TriggerBy.LAST),
+            take_profit_by=TRIGGERS[trigger_word(request.tp_trigger_by)],
+            stop_loss_by=TRIGGERS[trigger_word(request.sl_trigger_by)],
         )
         self._settlement.settle(desk)
 

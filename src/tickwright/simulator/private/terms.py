@@ -31,6 +31,7 @@ __all__ = [
     "size_of",
     "stop_price",
     "terms_of",
+    "trigger_word",
 ]
 
 SIDES = {"Buy": Side.BUY, "Sell": Side.SELL}
@@ -150,9 +151,11 @@ def stop_price(
     units = price_of(market.instrument, text, name)
     if (units - base_units) * side * (1 if is_profit else -1) <= 0:
         relation = "higher" if (side is Side.BUY) is is_profit else "lower"
+        price = market.instrument.price_text
+        holder = "Buy" if side is Side.BUY else "Sell"
         raise parameter(
-            f"{name}:{units} set for {'Buy' if side is Side.BUY else 'Sell'} position should be "
-            f"{relation} than base_price:{base_units}??{'LastPrice'}"
+            f"{name}:{price[units]} set for {holder} position should be {relation} than "
+            f"base_price:{price[base_units]}??LastPrice"
         )
     return units
 
@@ -227,15 +230,15 @@ def terms_of(request: CreateRequest, market: SymbolMarket) -> Terms:
         slippage_units=_slippage(request, market, side) if is_market else None,
         trigger_price_units=trigger,
         trigger_direction=direction,
-        trigger_by=_trigger_word(request.trigger_by) if trigger else "",
+        trigger_by=trigger_word(request.trigger_by) if trigger else "",
         take_profit_units=stop_price(
             market, side, request.take_profit, is_profit=True, base_units=base
         ),
         stop_loss_units=stop_price(
             market, side, request.stop_loss, is_profit=False, base_units=base
         ),
-        take_profit_by=_trigger_word(request.tp_trigger_by) if request.take_profit else "",
-        stop_loss_by=_trigger_word(request.sl_trigger_by) if request.stop_loss else "",
+        take_profit_by=trigger_word(request.tp_trigger_by) if request.take_profit else "",
+        stop_loss_by=trigger_word(request.sl_trigger_by) if request.stop_loss else "",
         self_trade=SELF_TRADES[smp],
     )
 
@@ -244,7 +247,8 @@ def _is_decimal(text: str) -> bool:
     return _DECIMAL.fullmatch(text) is not None
 
 
-def _trigger_word(text: str) -> str:
+def trigger_word(text: str) -> str:
+    """Read which price triggers; "" is the last price."""
     word = text or "LastPrice"
     if word not in TRIGGERS:
         raise parameter("params error: triggerBy invalid")
@@ -258,7 +262,7 @@ def _trigger(request: CreateRequest, market: SymbolMarket) -> tuple[int, int]:
             raise parameter("params error: triggerPrice missing")
         return 0, 0
     trigger = price_of(market.instrument, request.trigger_price, "triggerPrice")
-    word = _trigger_word(request.trigger_by)
+    word = trigger_word(request.trigger_by)
     current = {
         "LastPrice": market.last_or_mid_units(),
         "MarkPrice": market.mark_units,
