@@ -1,8 +1,8 @@
 """Owns the books of a recording, one adapter per venue's frames; refuses to read files or print.
 
-Both go the production way: Bybit's frames through the compiled scanner with the typed decoder behind
-it, Binance's through the typed decoder, and both into the compiled book under the venue's own
-numbering rule.
+Both go the production way: Bybit's frames through the compiled scanner with the typed decoder
+behind it, Binance's through the typed decoder, and both into the compiled book under the venue's
+own numbering rule.
 """
 
 from typing import Protocol
@@ -31,7 +31,7 @@ BINANCE_CAPACITY = 10_000
 
 
 class Recorded(Protocol):
-    """Books made of one venue's frames: `survey` every frame first, then `open`, then `take` each."""
+    """Books made of one venue's frames: `survey` all first, then `open`, then `take` each."""
 
     name: str
 

@@ -1,8 +1,8 @@
 """Owns rebuilding books from a recording of raw frames; refuses to stop at a damaged line.
 
 Two passes over the file, both in bounded memory: the first learns venue, symbols and decimals, the
-second feeds every frame to the production decoder and book. A line that can't be read is counted and
-told; a file that is cut gives what was read up to there.
+second feeds every frame to the production decoder and book. A line that can't be read is counted
+and told; a file that is cut gives what was read up to there.
 """
 
 from collections.abc import Callable, Iterator
@@ -58,7 +58,8 @@ def replay_book(
     A frame is a line that isn't blank, counted from 1; `levels` 0 means all.
 
     Raises:
-        ConfigError: the file can't be opened, holds no frame, or is of no known format.
+        ConfigError: the file can't be opened or is of no known format.
+        StorageError: it holds no frame, or is damaged before the first.
     """
     if every < 0 or not 0 <= levels <= LEVELS_MAX:
         raise ConfigError(f"every must be 0 or more and levels 0 to {LEVELS_MAX}")
@@ -86,8 +87,9 @@ def replay_book(
 
 def _surveyed(path: Path) -> Recorded:
     recorded: Recorded | None = None
+    report = ReplayReport(venue="")
     first = b""
-    for frame, _ in _frames(path, None):
+    for frame, _ in _frames(path, report):
         first = first or frame
         if recorded is None:
             kind = recorded_kind(frame)
@@ -97,7 +99,7 @@ def _surveyed(path: Path) -> Recorded:
         recorded.survey(frame)
     if recorded is None:
         if not first:
-            raise StorageError(f"recording {path} holds no frame")
+            raise StorageError(report.cut or f"recording {path} holds no frame")
         shown = ascii(first[:_SHOWN].decode("utf-8", "replace"))
         raise ConfigError(
             f"recording {path}: neither Bybit order book frames nor a Binance depth recording; "
@@ -107,14 +109,13 @@ def _surveyed(path: Path) -> Recorded:
     return recorded
 
 
-def _frames(path: Path, report: ReplayReport | None) -> Iterator[tuple[bytes, int]]:
+def _frames(path: Path, report: ReplayReport) -> Iterator[tuple[bytes, int]]:
     """Yield frames with their receive time (0: none), up to the end or to where the file is cut."""
     try:
         for _, received_ns, frame in recorded_lines(path):
             yield frame, received_ns or 0
     except StorageError as error:
-        if report is not None:
-            report.cut = str(error)
+        report.cut = str(error)
 
 
 def _tell(

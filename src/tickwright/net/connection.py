@@ -1,8 +1,9 @@
 """Owns one WebSocket that is dialled again for ever; refuses to think: its session does.
 
-Reconnect path: abort, never a closing handshake (a dead peer would eat ten seconds), wait as `DialGate` says,
-dial, tell the session. One prober per address: while an address is down, one connection dials and the others
-follow its success, so that many shards stay within the venue's limit of dials.
+Reconnect path: abort, never a closing handshake (a dead peer would eat ten seconds), wait as
+`DialGate` says, dial, tell the session. One prober per address: while an address is down, one
+connection dials and the others follow its success, so that many shards stay within the venue's
+limit of dials.
 """
 
 import asyncio
@@ -39,7 +40,10 @@ class ConnectionCounts(msgspec.Struct):
 
 
 class DialGate:
-    """Decides when connections to one address may dial: a budget, a backoff, and one prober at a time."""
+    """Decides when connections to one address may dial.
+
+    A budget, a backoff, and one prober at a time.
+    """
 
     def __init__(self, random: Random, *, budget: DialBudget | None = None) -> None:
         self.budget = budget if budget is not None else DialBudget()
@@ -56,8 +60,7 @@ class DialGate:
         if self._is_down:
             self._prober = connection
             await asyncio.sleep(self._backoff.next_wait_ns(utc_now_ns()) / 1e9)
-        while wait_ns := self.budget.wait_ns(utc_now_ns()):
-            await asyncio.sleep(min(wait_ns / 1e9, 5.0))
+        await asyncio.sleep(self.budget.wait_ns(utc_now_ns()) / 1e9)
         self.budget.spend(utc_now_ns())
 
     def failed(self, connection: "Connection") -> None:
@@ -85,12 +88,10 @@ class Connection:
     """Keeps one socket up and lets its session think.
 
     Args:
-        url: ws:// or wss:// address.
-        session: see `net.session`.
-        gate: shared by all connections to one address.
-        on_change: called as `on_change(is_up, reason)`.
-        on_actions: gets what the session answers besides Send and Abort; and is called after each poll.
-        ssl_context: for wss; None takes the system's certificates.
+        url: ws:// or wss:// address. session: see `net.session`. gate: shared by all connections to
+        one address. on_change: called as `on_change(is_up, reason)`. on_actions: gets what the
+        session answers besides Send and Abort; and is called after each poll. ssl_context: for wss;
+        None takes the system's certificates.
     """
 
     def __init__(
@@ -126,6 +127,12 @@ class Connection:
         """Whether the handshake is done and the socket wasn't lost since."""
         return self._is_up
 
+    @property
+    def frame_count(self) -> int:
+        """Messages received over all sockets this connection had, data and control."""
+        current = self.listener.frame_count if self.listener is not None else 0
+        return self._frames_seen + current
+
     def wake(self) -> None:
         """Poll the session as soon as the loop is free."""
         if not self._poll_soon and self._is_up:
@@ -158,7 +165,7 @@ class Connection:
                 return
             try:
                 await self._dial()
-            except (OSError, WSError, TimeoutError, asyncio.TimeoutError) as error:
+            except (OSError, WSError, TimeoutError) as error:
                 self.counts.last_reason = f"dial failed: {str(error) or type(error).__name__}"
                 self._gate.failed(self)
                 continue
@@ -167,6 +174,8 @@ class Connection:
     async def _dial(self) -> None:
         self.counts.dials += 1
         self._down.clear()
+        if self.listener is not None:
+            self._frames_seen += self.listener.frame_count
         listener = FrameListener(self.session.sink, when_disconnected=self._down.set)
         self.listener = listener
         await asyncio.wait_for(
@@ -193,7 +202,7 @@ class Connection:
         while not self._down.is_set() and not self._is_stopping:
             try:
                 await asyncio.wait_for(self._down.wait(), POLL_S)
-            except (TimeoutError, asyncio.TimeoutError):
+            except TimeoutError:
                 self._poll()
             if not has_succeeded and self.session.is_proven:
                 has_succeeded = True
@@ -234,10 +243,10 @@ class Connection:
 
 
 def bounded_socket(url: str, receive_buffer_bytes: int) -> socket.socket | None:
-    """Return an unconnected TCP socket whose receive buffer is bounded, or None for a name to look up.
+    """Return an unconnected TCP socket with a bounded receive buffer, or None for a name.
 
-    The size must be set before connecting to bind the TCP window. A host name is left to the event loop's
-    resolver, which doesn't block; its socket gets the system's default.
+    The size must be set before connecting to bind the TCP window. A host name is left to the event
+    loop's resolver, which doesn't block; its socket gets the system's default.
     """
     host = urlsplit(url).hostname or ""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

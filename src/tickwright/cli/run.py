@@ -1,0 +1,69 @@
+"""The verb `run`: trade what a configuration says, or repeat a recorded session."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tickwright.cli.json_file import check_json_path
+from tickwright.cli.outcome import check_sockets, verb
+from tickwright.core.errors import ConfigError
+
+__all__ = ["run"]
+
+
+@verb("run")
+def run(
+    config: Annotated[
+        Path | None,
+        typer.Argument(help="Configuration; `tickwright init` writes one.", metavar="CONFIG.toml"),
+    ] = None,
+    *,
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Stop after so long; without it, on Ctrl-C.", metavar="N"),
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write the report here as JSON.", metavar="PATH")
+    ] = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            help="Repeat a recorded session and compare its decisions.", metavar="SESSION"
+        ),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Check the configuration and stop.")
+    ] = False,
+    yes_mainnet: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Trade real money on this account; repeat for each one.", metavar="ACCOUNT"
+        ),
+    ] = None,
+) -> int:
+    """Trade what CONFIG says. Nothing starts before the whole configuration is found good."""
+    if replay is not None:
+        from tickwright.app.replay import replay_session
+
+        return replay_session(replay)
+    if config is None:
+        raise ConfigError("give a configuration; `tickwright init` writes one to start from")
+    check_json_path(json)
+    from tickwright.app.config import confirm_mainnet, load_config
+
+    loaded = load_config(config)
+    if check:
+        typer.echo(f"{config}: good ({loaded.summary()})")
+        return 0
+    confirmed = list(yes_mainnet or ())
+    for account in loaded.mainnet_accounts():
+        if account not in confirmed and sys.stdin.isatty() and sys.stderr.isatty():
+            typer.echo(f"Account {account} trades REAL MONEY on mainnet.", err=True)
+            confirmed.append(typer.prompt("Type the account's name to go on", err=True))
+    confirm_mainnet(loaded, confirmed)
+    check_sockets("run")
+    from tickwright.app.trader import run_trader
+
+    return run_trader(loaded, seconds=seconds, json_path=json)

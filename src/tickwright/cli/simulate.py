@@ -1,0 +1,86 @@
+"""The verb `simulate`: a venue in a box on loopback."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tickwright.cli.outcome import check_sockets, verb
+from tickwright.core.errors import ConfigError
+from tickwright.core.identity import Category
+
+__all__ = ["simulate"]
+
+SYMBOLS_MAX = 5_000
+CATEGORIES = ("linear", "spot")
+
+
+@verb("simulate")
+def simulate(
+    *,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int,
+        typer.Option(min=0, max=65_534, help="REST's port, the next one is WebSocket's; 0: any."),
+    ] = 0,
+    symbols: Annotated[
+        int | None,
+        typer.Option(min=1, max=SYMBOLS_MAX, help="How many symbols to list.", metavar="N"),
+    ] = None,
+    symbol: Annotated[
+        list[str] | None, typer.Option(help="A symbol to list; may be repeated.", metavar="NAME")
+    ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="`synthetic`, `demo` (packaged recordings) or a recording; may be repeated.",
+            metavar="synthetic|FILE",
+        ),
+    ] = None,
+    category: Annotated[
+        list[str] | None,
+        typer.Option(help="May be repeated; both by default.", metavar="linear|spot"),
+    ] = None,
+    speed: Annotated[float, typer.Option(help="Play recordings X times as fast.", metavar="X")] = 1,
+    loop: Annotated[bool, typer.Option("--loop", help="Play recordings again and again.")] = False,
+    rate: Annotated[
+        float,
+        typer.Option(
+            help="Synthetic frames a second, beyond the venue's intervals.", metavar="MSGS_PER_S"
+        ),
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Fixes every random choice.", metavar="N")] = 1,
+    faults: Annotated[
+        Path | None, typer.Option(help="Faults to make: when, where, how.", metavar="FILE.toml")
+    ] = None,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="Speak TLS with a throw-away certificate.")
+    ] = False,
+) -> int:
+    """Serve a simulated venue until Ctrl-C; prints one JSON line with its addresses when ready."""
+    if symbols is not None and symbol:
+        raise ConfigError("give --symbols N or --symbol NAME, not both")
+    for name in category or ():
+        if name not in CATEGORIES:
+            raise ConfigError(f"--category {name} is not simulated: choose linear or spot")
+    check_sockets("simulate")
+    from tickwright.simulator.run import SimulatorOptions, main
+
+    wanted = SimulatorOptions(
+        host=host,
+        port=port,
+        symbols=tuple(symbol) if symbol else symbols,
+        sources=tuple(source) if source else SimulatorOptions().sources,
+        categories=(
+            tuple(Category(name) for name in dict.fromkeys(category))
+            if category
+            else SimulatorOptions().categories
+        ),
+        speed=speed,
+        loop=loop,
+        rate=rate,
+        seed=seed,
+        faults=faults,
+        tls=tls,
+    )
+    return main(wanted)

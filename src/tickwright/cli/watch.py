@@ -1,0 +1,134 @@
+"""The verb `watch`: live order books and trades of one endpoint."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from tickwright.cli.json_file import check_json_path, write_json
+from tickwright.cli.outcome import check_sockets, tell, verb
+
+if TYPE_CHECKING:
+    from tickwright.app.watch import WatchReport
+    from tickwright.venues.bybit.hosts import Hosts
+
+__all__ = ["watch"]
+
+# What a person should know even when no table is shown.
+_TOLD = frozenset({"watch.unreachable", "feed.topic_refused", "feed.disconnected"})
+
+
+@verb("watch")
+def watch(
+    *,
+    venue: Annotated[Literal["bybit"], typer.Option(help="Whose protocol it is.")] = "bybit",
+    category: Annotated[Literal["spot", "linear"], typer.Option(help="Product line.")],
+    symbols: Annotated[str, typer.Option(help="Separated by commas.", metavar="A,B,...")],
+    depth: Annotated[int, typer.Option(help="Levels a side: 1, 50, 200 or 1000.")] = 50,
+    connections: Annotated[
+        int, typer.Option(min=1, max=100, help="Spread the symbols over N sockets.", metavar="N")
+    ] = 1,
+    env: Annotated[
+        Literal["mainnet", "testnet"] | None,
+        typer.Option(help="Whose addresses; mainnet without any URL."),
+    ] = None,
+    public_url: Annotated[
+        str | None,
+        typer.Option(help="Prefix before the category: ws://host:port/v5/public.", metavar="URL"),
+    ] = None,
+    rest_url: Annotated[
+        str | None, typer.Option(help="http(s)://host:port, for the instruments.", metavar="URL")
+    ] = None,
+    instruments: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instruments-info as a file, where there is no REST.", metavar="FILE.json"
+        ),
+    ] = None,
+    ca: Annotated[
+        Path | None, typer.Option(help="Certificate to trust beside none.", metavar="FILE.pem")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="Stop after so long; else on Ctrl-C.", metavar="N")
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write the figures here as JSON.", metavar="PATH")
+    ] = None,
+    busy_poll: Annotated[bool, typer.Option("--busy-poll", hidden=True)] = False,
+    coalesce_us: Annotated[int, typer.Option(min=0, max=10_000, hidden=True)] = 0,
+) -> int:
+    """Keep live order books and show them; the JSON holds rates, latencies and the last books."""
+    check_json_path(json)
+    check_sockets("watch")
+    import asyncio
+
+    from tickwright.app.watch import WatchOptions
+    from tickwright.app.watch import watch as run_watch
+    from tickwright.cli.watch_table import WatchTable
+    from tickwright.core.errors import ConfigError
+    from tickwright.core.identity import Category
+    from tickwright.net.loop import make_loop_factory
+
+    if busy_poll and coalesce_us:
+        raise ConfigError("--busy-poll and --coalesce-us exclude each other")
+    options = WatchOptions(
+        hosts=_hosts(env, public_url, rest_url),
+        category=Category(category),
+        symbols=tuple(dict.fromkeys(name.strip() for name in symbols.split(",") if name.strip())),
+        depth=depth,
+        connections=connections,
+        seconds=seconds,
+        instruments_path=instruments,
+        ca_path=ca,
+    )
+    factory = make_loop_factory(busy_poll=busy_poll, coalesce_us=coalesce_us)
+    is_live = sys.stdout.isatty()
+    with WatchTable(is_live=is_live) as table, asyncio.Runner(loop_factory=factory) as runner:
+        report = runner.run(
+            run_watch(
+                options,
+                on_view=table.show if is_live else None,
+                on_note=table.note if is_live else _tell,
+            )
+        )
+    if json is not None:
+        write_json(json, report)
+    typer.echo(_summary(report), err=json is not None and str(json) == "-")
+    return 0
+
+
+def _tell(event: str, text: str) -> None:
+    if event in _TOLD:
+        tell("watch", text)
+
+
+def _hosts(env: str | None, public_url: str | None, rest_url: str | None) -> "Hosts":
+    """Return the addresses: given ones stand alone unless an environment is named too."""
+    from tickwright.core.errors import ConfigError
+    from tickwright.venues.bybit.hosts import Environment, hosts_of
+
+    if env is None and public_url is None:
+        if rest_url is not None:
+            raise ConfigError("--rest-url alone names no socket: give --public-url or --env too")
+        env = "mainnet"
+    environment = None if env is None else Environment(env)
+    return hosts_of(environment, rest_url=rest_url, public_url=public_url)
+
+
+def _summary(report: "WatchReport") -> str:
+    states: dict[str, int] = {}
+    for row in report.books.values():
+        states[row.state] = states.get(row.state, 0) + 1
+    books = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    callback = report.read_to_callback_us
+    latency = (
+        "no update came"
+        if callback.p50 is None
+        else f"read to callback p50 {callback.p50:g} us, p99 {callback.p99:g} us"
+    )
+    return (
+        f"{report.messages} messages in {report.seconds:.1f} s ({report.messages_per_s:.0f}/s, "
+        f"{report.cpu_seconds:.2f} s CPU); {latency}; books: {books}; {report.gaps} gaps, "
+        f"{report.resyncs} resyncs, {report.reconnects} reconnects"
+    )

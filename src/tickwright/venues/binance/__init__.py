@@ -1,0 +1,3 @@
+"""Binance: the book messages of its recordings, spot and USD-M futures."""
+
+__all__: list[str] = []
