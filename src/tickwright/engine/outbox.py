@@ -1,7 +1,8 @@
 """Owns what leaves the engine: commands, notices and the digest over both; refuses to grow.
 
-The digest chains every output with the number of the input that caused it: two runs with equal
-digests decided the same, and one that differs shows from which input on.
+The digest chains every output, each of which names the input that caused it: two runs with equal
+digests decided the same. Outputs are frozen, so hashing them waits until somebody asks or
+`UNHASHED_MAX` of them wait: commands leave first.
 """
 
 from collections import deque
@@ -11,31 +12,31 @@ from hashlib import blake2b
 import msgspec
 
 from tickwright.core.commands import Command, Notice
-from tickwright.strategy.context import Moment
 
 __all__ = ["Outbox"]
 
+UNHASHED_MAX = 256
+"""Outputs waiting to be hashed."""
 _NOTHING: tuple[Command, ...] = ()
 
 
 class Outbox:
     """Collects the outputs of one input at a time."""
 
-    def __init__(self, moment: Moment, *, notices_max: int) -> None:
-        self._moment = moment
+    def __init__(self, *, notices_max: int) -> None:
         self.commands: list[Command] = []
         """Asked for by the input under way."""
         self._notices: deque[Notice] = deque()
         self._notices_max = notices_max
+        self._unhashed: list[Command | Notice] = []
         self._hash = blake2b(digest_size=32)
         self._encode = msgspec.msgpack.Encoder().encode
         self.dropped_notices = 0
-        self.output_count = 0
 
     def command(self, command: Command) -> None:
         """Ask something of the world."""
         self.commands.append(command)
-        self._chain(command)
+        self._unhashed.append(command)
 
     def notice(self, notice: Notice) -> None:
         """Tell something to whoever looks."""
@@ -43,7 +44,9 @@ class Outbox:
             self._notices.popleft()
             self.dropped_notices += 1
         self._notices.append(notice)
-        self._chain(notice)
+        self._unhashed.append(notice)
+        if len(self._unhashed) >= UNHASHED_MAX:
+            self._chain()
 
     def take_commands(self) -> Sequence[Command]:
         """Return and forget the commands of this input."""
@@ -51,6 +54,8 @@ class Outbox:
         if not commands:
             return _NOTHING
         self.commands = []
+        if len(self._unhashed) >= UNHASHED_MAX:
+            self._chain()
         return commands
 
     def take_notices(self) -> list[Notice]:
@@ -62,9 +67,11 @@ class Outbox:
     @property
     def digest(self) -> str:
         """The hash over all outputs so far."""
+        self._chain()
         return self._hash.hexdigest()
 
-    def _chain(self, output: Command | Notice) -> None:
-        self.output_count += 1
-        self._hash.update(self._moment.event_id.to_bytes(8, "big"))
-        self._hash.update(self._encode(output))
+    def _chain(self) -> None:
+        encode = self._encode
+        for output in self._unhashed:
+            self._hash.update(encode(output))
+        self._unhashed.clear()

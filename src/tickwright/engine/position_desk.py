@@ -168,8 +168,11 @@ class PositionDesk:
             and plan.size_units
             and self._state.now_ns >= plan.retry_ns
         ):
-            verdict, _ = self._step(plan)
-            if isinstance(verdict, Rejected):
+            verdict, client_id = self._step(plan)
+            record = None if client_id is None else self._orders.find(client_id)
+            if record is not None:
+                self._orders.tell(record, plan.closing_reason)
+            elif isinstance(verdict, Rejected):
                 self._orders.tell_refused(
                     plan.strategy_id, plan.instrument_id, f"exit not sent: {verdict}"
                 )
@@ -235,7 +238,6 @@ class PositionDesk:
             cause_event_id=plan.cause_event_id,
         )
         plan.exit_id = record.client_id
-        self._orders.tell(record, plan.closing_reason)
         return verdict, record.client_id
 
     def _account_units(self, plan: PositionPlan, lane: Lane) -> int:

@@ -17,6 +17,7 @@ from tickwright.engine.position_desk import PositionDesk
 from tickwright.engine.state import TradingState
 from tickwright.execution.planner import Bracket
 from tickwright.execution.position_plan import PositionPlan
+from tickwright.execution.records import Record
 
 __all__ = ["SignalDesk"]
 
@@ -74,10 +75,12 @@ class SignalDesk:
         )
 
     def _unusable(self, run: StrategyRun, signal: Signal) -> Rejected | None:
-        fault = signal.fault()
+        is_exit = signal.kind is SignalKind.EXIT
+        # An entry's numbers are the sizer's to look at; nobody sizes an exit.
+        fault = signal.fault() if is_exit else None
         if fault is not None:
             return _refusal(Reason.SIGNAL_INVALID, fault, "a usable signal")
-        return self._unready(run, signal.instrument_id, is_exit=signal.kind is SignalKind.EXIT)
+        return self._unready(run, signal.instrument_id, is_exit=is_exit)
 
     def _unready(
         self, run: StrategyRun, instrument_id: InstrumentId, *, is_exit: bool
@@ -163,7 +166,7 @@ class SignalDesk:
         plan.take_profit_fraction = signal.take_profit_fraction
         plan.fixed_bracket = None
         plan.is_attached = is_attached
-        client_id = self._place(run, intent, verdict)
+        client_id = self._place(run, intent, verdict).client_id
         plan.entry_id = client_id
         plan.cause_event_id = state.moment.event_id
         if intent.time_in_force is TimeInForce.GTC:
@@ -234,7 +237,8 @@ class SignalDesk:
         if not bracket.is_empty:
             plan.fixed_bracket = None if is_attached else bracket
             plan.is_attached = is_attached
-        self._place(run, capped, verdict)
+        record = self._place(run, capped, verdict)
+        self._orders.tell(record, intent.reason)
         return verdict
 
     def _judge_shape(self, intent: OrderIntent, lane: Lane) -> Rejected | None:
@@ -293,17 +297,15 @@ class SignalDesk:
             view=state.view,
         )
 
-    def _place(self, run: StrategyRun, intent: OrderIntent, verdict: Approved) -> ClientId:
+    def _place(self, run: StrategyRun, intent: OrderIntent, verdict: Approved) -> Record:
         run.order_count += 1
-        record = self._orders.place(
+        return self._orders.place(
             intent,
             size_units=verdict.size_units,
             strategy_id=run.strategy_id,
             account_id=run.context.account_id,
             cause_event_id=self._state.moment.event_id,
         )
-        self._orders.tell(record, intent.reason)
-        return record.client_id
 
     def _count_refusal(self, run: StrategyRun, verdict: Rejected) -> None:
         name = verdict.reason.value

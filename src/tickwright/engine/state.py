@@ -37,7 +37,7 @@ class TradingState:
         self.config = config
         self.seed = seed
         self.moment = Moment(now_ns, 0)
-        self.outbox = Outbox(self.moment, notices_max=config.notices_max)
+        self.outbox = Outbox(notices_max=config.notices_max)
         self.deadlines = Deadlines(self.moment, self.outbox)
         self.portfolio = Portfolio(
             equity_asset=config.equity_asset,

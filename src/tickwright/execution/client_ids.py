@@ -20,6 +20,8 @@ CLIENT_ID_LENGTH = len(_PREFIX) + _TAG_LENGTH + _EPOCH_LENGTH + _COUNTER_LENGTH
 """26 characters; venues take 32 and more."""
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_PAIRS = tuple(high + low for high in _DIGITS for low in _DIGITS)
+"""The last two characters of a counter, looked up: naming is on the order path."""
 
 
 def _base36(number: int, length: int) -> str:
@@ -42,6 +44,7 @@ class ClientIds:
         self._stems: dict[StrategyId, str] = {}
         self._owners: dict[str, StrategyId] = {}
         self._counter = 0
+        self._counter_head = _base36(0, _COUNTER_LENGTH - 2)
 
     @staticmethod
     def tag(strategy_id: StrategyId) -> str:
@@ -66,7 +69,10 @@ class ClientIds:
     def next(self, strategy_id: StrategyId) -> ClientId:
         """Return a name never given before."""
         self._counter += 1
-        return ClientId(self._stems[strategy_id] + _base36(self._counter, _COUNTER_LENGTH))
+        head, tail = divmod(self._counter, len(_PAIRS))
+        if not tail:
+            self._counter_head = _base36(head, _COUNTER_LENGTH - 2)
+        return ClientId(self._stems[strategy_id] + self._counter_head + _PAIRS[tail])
 
     @staticmethod
     def is_ours(client_id: str | None) -> bool:

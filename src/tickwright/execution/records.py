@@ -147,11 +147,12 @@ class Record:
     @property
     def unknown_requests(self) -> int:
         """How many requests have lost their answer."""
-        return sum(
-            1
-            for request in (self.create, self.amend, self.cancel)
-            if request is not None and request.is_unknown
-        )
+        count = 1 if self.create.state is RequestState.UNKNOWN else 0
+        if self.amend is not None and self.amend.state is RequestState.UNKNOWN:
+            count += 1
+        if self.cancel is not None and self.cancel.state is RequestState.UNKNOWN:
+            count += 1
+        return count
 
     @property
     def is_settled(self) -> bool:

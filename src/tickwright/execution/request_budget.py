@@ -102,11 +102,11 @@ class RequestBudget:
         return True
 
     def next_ns(self, account_id: AccountId, group: str, now_ns: int, *, is_urgent: bool) -> int:
-        """Return the earliest time at which `take` could succeed."""
+        """Return the earliest time at which `take` could succeed; changes nothing."""
         state = self._group(account_id, group)
-        state.drop_old(now_ns)
         room = state.limit if is_urgent else state.limit - state.reserve
         earliest = max(now_ns, state.stopped_until_ns, self._stopped_until_ns.get(account_id, 0))
+        # Room opens when so many of the oldest have left that fewer than `room` remain.
         excess = len(state.sent) - room
         if excess >= 0:
             earliest = max(earliest, state.sent[excess] + state.window_ns)
