@@ -19,7 +19,7 @@ import sys
 import time
 import urllib.request
 from array import array
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -28,6 +28,7 @@ from tickwright.bench.figures import latency_us
 from tickwright.bench.rivals import Features, Reader, Top
 from tickwright.bench.senders import Plan
 from tickwright.bench.tape import Tape, load_tape
+from tickwright.net.loop import make_loop_factory
 
 __all__ = ["CLIENTS", "Recorder", "fetch_plan", "main"]
 
@@ -136,12 +137,13 @@ def _rival(
 
 
 def run(loop: str, work: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine on asyncio's own loop or on uvloop."""
-    factory: Callable[[], asyncio.AbstractEventLoop] | None = None
-    if loop == "uvloop":
-        import uvloop
-
-        factory = uvloop.new_event_loop
+    """Run a coroutine on asyncio, uvloop, busy_poll or ``coalesce:MICROSECONDS``."""
+    name, _, pause = loop.partition(":")
+    factory = make_loop_factory(
+        busy_poll=name == "busy_poll",
+        coalesce_us=int(pause or "0"),
+        wants_uvloop=name == "uvloop",
+    )
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(work)
 
@@ -194,7 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--url", required=True, help="sender address with its path, e.g. ws://.../flood"
     )
     parser.add_argument("--tape", type=Path, required=True)
-    parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
+    parser.add_argument("--loop", default="asyncio", help="asyncio, uvloop, busy_poll, coalesce:US")
     parser.add_argument("--features", choices=("touch", "full"), default="touch")
     parser.add_argument("--cpu", type=int)
     options = parser.parse_args(arguments)

@@ -20,6 +20,8 @@ _RATE: Final = 50_000
 _ARTICLE_RATE: Final = 20_000
 _BURST_FRAMES: Final = 50
 _CADENCE_RATE: Final = 2_500
+#: Documented settings that trade the processor against latency, by the loop that makes them.
+_SETTINGS: Final = {"busy_poll": "busy_poll", "coalesce_us": "coalesce:100"}
 
 
 def measure_latency(session: Session) -> list[Section]:
@@ -28,7 +30,7 @@ def measure_latency(session: Session) -> list[Section]:
     folder = session.tape(COMPOSED_SHAPE, frames=frames)
     sections = []
     with session.sender(folder) as url:
-        even = _rows(session, f"/paced?rate={_RATE}")
+        even = _rows(session.loop, f"/paced?rate={_RATE}")
         if not session.missing_for_article():
             even.append(
                 Contestant(
@@ -44,14 +46,20 @@ def measure_latency(session: Session) -> list[Section]:
         _aim(section, runs)
         sections.append(section)
 
-        grouped = _rows(session, f"/paced?rate={_RATE}&group={_BURST_FRAMES}")
+        for name, loop in _SETTINGS.items():
+            settings = _rows(loop, f"/paced?rate={_RATE}")[:2]
+            runs = session.alternate(settings, url=url, tape=folder, rounds=rounds)
+            title = f"Setting {name}: {_RATE:,} frames/s evenly paced, 1 frame a send"
+            sections.append(_section(f"latency_{name}", title, runs))
+
+        grouped = _rows(session.loop, f"/paced?rate={_RATE}&group={_BURST_FRAMES}")
         runs = session.alternate(grouped, url=url, tape=folder, rounds=min(rounds, 3))
         title = f"{_RATE:,} frames/s, {_BURST_FRAMES} frames a send"
         sections.append(_section("latency_grouped", title, runs))
 
         count = 2 * _CADENCE_RATE if session.quick else 8 * _CADENCE_RATE
         path = f"/paced?rate={_CADENCE_RATE}&group={_BURST_FRAMES}&frames={count}"
-        cadence = _rows(session, path)
+        cadence = _rows(session.loop, path)
         runs = session.alternate(cadence, url=url, tape=folder, rounds=min(rounds, 3))
         title = f"The venue's cadence: {_CADENCE_RATE:,} frames/s, {_BURST_FRAMES} every 20 ms"
         section = _section("latency_cadence", title, runs)
@@ -66,17 +74,17 @@ def measure_latency(session: Session) -> list[Section]:
         return sections
     with session.sender(folder, tls=tls) as url:
         runs = session.alternate(
-            _rows(session, f"/paced?rate={_RATE}"), url=url, tape=folder, rounds=rounds
+            _rows(session.loop, f"/paced?rate={_RATE}"), url=url, tape=folder, rounds=rounds
         )
         title = f"With TLS: {_RATE:,} frames/s evenly paced, 1 frame a send"
         sections.append(_section("latency_tls", title, runs))
     return sections
 
 
-def _rows(session: Session, path: str) -> list[Contestant]:
-    """Return the compared rows on the session's loop; the floor first, ours second."""
+def _rows(loop: str, path: str) -> list[Contestant]:
+    """Return the compared rows on a loop; the floor first, ours second."""
     return [
-        Contestant(client, session.loop, f"{client}, {session.loop}", path)
+        Contestant(client, loop, f"{client}, {loop}", path)
         for client in ("count-only", "ours", "composed")
     ]
 

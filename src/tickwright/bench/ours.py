@@ -172,7 +172,7 @@ class BenchDoor:
         self._on_lost = on_lost
         self._is_lost = False
 
-    def add_book(self, slot: int, book: OrderBook, instrument: Instrument) -> None:
+    def add_book(self, slot: int, book: OrderBook, source: int) -> None:
         """Take note of nothing: the feed keeps the books."""
 
     def remove_book(self, slot: int) -> None:
