@@ -133,16 +133,45 @@ class VenueBook:
     def apply(self, bids: list[Level], asks: list[Level], now_ns: int, seq_step: int) -> None:
         """Set external levels to absolute sizes; size 0 removes."""
         windows = self.windows
+        # A level that only changes size, the common case, needs no call.
         ladder = self.bids
+        external = ladder.external
         for price, size in bids:
-            ladder.set_external(price, size)
+            if size and price in external:
+                external[price] = size
+            else:
+                ladder.set_external(price, size)
             for window in windows:
                 window.touched_bids.add(price)
         ladder = self.asks
+        external = ladder.external
         for price, size in asks:
-            ladder.set_external(-price, size)
+            key = -price
+            if size and key in external:
+                external[key] = size
+            else:
+                ladder.set_external(key, size)
             for window in windows:
-                window.touched_asks.add(-price)
+                window.touched_asks.add(key)
+        self.changed(now_ns, seq_step)
+
+    def apply_sizes(self, bids: list[Level], asks: list[Level], now_ns: int, seq_step: int) -> None:
+        """Set sizes of external levels that rest already, without touching the windows.
+
+        The caller shows the same levels to every active window. A level users have taken since
+        comes back.
+        """
+        for ladder, levels in ((self.bids, bids), (self.asks, asks)):
+            external, sign = ladder.external, ladder.sign
+            for price, size in levels:
+                key = sign * price
+                if key in external:
+                    external[key] = size
+                else:
+                    ladder.set_external(key, size)
+                    for window in self.windows:
+                        touched = window.touched_bids if sign > 0 else window.touched_asks
+                        touched.add(key)
         self.changed(now_ns, seq_step)
 
     def reset(self, bids: list[Level], asks: list[Level], now_ns: int, seq_step: int) -> None:

@@ -56,18 +56,16 @@ class Control:
         if stream is None:
             return _refusal("no such book topic")
         stream.refresh()
-        window = stream.window
-        shown = window.shown_at(u) if u else window.shown()
+        now_u = stream.window.u
+        shown = stream.history.window_at(u or now_u)
         if shown is None:
-            return _refusal(f"u {u} is not known; the topic is at {window.u}")
-        instrument = stream.market.instrument
-        price, size = instrument.price_text, instrument.size_text
-        bids, asks = ([[price[abs(k)], size[units]] for k, units in side] for side in shown)
+            return _refusal(f"u {u} is not known; the topic is at {now_u}")
+        bids, asks = shown
         return _answer(
             {
-                "symbol": instrument.symbol,
+                "symbol": stream.market.instrument.symbol,
                 "depth": depth,
-                "u": u or window.u,
+                "u": u or now_u,
                 "seq": stream.shown_seq,
                 "b": bids,
                 "a": asks,

@@ -19,6 +19,12 @@ from tickwright.simulator.connection import SEND_BUFFER_BYTES_MAX, ConnectionLim
 from tickwright.simulator.faults import FaultBoard, FaultSpec, load_fault_plan
 from tickwright.simulator.instruments import VenueInstrument, instrument_for, symbols_of_count
 from tickwright.simulator.private import PrivateOptions, private_half
+from tickwright.simulator.private import (
+    DEMO_ACCOUNT,
+    AccountSpec,
+    PrivateOptions,
+    private_half,
+)
 from tickwright.simulator.server import SimulatorServer
 from tickwright.simulator.sources.opening import DEMO_FILES, open_recording, sample_path
 from tickwright.simulator.sources.operations import MarketSource
@@ -64,6 +70,7 @@ class SimulatorOptions:
     faults: Path | None = None
     fault_specs: Sequence[FaultSpec] = ()
     tls: bool = False
+    accounts: tuple[AccountSpec, ...] = (DEMO_ACCOUNT,)
     style: SyntheticStyle = field(default_factory=SyntheticStyle)
     send_buffer_bytes_max: int = SEND_BUFFER_BYTES_MAX
     idle_s_max: float = IDLE_S_MAX
@@ -140,7 +147,9 @@ def _symbols(options: SimulatorOptions, recordings: Sequence[Recording]) -> list
         wanted = SYMBOLS_DEFAULT if all_synthetic else 0
     if not isinstance(wanted, int):
         return list(dict.fromkeys([*recorded, *wanted]))
-    names = dict.fromkeys([*recorded, *(symbols_of_count(wanted) if wanted else ())])
+    names = dict.fromkeys(
+        [*recorded, *(symbols_of_count(wanted) if wanted or options.symbols == 0 else ())]
+    )
     return list(names)[: max(wanted, len(set(recorded)))]
 
 
@@ -202,12 +211,14 @@ def build_venue(options: SimulatorOptions, *, start_ns: int) -> tuple[SimulatedV
 
 
 async def serve(
-    options: SimulatorOptions, *, plug_ins: Sequence[Callable[[SimulatorServer], None]] = ()
+    options: SimulatorOptions,
+    *,
+    plug_ins: Sequence[Callable[[SimulatorServer], None]] | None = None,
 ) -> RunningSimulator:
     """Start a simulator in the running loop and return when it answers.
 
     Each of `plug_ins` is called with the server before it listens: it adds WebSocket paths, REST
-    routes and turns.
+    routes and turns. Unless given, the private half with `options.accounts` is the only one.
 
     Raises:
         ConfigError: wrong options.
@@ -216,6 +227,8 @@ async def serve(
     venue, faults = build_venue(options, start_ns=time.time_ns())
     limits = ConnectionLimits(options.send_buffer_bytes_max, int(options.idle_s_max * 1e9))
     server = SimulatorServer(venue, faults, limits)
+    if plug_ins is None:
+        plug_ins = (private_half(PrivateOptions(accounts=options.accounts, seed=options.seed)),)
     for plug_in in plug_ins:
         plug_in(server)
     tls = make_throwaway_tls(options.host, now_ns=venue.now_ns) if options.tls else None

@@ -129,11 +129,12 @@ class SimulatorServer:
 
     def status(self) -> dict[str, Any]:
         """Counts of the run, for the control endpoint."""
+        unpaced = self.venue.unpaced
         return {
             "now_ns": self.venue.now_ns,
             "connections": len(self._connections),
             "frames_sent": self._frames_sent,
-            "frames_late": self.venue.frames_late,
+            "frames_late": 0 if unpaced is None else unpaced.frames_late,
             "turn_late_ms_max": self._turn_late_ns_max / 1e6,
             "cut_slow_readers": self._cut_slow,
             "cut_idle": self._cut_idle,
@@ -186,7 +187,7 @@ class SimulatorServer:
     # ------------------------------------------------------------------------------------------
 
     async def _turns(self) -> None:
-        pause_s = _TURN_UNPACED_S if self.venue.frames_per_s else _TURN_S
+        pause_s = _TURN_S if self.venue.unpaced is None else _TURN_UNPACED_S
         while True:
             self._turn()
             await asyncio.sleep(pause_s)

@@ -15,12 +15,14 @@ import msgspec
 from tickwright.core.identity import Category
 from tickwright.core.orders import Side
 from tickwright.simulator.candles import Candle, interval_end_ms
+from tickwright.simulator.history import PublishedHistory
 from tickwright.simulator.market import SymbolMarket, TapeTrade
 from tickwright.simulator.tickers import linear_ticker, price_limits, spot_ticker
 from tickwright.simulator.window import BookWindow, Changes, levels_text
 
 __all__ = [
     "BOOK_INTERVALS_NS",
+    "PUSH_DELAY_NS",
     "TRADES_PER_FRAME",
     "BookStream",
     "KlineStream",
@@ -131,8 +133,10 @@ class BookStream(Stream):
         super().__init__(topic, market, venue)
         self.depth = depth
         self.interval_ns = BOOK_INTERVALS_NS[depth]
-        book = market.book
+        book = self._book = market.book
         self.window = BookWindow(book.bids, book.asks, depth, first_u=first_u)
+        self._price_text = market.instrument.price_text
+        self._size_text = market.instrument.size_text
         self._last_ns = 0
         self._is_watched = False
         self.shown_seq = book.seq
@@ -147,6 +151,7 @@ class BookStream(Stream):
             else:
                 parts = (f'{{"topic":"{topic}","type":"{kind}","ts":', f",{data}")
             self._heads[kind] = parts
+        self.history = PublishedHistory(self.snapshot())
 
     def wake(self) -> None:
         """Follow the book again: the window is taken afresh under the next `u`."""
@@ -163,6 +168,7 @@ class BookStream(Stream):
             if self.shown_seq != self.market.book.seq:
                 self.window.renumber(self.window.u + 1)
             self._stamp()
+            self.history = PublishedHistory(self.snapshot())
 
     def first_frame(self) -> bytes:
         """A snapshot of what the topic last showed: the next delta continues it."""
@@ -179,7 +185,9 @@ class BookStream(Stream):
         """Restart the topic as a service restart does: everyone gets a snapshot with `u` 1."""
         self.window.renumber(1)
         self._stamp()
-        self.send(self.snapshot(), is_delta=False)
+        snapshot = self.snapshot()
+        self.history = PublishedHistory(snapshot)
+        self.send(snapshot, is_delta=False)
 
     def touched(self) -> None:
         """Ask for the next frame: not before the push interval has passed."""
@@ -199,25 +207,44 @@ class BookStream(Stream):
         changed = self.window.advance()
         if changed is None:
             return
+        self._send_changes(changed[0], changed[1], ts_ms)
+
+    def publish_sizes(self, bids: Changes, asks: Changes, ts_ms: int) -> None:
+        """Send changes that only resize resting levels of the book: the short way of `publish`.
+
+        The lists are cut to the window.
+        """
+        window = self.window
+        if not window.resize(bids, asks):
+            window.touched_bids.update([key for key, _ in bids])
+            window.touched_asks.update([key for key, _ in asks])
+            self.publish(ts_ms)
+        elif bids or asks:
+            self._send_changes(bids, asks, ts_ms)
+
+    def _send_changes(self, bids: Changes, asks: Changes, ts_ms: int) -> None:
         self._stamp()
-        if self.depth == 1:
-            bids, asks = self.window.shown()
-            self._last_ns = self.venue.now_ns
-            self.send(self._text("snapshot", bids, asks, ts_ms), is_delta=False)
+        is_delta = self.depth != 1
+        if is_delta:
+            payload = self._text("delta", bids, asks, ts_ms)
         else:
-            self.send(self._text("delta", changed[0], changed[1], ts_ms), is_delta=True)
+            payload = self._text("snapshot", *self.window.shown(), ts_ms)
+            self._last_ns = self.venue.now_ns
+        if self.history.add(payload):
+            self.history.turn(self.snapshot())
+        self.send(payload, is_delta=is_delta)
 
     def _stamp(self) -> None:
-        self.shown_seq = self.market.book.seq
-        self.shown_cts_ms = self.market.book.changed_ns // MS
+        book = self._book
+        self.shown_seq = book.seq
+        self.shown_cts_ms = book.changed_ns // MS
 
     def _text(self, kind: str, bids: Changes, asks: Changes, ts_ms: int) -> bytes:
-        instrument = self.market.instrument
-        price, size = instrument.price_text, instrument.size_text
+        price, size = self._price_text, self._size_text
         head, data = self._heads[kind]
         return (
-            f"{head}{ts_ms}{data}{levels_text(bids, 1, price, size)}],"
-            f'"a":[{levels_text(asks, -1, price, size)}],"u":{self.window.u},'
+            f"{head}{ts_ms}{data}{levels_text(bids, 1, price, size) if bids else ''}],"
+            f'"a":[{levels_text(asks, -1, price, size) if asks else ""}],"u":{self.window.u},'
             f'"seq":{self.shown_seq}}},"cts":{self.shown_cts_ms}}}'
         ).encode()
 
@@ -256,6 +283,10 @@ class TradeStream(Stream):
             self._waiting.append(trade)
             if not self.is_scheduled:
                 self.ask(self.venue.now_ns + TRADE_DELAY_NS)
+
+    def add_now(self, trade: TapeTrade) -> None:
+        """Take a trade for a frame the caller publishes at once."""
+        self._waiting.append(trade)
 
     def run(self, due_ns: int) -> None:
         """Send what waits."""

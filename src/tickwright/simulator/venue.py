@@ -62,6 +62,7 @@ from tickwright.simulator.streams import (
     TickerStream,
     TradeStream,
 )
+from tickwright.simulator.unpaced import UnpacedMaker
 
 __all__ = ["MarketKey", "SimulatedVenue"]
 
@@ -69,11 +70,6 @@ MarketKey = tuple[Category, str]
 
 _MS = 1_000_000
 _INDEX_NS = 1_000 * _MS
-_SEQ_STEP_MASK = 127
-"""`seq` rises by 1 to 128 a change: with gaps, as on the wire."""
-
-_EVENTS_PER_FRAME_MAX = 20
-"""Unpaced production: most events spent on one frame before the turn ends."""
 
 
 class SimulatedVenue:
@@ -96,8 +92,6 @@ class SimulatedVenue:
     ) -> None:
         self.now_ns = start_ns
         self.rng = rng
-        self.frames_per_s = frames_per_s
-        self.frames_late = 0
         self._start_ns = start_ns
         self._speed = speed
         self._actions: list[tuple[int, int, Callable[[int], None]]] = []
@@ -116,12 +110,11 @@ class SimulatedVenue:
         self._pending: list[
             tuple[int, int, Category, TimedOperation, Iterator[TimedOperation]]
         ] = []
-        self._unpaced: list[SyntheticSource] = []
+        self.unpaced: UnpacedMaker | None = None
+        if frames_per_s:
+            self.unpaced = UnpacedMaker(frames_per_s, rng, start_ns, self._books, self._trades)
         for number, source in enumerate(sources):
             self._open_source(number, source)
-        self._unpaced_from_ns = start_ns
-        self._unpaced_made = 0
-        self._unpaced_turn = 0
         self.schedule(start_ns + _INDEX_NS, self._tick_indexes)
         self.advance(start_ns)
 
@@ -152,8 +145,8 @@ class SimulatedVenue:
             else:
                 break
         self.now_ns = max(self.now_ns, now_ns)
-        if self._unpaced:
-            self._produce_unpaced()
+        if self.unpaced is not None:
+            self.unpaced.produce(self.now_ns)
 
     def schedule(self, due_ns: int, action: Callable[[int], None]) -> None:
         """Call `action(due_ns)` when venue time reaches `due_ns`; ties run in the order asked."""
@@ -178,18 +171,8 @@ class SimulatedVenue:
 
     def subscriptions_changed(self) -> None:
         """Tell the venue that subscribers came or went: unpaced production follows them."""
-        for source in self._unpaced:
-            source.focus(
-                {
-                    market.instrument.symbol
-                    for market in self.markets.values()
-                    if market.instrument.category is source.category
-                    and (
-                        market.book.windows
-                        or (market.book in self._trades and self._trades[market.book].subscribers)
-                    )
-                }
-            )
+        if self.unpaced is not None:
+            self.unpaced.focus()
 
     def book_stream(self, category: Category, symbol: str, depth: int) -> BookStream | None:
         """The depth topic of a symbol, for REST and control answers."""
@@ -240,13 +223,13 @@ class SimulatedVenue:
     # ----------------------------------------------------------------------------------------
 
     def _open_source(self, number: int, source: MarketSource) -> None:
-        if self.frames_per_s and isinstance(source, SyntheticSource):
+        if self.unpaced is not None and isinstance(source, SyntheticSource):
             for symbol, reset in source.resets():
                 market = self.markets[source.category, symbol]
                 market.label = source.label(symbol)
                 self._apply(market, reset)
-            self._unpaced.append(source)
-            source.focus(set())
+            mine = {m.instrument.symbol: m for m in self._markets_of(source.category)}
+            self.unpaced.add(source, mine)
             return
         operations = source.operations()
         first = next(operations, None)
@@ -257,9 +240,12 @@ class SimulatedVenue:
             if category is source.category and source.has(symbol):
                 market.label = source.label(symbol)
 
+    def _markets_of(self, category: Category) -> list[SymbolMarket]:
+        return [m for m in self.markets.values() if m.instrument.category is category]
+
     def _apply(self, market: SymbolMarket, operation: Operation) -> None:
         book = market.book
-        step = 1 + (self.rng.getrandbits(7) & _SEQ_STEP_MASK)
+        step = 1 + self.rng.getrandbits(7)
         if isinstance(operation, LevelChanges):
             book.apply(operation.bids, operation.asks, self.now_ns, step)
         elif isinstance(operation, TradePrints):
@@ -282,6 +268,8 @@ class SimulatedVenue:
         book.external_trade(trade, self.now_ns)
 
     def _book_touched(self, book: VenueBook) -> None:
+        if self.unpaced is not None and book is self.unpaced.publishing:
+            return
         for stream in self._books.get(book, ()):
             if stream.subscribers:
                 stream.touched()
@@ -290,62 +278,6 @@ class SimulatedVenue:
         for market in self.markets.values():
             market.tick_index()
         self.schedule(due_ns + _INDEX_NS, self._tick_indexes)
-
-    # unpaced production
-    # -----------------------------------------------------------------------------
-
-    def _produce_unpaced(self) -> None:
-        """Make the frames due by now at `frames_per_s`; a backlog over 0.1 s is given up."""
-        elapsed_ns = self.now_ns - self._unpaced_from_ns
-        due = int(self.frames_per_s * elapsed_ns / 1e9) - self._unpaced_made
-        active = [source for source in self._unpaced if source.is_focused]
-        if not active or due > self.frames_per_s / 10 + 1:
-            if active:
-                self.frames_late += due
-            self._unpaced_from_ns, self._unpaced_made = self.now_ns, 0
-            return
-        ts_ms = self.now_ns // _MS
-        # The change happened two milliseconds ago in venue time, as on the wire (`cts` before
-        # `ts`).
-        at_ns = self.now_ns
-        made = 0
-        for _ in range(due * _EVENTS_PER_FRAME_MAX):
-            if made >= due:
-                break
-            source = active[self._unpaced_turn % len(active)]
-            self._unpaced_turn += 1
-            symbol, trades, changes = source.next_event()
-            market = self.markets[source.category, symbol]
-            book = market.book
-            made += self._unpaced_event(market, book, trades, changes, at_ns, ts_ms)
-        self._unpaced_made += made
-
-    def _unpaced_event(
-        self,
-        market: SymbolMarket,
-        book: VenueBook,
-        trades: TradePrints | None,
-        changes: LevelChanges,
-        at_ns: int,
-        ts_ms: int,
-    ) -> int:
-        """Apply one event and publish it at once; returns how many frames it made."""
-        made = 0
-        if trades is not None:
-            for trade in trades.trades:
-                self._print_external(market, trade, 3)
-            stream = self._trades.get(book)
-            if stream is not None and stream.subscribers:
-                before = stream.frames
-                stream.publish(ts_ms)
-                made += stream.frames - before
-        book.apply(changes.bids, changes.asks, at_ns, 1 + (self.rng.getrandbits(7)))
-        for book_stream in self._books.get(book, ()):
-            if book_stream.subscribers:
-                before = book_stream.frames
-                book_stream.publish(ts_ms)
-                made += book_stream.frames - before
-        return made
 
 
 _DEPTH_TEXTS = frozenset(str(depth) for depth in BOOK_INTERVALS_NS)

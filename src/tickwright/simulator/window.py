@@ -10,10 +10,7 @@ from bisect import bisect_left
 from tickwright.simulator.instruments import UnitText
 from tickwright.simulator.ladder import Ladder
 
-__all__ = ["HISTORY_FRAMES", "BookWindow", "Changes", "levels_text"]
-
-HISTORY_FRAMES = 1024
-"""How many latest `u` of a topic can be asked for: at least half of this, at most all."""
+__all__ = ["BookWindow", "Changes", "levels_text"]
 
 Changes = list[tuple[int, int]]
 """(key, size) pairs, best first; size 0 removes."""
@@ -86,15 +83,11 @@ class _SideWindow:
 
 
 class BookWindow:
-    """The state of one depth topic: window, `u`, and the recent past for proofs."""
+    """The state of one depth topic: its window and its `u`."""
 
     __slots__ = (
         "_asks",
-        "_base",
-        "_base_before",
         "_bids",
-        "_recent",
-        "_recent_before",
         "depth",
         "touched_asks",
         "touched_bids",
@@ -109,18 +102,12 @@ class BookWindow:
         # Keys changed since the last frame: the book adds to these sets, `advance` empties them.
         self.touched_bids = self._bids.touched
         self.touched_asks = self._asks.touched
-        self._recent: list[tuple[int, Changes, Changes]] = []
-        self._recent_before: list[tuple[int, Changes, Changes]] = []
         self.reset()
 
     def reset(self) -> None:
-        """Show the book as it is now, under the present `u`; forgets the past."""
+        """Show the book as it is now, under the present `u`."""
         self._bids.reset()
         self._asks.reset()
-        self._recent = []
-        self._recent_before = []
-        self._base = (self.u, dict(self._bids.shown), dict(self._asks.shown))
-        self._base_before = self._base
 
     def renumber(self, u: int) -> None:
         """Start counting at `u` with the book as it is (a service restart counts from 1)."""
@@ -129,51 +116,43 @@ class BookWindow:
 
     def advance(self) -> tuple[Changes, Changes] | None:
         """Take in the book's changes: (bids, asks) under a new `u`, or None if nothing shows."""
-        bids = self._bids.changes()
-        asks = self._asks.changes()
+        # Untouched means unchanged: every change of a side's levels touches a key of it.
+        bids = self._bids.changes() if self.touched_bids else []
+        asks = self._asks.changes() if self.touched_asks else []
         if not bids and not asks:
             return None
         self.u += 1
-        recent = self._recent
-        recent.append((self.u, bids, asks))
-        if len(recent) >= HISTORY_FRAMES // 2:
-            self._base_before, self._recent_before = self._base, recent
-            self._base = (self.u, dict(self._bids.shown), dict(self._asks.shown))
-            self._recent = []
         return bids, asks
+
+    def resize(self, bids: Changes, asks: Changes) -> bool:
+        """Take in changes that only resize resting levels, keys best first or in any order.
+
+        The lists lose what lies beyond the window. Returns false, without a change, when more than
+        this is to be shown: own orders rest in the book, or other changes wait.
+        """
+        own = self._bids.ladder.own or self._asks.ladder.own
+        if own or self.touched_bids or self.touched_asks:
+            return False
+        for side, changes in ((self._bids, bids), (self._asks, asks)):
+            edge = side.edge
+            for change in changes:
+                if change[0] < edge:
+                    changes[:] = [kept for kept in changes if kept[0] >= edge]
+                    break
+            side.shown.update(changes)
+        if bids or asks:
+            self.u += 1
+        return True
 
     def shown(self) -> tuple[Changes, Changes]:
         """The window last published: (bids, asks) as (key, size), best first."""
         return self._bids.levels(), self._asks.levels()
 
-    def shown_at(self, u: int) -> tuple[Changes, Changes] | None:
-        """The window as it was published under `u`; None when that is too long ago or not yet."""
-        for base, recent in ((self._base, self._recent), (self._base_before, self._recent_before)):
-            first, bids, asks = base
-            if first <= u <= (recent[-1][0] if recent else first):
-                bid_levels, ask_levels = dict(bids), dict(asks)
-                for frame_u, bid_changes, ask_changes in recent:
-                    if frame_u > u:
-                        break
-                    _apply(bid_levels, bid_changes)
-                    _apply(ask_levels, ask_changes)
-                best_first = (
-                    sorted(side.items(), reverse=True) for side in (bid_levels, ask_levels)
-                )
-                return next(best_first), next(best_first)
-        return None
-
-
-def _apply(levels: dict[int, int], changes: Changes) -> None:
-    for key, size in changes:
-        if size:
-            levels[key] = size
-        else:
-            levels.pop(key, None)
-
 
 def levels_text(changes: Changes, sign: int, price: UnitText, size: UnitText) -> str:
     """Write levels as the wire does, without the outer brackets."""
+    if not changes:
+        return ""
     if sign > 0:
         return ",".join([f'["{price[key]}","{size[units]}"]' for key, units in changes])
     return ",".join([f'["{price[-key]}","{size[units]}"]' for key, units in changes])

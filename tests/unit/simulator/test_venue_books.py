@@ -16,6 +16,7 @@ from tests.unit.simulator.oracle import (
 )
 from tickwright.core.identity import Category
 from tickwright.core.orders import Side
+from tickwright.simulator.history import HISTORY_FRAMES
 from tickwright.simulator.streams import BookStream
 
 _INTERVAL_MS = {1: 10, 50: 20, 200: 100, 1000: 200}
@@ -40,12 +41,7 @@ def test_client_book_at_every_u_equals_the_venue_window(category: Category) -> N
             stream = venue.book_stream(category, symbol, depth)
             assert stream is not None
             bids, asks = books[topic].levels()
-            instrument = stream.market.instrument
-            price, size = instrument.price_text, instrument.size_text
-            shown = stream.window.shown_at(frame["data"]["u"])
-            assert shown is not None
-            expected = [[[price[abs(k)], size[v]] for k, v in side] for side in shown]
-            assert expected == [bids, asks]
+            assert (bids, asks) == stream.history.window_at(frame["data"]["u"])
             assert (depth, depth) == (len(bids), len(asks))
             assert float(bids[0][0]) < float(asks[0][0])
     for topic, (symbol, depth) in topics.items():
@@ -195,6 +191,25 @@ def test_own_order_shows_in_the_published_book() -> None:
     assert [] == delta["data"]["a"]
 
 
+def test_window_of_an_earlier_u_is_what_a_client_held_then() -> None:
+    venue = synthetic_venue("BTCUSDT", events_per_s=2_000)
+    client = Recorder(venue)
+    topic = "orderbook.50.BTCUSDT"
+    client.subscribe(Category.LINEAR, topic)
+    venue.advance(START_NS + 25 * SECOND)
+    stream = venue.book_stream(Category.LINEAR, "BTCUSDT", 50)
+    assert stream is not None
+    book, held = ClientBook(), {}
+    for frame in client.of(topic):
+        book.apply(frame)
+        held[book.u] = book.levels()
+    assert len(held) > HISTORY_FRAMES
+    for u in range(book.u - HISTORY_FRAMES // 2 + 1, book.u + 1, 37):
+        assert held[u] == stream.history.window_at(u)
+    assert stream.history.window_at(book.u + 1) is None
+    assert stream.history.window_at(min(held)) is None
+
+
 def test_same_seed_gives_the_same_frames() -> None:
     runs = []
     for _ in range(2):
@@ -236,6 +251,23 @@ def test_unpaced_production_makes_the_asked_number_of_frames() -> None:
     for step in range(1, 101):
         venue.advance(START_NS + step * 1_000_000)
     assert 2_000 <= len(client.frames) <= 2_010
+    assert 0 == venue.unpaced.frames_late if venue.unpaced else False
+    held: dict[str, ClientBook] = defaultdict(ClientBook)
+    for topic, frame in client.drain():
+        if topic.startswith("orderbook"):
+            if topic not in held:
+                snapshot = venue.stream(Category.LINEAR, topic)
+                assert isinstance(snapshot, BookStream)
+                start = snapshot.history.window_at(frame["data"]["u"] - 1)
+                assert start is not None
+                held[topic].bids = {level[0]: level[1] for level in start[0]}
+                held[topic].asks = {level[0]: level[1] for level in start[1]}
+                held[topic].u = frame["data"]["u"] - 1
+            held[topic].apply(frame)
+            assert (50, 50) == (len(held[topic].bids), len(held[topic].asks))
+    for topic, book in held.items():
+        symbol = topic.rpartition(".")[2]
+        assert window_texts(venue, Category.LINEAR, symbol, 50) == book.levels()
     books: dict[str, ClientBook] = defaultdict(ClientBook)
     for symbol in symbols:
         stream = venue.stream(Category.LINEAR, f"orderbook.50.{symbol}")

@@ -7,7 +7,7 @@ from tickwright.core.identity import Category
 from tickwright.core.orders import Side
 from tickwright.simulator.book import VenueBook
 from tickwright.simulator.instruments import instrument_for
-from tickwright.simulator.window import HISTORY_FRAMES, BookWindow
+from tickwright.simulator.window import BookWindow
 
 _PRICES = st.integers(1, 30)
 _CHANGE = st.tuples(_PRICES, st.integers(0, 3))
@@ -82,21 +82,32 @@ def test_window_after_any_changes_equals_the_best_levels(
         assert u == window.u
         assert _best(book, Side.BUY, depth) == held[0]
         assert _best(book, Side.SELL, depth) == held[1]
-        assert window.shown() == window.shown_at(u)
 
 
-def test_shown_at_an_earlier_u_gives_the_window_of_then() -> None:
-    book = _book(5)
+def test_resize_shows_the_same_as_the_general_way() -> None:
+    short, long = _book(3), _book(3)
+    for book in (short, long):
+        book.reset([(10, 5), (9, 4), (8, 3), (7, 2)], [(11, 1), (12, 2), (13, 3), (14, 4)], 1, 1)
+        book.windows[0].advance()
+    bids, asks = [(10, 6), (7, 9)], [(12, 7)]
+    short.apply_sizes(bids, asks, 2, 1)
+    assert short.windows[0].resize(shown := bids.copy(), [(-12, 7)])
+    assert [(10, 6)] == shown
+    long.apply(bids, asks, 2, 1)
+    assert ([(10, 6)], [(-12, 7)]) == long.windows[0].advance()
+    assert long.windows[0].shown() == short.windows[0].shown()
+    assert long.windows[0].u == short.windows[0].u
+
+
+def test_resize_with_own_orders_or_waiting_changes_is_refused() -> None:
+    book = _book(3)
+    book.reset([(10, 5)], [(11, 1)], 1, 1)
     window = book.windows[0]
-    seen = {}
-    for step in range(1, 2 * HISTORY_FRAMES):
-        book.apply([(1 + step % 9, 1 + step)], [(50 + step % 7, 1 + step)], step, 1)
-        window.advance()
-        seen[window.u] = window.shown()
-    for u in range(window.u - HISTORY_FRAMES // 2 + 1, window.u + 1):
-        assert seen[u] == window.shown_at(u)
-    assert window.shown_at(window.u + 1) is None
-    assert window.shown_at(101) is None
+    assert not window.resize([(10, 6)], [])
+    window.advance()
+    book.add_own(Side.BUY, 10, 1)
+    window.advance()
+    assert not window.resize([(10, 6)], [])
 
 
 def test_take_stays_taken_until_the_source_sets_the_level() -> None:

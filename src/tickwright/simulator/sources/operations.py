@@ -37,10 +37,15 @@ class BookReset(msgspec.Struct, frozen=True):
 
 
 class LevelChanges(msgspec.Struct, frozen=True):
-    """Levels whose absolute size changed, applied as one; the book isn't crossed after it."""
+    """Levels whose absolute size changed, applied as one; the book isn't crossed after it.
+
+    `only_sizes` promises that every level rests already and stays: none appears or goes. The lists
+    then hold each price once.
+    """
 
     bids: list[Level]
     asks: list[Level]
+    only_sizes: bool = False
 
 
 class PublicTrade(msgspec.Struct, frozen=True, gc=False):

@@ -47,6 +47,8 @@ _REGIMES = (  # (probability of being next, volatility factor, drift per step in
 )
 _REGIME_STEPS = 1_500
 _REVERSION = 0.0004
+_NOISE = 0.22
+"""Standard deviation of the fair value per event, in ticks, in a quiet regime."""
 _QUIET_RATE = 0.25
 """Events per second of a quiet symbol: silent for several seconds at a time."""
 _ZIPF_EXPONENT = 0.8
@@ -79,16 +81,30 @@ def activity_weights(symbols: int, style: SyntheticStyle) -> list[float]:
     return [weight * scale for weight in raw] + [_QUIET_RATE] * quiet
 
 
-class _Tables:
-    """Random numbers drawn once: a table look-up costs a third of a draw."""
+Recipe = list[tuple[bool, int, int]]
+"""Levels that change size together: (on the bid side, place from the touch, lots in hundredths)."""
 
-    __slots__ = ("depth_index", "gauss", "lots")
+
+class _Tables:
+    """Random numbers drawn once: a look-up costs a fraction of a draw."""
+
+    __slots__ = ("depth_index", "gauss", "lots", "recipes")
 
     def __init__(self, rng: Random) -> None:
         self.gauss = [rng.gauss(0.0, 1.0) for _ in range(_TABLE)]
         # Activity falls off with distance from the touch: most changes hit the first ten levels.
         self.depth_index = [1 + min(int(rng.expovariate(1 / 7)), 180) for _ in range(_TABLE)]
         self.lots = [max(1, int(rng.lognormvariate(0.0, 1.1) * 100)) for _ in range(_TABLE)]
+        self.recipes: list[Recipe] = []
+        for _ in range(_TABLE):
+            places = {
+                (rng.random() < 0.5, rng.choice(self.depth_index)): rng.choice(self.lots)
+                for _ in range(rng.randint(1, 4))
+            }
+            # Best first, so that a window may publish the levels as they come.
+            self.recipes.append(
+                [(is_bid, place, lots) for (is_bid, place), lots in sorted(places.items())]
+            )
 
 
 class SyntheticMarket:
@@ -157,12 +173,11 @@ class SyntheticMarket:
     def step(self) -> tuple[TradePrints | None, LevelChanges]:
         """Make the next event: the trades, if any, and the level changes that follow them."""
         rng = self._rng
-        draw = rng.getrandbits(12)
         if self._regime_left <= 0:
             self._next_regime()
         self._regime_left -= 1
         tick = self._tick
-        noise = self._tables.gauss[draw] * self._volatility * 0.35 + self._drift
+        noise = self._tables.gauss[rng.getrandbits(12)] * self._volatility * _NOISE + self._drift
         self._fair += tick * noise + (self._anchor - self._fair) * _REVERSION
         best_bid, best_ask = self.bids.keys[-1], -self.asks.keys[-1]
         if self._fair > best_ask + tick * 0.5:
@@ -170,11 +185,13 @@ class SyntheticMarket:
         if self._fair < best_bid - tick * 0.5:
             return self._sweep(self.bids, self.asks, Side.SELL)
         choice = rng.random()
-        if choice < 0.70:
+        if best_ask - best_bid > 3 * tick and choice < 0.5:
+            return None, self._close_spread(best_bid, best_ask)
+        if choice < 0.78:
             return None, self._resize()
-        if choice < 0.80:
+        if choice < 0.86:
             return self._nibble()
-        if choice < 0.90:
+        if choice < 0.93:
             return None, self._place()
         return None, self._pull()
 
@@ -183,25 +200,21 @@ class SyntheticMarket:
 
     def _resize(self) -> LevelChanges:
         """One to four levels near the touch change size."""
-        rng = self._rng
-        bits = rng.getrandbits(30)
         bids: list[Level] = []
         asks: list[Level] = []
-        for _ in range(1 + (bits & 3)):
-            ladder, out = (self.bids, bids) if bits & 4 else (self.asks, asks)
-            depth = self._tables.depth_index[(bits >> 3) & (_TABLE - 1)]
+        scale, lot = self._scale, self._lot
+        for is_bid, place, lots in self._tables.recipes[self._rng.getrandbits(12)]:
+            ladder = self.bids if is_bid else self.asks
             keys = ladder.keys
-            if depth <= len(keys):
-                key = keys[-depth]
-                size = self._size()
+            if place <= len(keys):
+                key = keys[-place]
+                size = (lots * scale // 100 or 1) * lot
                 ladder.external[key] = size
-                price = key if key > 0 else -key
-                if not out or all(price != known for known, _ in out):
-                    out.append((price, size))
+                if is_bid:
+                    bids.append((key, size))
                 else:
-                    out[:] = [(known, size if known == price else kept) for known, kept in out]
-            bits = rng.getrandbits(30)
-        return LevelChanges(bids, asks)
+                    asks.append((-key, size))
+        return LevelChanges(bids, asks, only_sizes=True)
 
     def _nibble(self) -> tuple[TradePrints, LevelChanges]:
         """An aggressor takes part of the touch, more often in the direction of the fair value."""
@@ -218,7 +231,7 @@ class SyntheticMarket:
         ladder.external[key] = resting - taken
         change = [(ladder.sign * key, resting - taken)]
         trade = PublicTrade(side, change[0][0], taken)
-        changes = LevelChanges([], change) if buys else LevelChanges(change, [])
+        changes = LevelChanges(*(([], change) if buys else (change, [])), only_sizes=True)
         return TradePrints([trade]), changes
 
     def _sweep(
@@ -266,6 +279,17 @@ class SyntheticMarket:
         changed = [(ladder.sign * key, size)]
         self._trim(ladder, changed)
         return LevelChanges(changed, []) if ladder.sign > 0 else LevelChanges([], changed)
+
+    def _close_spread(self, best_bid: int, best_ask: int) -> LevelChanges:
+        """A better price appears one tick from the other touch, where the value moved from."""
+        size, changed = self._size(), []
+        is_bid = self._fair > (best_bid + best_ask) / 2
+        ladder = self.bids if is_bid else self.asks
+        price = best_ask - self._tick if is_bid else best_bid + self._tick
+        ladder.set_external(ladder.sign * price, size)
+        changed.append((price, size))
+        self._trim(ladder, changed)
+        return LevelChanges(changed, []) if is_bid else LevelChanges([], changed)
 
     def _pull(self) -> LevelChanges:
         """A level near the touch is withdrawn; one appears at the far end: the depth stays."""
@@ -376,10 +400,15 @@ class SyntheticSource:
         """Build every symbol's first book."""
         return [(symbol, market.reset()) for symbol, market in self._markets.items()]
 
+    def next_market(self) -> tuple[str, SyntheticMarket]:
+        """Pick a symbol by its activity: the caller steps its market."""
+        symbol = self._symbols[bisect_left(self._cumulative, self._rng.random() * self._rate)]
+        return symbol, self._markets[symbol]
+
     def next_event(self) -> tuple[str, TradePrints | None, LevelChanges]:
         """Pick a symbol by its activity and make its next event."""
-        symbol = self._symbols[bisect_left(self._cumulative, self._rng.random() * self._rate)]
-        trades, changes = self._markets[symbol].step()
+        symbol, market = self.next_market()
+        trades, changes = market.step()
         return symbol, trades, changes
 
     def operations(self) -> Iterator[TimedOperation]:
