@@ -84,7 +84,9 @@ cdef class OrderBook:
         const Level* bids, int bid_count, const Level* asks, int ask_count,
     ) except -1
     cdef int order_of(self, int64_t first_id, int64_t last_id, int64_t previous_id) noexcept
-    cdef int replace(self, const Level* bids, int bid_count, const Level* asks, int ask_count) except -1
+    cdef int replace(
+        self, const Level* bids, int bid_count, const Level* asks, int ask_count
+    ) except -1
     cdef int load_side(self, int side, const Level* levels, int count) except -1
     cdef int change_side(self, int side, const Level* levels, int count) except -1
     cdef int make_room(self, int side, int wanted) except -1

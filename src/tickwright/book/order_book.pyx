@@ -1,12 +1,15 @@
-"""Owns one order book: its levels, its place in the feed's numbering, its features; refuses wrong books.
+"""Owns one order book: its levels, its place in the feed's numbering, its features.
 
-Per side one array of int64 keys and one of int64 sizes, ascending, the best level last, so that a change near
-the top moves few bytes. A bid's key is its price, an ask's the negated price: one routine serves both sides.
-A frame is applied whole or not at all: the caller has parsed all of it before it calls `apply`.
+Refuses wrong books.
 
-Overflow: a side holds at most `capacity` levels. What is worse is dropped and counted, and the best price
-ever dropped since the last snapshot becomes the horizon: everything at or beyond it is unknown and stays
-ignored, so that the levels kept are always exactly the venue's best ones.
+Per side one array of int64 keys and one of int64 sizes, ascending, the best level last, so that a
+change near the top moves few bytes. A bid's key is its price, an ask's the negated price: one
+routine serves both sides. A frame is applied whole or not at all: the caller has parsed all of it
+before it calls `apply`.
+
+Overflow: a side holds at most `capacity` levels. What is worse is dropped and counted, and the best
+price ever dropped since the last snapshot becomes the horizon: everything at or beyond it is
+unknown and stays ignored, so that the levels kept are always exactly the venue's best ones.
 """
 
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint64_t
@@ -35,12 +38,20 @@ cdef enum:
     BUCKET_BITS = 4
     GAP_SAMPLES_MAX = 8192
 
+cdef int64_t PRICE_UNITS_MAX = INT64_MAX // 2      # the sum of two prices must fit, too
+cdef int64_t SAMPLES_MAX = 1 << 31                 # what a bucket holds for certain
+
 cdef tuple _STATES = tuple(BookState)
 cdef tuple _VERDICTS = tuple(BookVerdict)
 
 
 cdef class LatencyHistogram:
-    """Counts durations in 640 log-linear buckets (16 per doubling, up to about 18 minutes): bounded for ever.
+    """Counts durations in 640 log-linear buckets (16 per doubling, up to about 2.4 hours).
+
+    Bounded for ever.
+
+    After 2^31 samples all counts are halved, so that no bucket overflows; a longer duration counts
+    as the longest.
 
     A percentile is the upper edge of its bucket, at most 6.25 % above the true value.
     """
@@ -49,7 +60,7 @@ cdef class LatencyHistogram:
         memset(self.buckets, 0, sizeof(self.buckets))
         self.count = 0
         self.max_ns = 0
-        self.decay_at = INT64_MAX
+        self.decay_at = SAMPLES_MAX
 
     cdef void add(self, int64_t value_ns) noexcept nogil:
         cdef int shift, index, i
@@ -76,7 +87,7 @@ cdef class LatencyHistogram:
         self.add(value_ns)
 
     def percentile_ns(self, double fraction):
-        """Return the duration below which `fraction` (0 to 1) of the samples lie, or None without samples."""
+        """Return the duration below which `fraction` (0 to 1) of the samples lie, None without any."""
         cdef int64_t wanted, seen = 0
         cdef int i, shift
         cdef int64_t edge
@@ -114,6 +125,7 @@ cdef class LatencyHistogram:
     def counts(self):
         """Return the filled buckets as (upper edge in ns, count), rising."""
         cdef int i, shift
+        cdef int64_t edge
         result = []
         for i in range(BUCKETS):
             if self.buckets[i]:
@@ -121,7 +133,7 @@ cdef class LatencyHistogram:
                     edge = i
                 else:
                     shift = (i >> BUCKET_BITS) - 1
-                    edge = ((16 + (i & 15) + 1) << shift) - 1
+                    edge = ((<int64_t> (16 + (i & 15)) + 1) << shift) - 1
                 result.append((edge, self.buckets[i]))
         return result
 
@@ -130,12 +142,12 @@ cdef class OrderBook:
     """Resting bids and asks of one instrument, best first, in whole price and size units.
 
     Args:
-        instrument: whose book it is; its decimals fix the units.
-        capacity: most levels kept a side, 1 to 10,000.
-        policy: the numbering rules of the feed; contiguous ids from an in-stream snapshot by default.
+        instrument: whose book it is; its decimals fix the units. capacity: most levels kept a side,
+        1 to 10,000. policy: the numbering rules of the feed; contiguous ids from an in-stream
+        snapshot by default.
 
-    Every feature answers None when it can't be known (empty side, size beyond the visible depth). A book
-    handed to a callback is live and valid inside the call; `copy()` keeps one.
+    Every feature answers None when it can't be known (empty side, size beyond the visible depth). A
+    book handed to a callback is live and valid inside the call; `copy()` keeps one.
     """
 
     def __cinit__(self, instrument, *, int capacity=200, policy=None):
@@ -180,7 +192,7 @@ cdef class OrderBook:
             f"bid={self.best_bid} ask={self.best_ask})"
         )
 
-    # --- what it is ---------------------------------------------------------------------------------------
+    # --- what it is -------------------------------------------------------------------------------
 
     @property
     def instrument_id(self):
@@ -208,12 +220,12 @@ cdef class OrderBook:
         return self.stale_text
 
     def age_ns(self, int64_t now_ns):
-        """Return nanoseconds since the last proof that the feed lives, or None when there never was one."""
+        """Return nanoseconds since the last proof that the feed lives, None if there never was one."""
         if self.proof_ns == 0:
             return None
         return now_ns - self.proof_ns
 
-    # --- messages -----------------------------------------------------------------------------------------
+    # --- messages ---------------------------------------------------------------------------------
 
     def apply_snapshot(
         self, bids, asks, *, int64_t update_id, int64_t received_ns, int64_t sequence=0,
@@ -221,10 +233,12 @@ cdef class OrderBook:
     ):
         """Replace the book by whole sides of (price_units, size_units); return the verdict.
 
-        With a REST base, the snapshot is joined with the buffered deltas: OLDER means that it is older than
-        the buffer and must be fetched again.
+        With a REST base, the snapshot is joined with the buffered deltas: OLDER means that it is
+        older than the buffer and must be fetched again.
         """
-        return self._from_python(True, bids, asks, 0, update_id, -1, sequence, venue_ns, received_ns)
+        return self._from_python(
+            True, bids, asks, 0, update_id, -1, sequence, venue_ns, received_ns
+        )
 
     def apply_delta(
         self, bids, asks, *, int64_t update_id, int64_t received_ns, int64_t first_id=0,
@@ -232,7 +246,8 @@ cdef class OrderBook:
     ):
         """Change levels of (price_units, size_units), size 0 removes one; return the verdict.
 
-        Nothing changes unless the verdict is APPLIED; GAP and above leave the book stale.
+        GAP and above leave the book stale. Levels change only by APPLIED, and by CROSSED and
+        WINDOW, which are seen on the changed levels.
         """
         return self._from_python(
             False, bids, asks, first_id, update_id, previous_id, sequence, venue_ns, received_ns
@@ -266,12 +281,13 @@ cdef class OrderBook:
         const Level* bids, int bid_count, const Level* asks, int ask_count,
     ) except -1:
         cdef int verdict, i
+        cdef bint is_too_wide
         # Impossible levels are refused before anything changes.
         for i in range(bid_count):
-            if bids[i].price <= 0 or bids[i].size < 0:
+            if bids[i].price <= 0 or bids[i].price > PRICE_UNITS_MAX or bids[i].size < 0:
                 return self.fault(REFUSED)
         for i in range(ask_count):
-            if asks[i].price <= 0 or asks[i].size < 0:
+            if asks[i].price <= 0 or asks[i].price > PRICE_UNITS_MAX or asks[i].size < 0:
                 return self.fault(REFUSED)
         if is_snapshot:
             if self.base == 0 and self.state_code == STATE_SYNCED and last_id == self.update_id:
@@ -327,12 +343,15 @@ cdef class OrderBook:
                 return self.fault(BACKWARD)
             self.change_side(BID, bids, bid_count)
             self.change_side(ASK, asks, ask_count)
-            if self.is_crossed():
-                return self.fault(CROSSED)
-            if self.window and (self.counts[BID] > self.window or self.counts[ASK] > self.window):
-                return self.fault(WINDOW)
+            is_too_wide = self.window and (
+                self.counts[BID] > self.window or self.counts[ASK] > self.window
+            )
             self.trim(BID)
             self.trim(ASK)
+            if self.is_crossed():
+                return self.fault(CROSSED)
+            if is_too_wide:
+                return self.fault(WINDOW)
             self.update_gap.add(received_ns - self.received_ns)
             self.update_id = last_id
             if sequence:
@@ -364,20 +383,23 @@ cdef class OrderBook:
         if self.has_keep_alive and last_id == last and previous_id == last:
             return KEEP_ALIVE
         if self.is_base_fresh and self.base == 1:
-            # A REST snapshot falls somewhere inside a delta's range: the first one must only cover it.
+            # A REST snapshot falls somewhere inside a delta's range: the first one must only cover
+            # it.
             if last_id <= last:
                 return DUPLICATE if last_id == last else OLDER
             return APPLIED if previous_id <= last or first_id <= last else GAP
         if previous_id == last:
             if last_id > last or self.can_reset:
                 return APPLIED
-            return OLDER
         if last_id <= last:
             return DUPLICATE if last_id == last else OLDER
         return GAP
 
     cdef int join(self) except -1:
-        """Apply the buffered deltas on the fresh REST snapshot; OLDER when it doesn't reach them."""
+        """Apply the buffered deltas on the fresh REST snapshot.
+
+        OLDER when it doesn't reach them.
+        """
         cdef list pending = self.pending
         cdef int verdict
         cdef bytes bids, asks
@@ -387,11 +409,13 @@ cdef class OrderBook:
             asks = item[8]
             verdict = self.apply(
                 False, item[0], item[1], item[2], item[3], item[4], item[5],
-                <const Level*> <const char*> bids, item[7], <const Level*> <const char*> asks, item[9],
+                <const Level*> <const char*> bids, item[7],
+                <const Level*> <const char*> asks, item[9],
             )
             if verdict >= GAP:
                 if verdict == GAP and self.is_base_fresh:
-                    # The snapshot is older than the first buffered delta: keep the buffer, fetch again.
+                    # The snapshot is older than the first buffered delta: keep the buffer, fetch
+                    # again.
                     self.gap_count -= 1
                     self.pending = pending[position:]
                     self.state_code = STATE_BUFFERING
@@ -401,7 +425,10 @@ cdef class OrderBook:
         return SNAPSHOT
 
     cdef int fault(self, int verdict) noexcept:
-        """Note why the book can't be trusted any more; what it held stays readable, marked stale."""
+        """Note why the book can't be trusted any more.
+
+        What it held stays readable, marked stale.
+        """
         if verdict == GAP:
             self.gap_count += 1
         else:
@@ -412,25 +439,29 @@ cdef class OrderBook:
         return verdict
 
     cdef bint is_crossed(self) noexcept:
-        # keys[BID] is the price, keys[ASK] the negated one: bid >= ask means their sum is not negative.
+        # keys[BID] is the price, keys[ASK] the negated one: bid >= ask means their sum is not
+        # negative.
         return (
             self.counts[BID] > 0
             and self.counts[ASK] > 0
             and self.keys[BID][self.counts[BID] - 1] + self.keys[ASK][self.counts[ASK] - 1] >= 0
         )
 
-    # --- levels -------------------------------------------------------------------------------------------
+    # --- levels -----------------------------------------------------------------------------------
 
-    cdef int replace(self, const Level* bids, int bid_count, const Level* asks, int ask_count) except -1:
+    cdef int replace(
+        self, const Level* bids, int bid_count, const Level* asks, int ask_count
+    ) except -1:
         cdef int verdict = self.load_side(BID, bids, bid_count)
         if verdict == SNAPSHOT:
             verdict = self.load_side(ASK, asks, ask_count)
         if verdict == SNAPSHOT and self.is_crossed():
             verdict = CROSSED
-        if verdict == SNAPSHOT and self.window and (bid_count > self.window or ask_count > self.window):
+        if verdict == SNAPSHOT and self.window and max(bid_count, ask_count) > self.window:
             verdict = WINDOW
         if verdict != SNAPSHOT:
-            # The old book is gone and the new one is no good: an empty side is better than a wrong one.
+            # The old book is gone and the new one is no good: an empty side is better than a wrong
+            # one.
             self.counts[BID] = 0
             self.counts[ASK] = 0
             return self.fault(verdict)
@@ -443,6 +474,7 @@ cdef class OrderBook:
         cdef int64_t sign = 1 if side == BID else -1
         cdef int64_t key, previous = INT64_MAX
         cdef int i, position
+        cdef size_t size
         self.make_room(side, count)
         self.counts[side] = 0
         self.horizon[side] = INT64_MIN
@@ -460,10 +492,9 @@ cdef class OrderBook:
             self.sizes[side][position] = levels[i].size
         else:
             if position:
-                memmove(self.keys[side], self.keys[side] + position, (count - position) * sizeof(int64_t))
-                memmove(
-                    self.sizes[side], self.sizes[side] + position, (count - position) * sizeof(int64_t)
-                )
+                size = (count - position) * sizeof(int64_t)
+                memmove(self.keys[side], self.keys[side] + position, size)
+                memmove(self.sizes[side], self.sizes[side] + position, size)
             self.counts[side] = count - position
             return SNAPSHOT
         # Not sorted: insert one by one; a price that stands twice is a lie we can't resolve.
@@ -503,7 +534,10 @@ cdef class OrderBook:
         return 0
 
     cdef int find(self, int side, int64_t key) noexcept:
-        """Return how many levels have a key up to `key`: near the top by walking, else by halving."""
+        """Return how many levels have a key up to `key`.
+
+        Near the top by walking, else by halving.
+        """
         cdef int64_t* keys = self.keys[side]
         cdef int high = self.counts[side]
         cdef int low = high - LINEAR_STEPS if high > LINEAR_STEPS else 0
@@ -557,7 +591,7 @@ cdef class OrderBook:
         memmove(self.sizes[side], self.sizes[side] + excess, self.capacity * sizeof(int64_t))
         self.counts[side] = self.capacity
 
-    # --- state, moved by the feed -------------------------------------------------------------------------
+    # --- state, moved by the feed -----------------------------------------------------------------
 
     def start_buffering(self):
         """Begin to keep deltas for a REST snapshot to come; forgets what was held."""
@@ -596,7 +630,7 @@ cdef class OrderBook:
     def change_instrument(self, instrument):
         """Take a new version of the instrument; a change of decimals empties the book."""
         if instrument.id != self.instrument.id:
-            raise ValueError(f"{instrument.id} is not the instrument of this book ({self.instrument.id})")
+            raise ValueError(f"{instrument.id} is not {self.instrument.id}, whose book this is")
         if (
             instrument.price_decimals != self.price_decimals
             or instrument.size_decimals != self.size_decimals
@@ -626,7 +660,7 @@ cdef class OrderBook:
         """Say whether our top of book is this one (0 for an empty side)."""
         return self.top_is(bid_units, bid_size_units, ask_units, ask_size_units)
 
-    # --- features -----------------------------------------------------------------------------------------
+    # --- features ---------------------------------------------------------------------------------
 
     @property
     def best_bid(self):
@@ -702,12 +736,12 @@ cdef class OrderBook:
     @property
     def spread_percent(self):
         """Spread as a percentage of the mid."""
-        cdef double twice, spread
+        cdef double bid, ask
         if not (self.counts[BID] and self.counts[ASK]):
             return None
-        twice = <double> (self.keys[BID][self.counts[BID] - 1] - self.keys[ASK][self.counts[ASK] - 1])
-        spread = -<double> (self.keys[ASK][self.counts[ASK] - 1] + self.keys[BID][self.counts[BID] - 1])
-        return 200.0 * spread / twice
+        bid = <double> self.keys[BID][self.counts[BID] - 1]
+        ask = -<double> self.keys[ASK][self.counts[ASK] - 1]
+        return 200.0 * (ask - bid) / (ask + bid)
 
     def imbalance(self, int levels=10):
         """(bid size - ask size) / (bid size + ask size) over the best `levels`; +1 is all bids."""
@@ -786,14 +820,20 @@ cdef class OrderBook:
         return None if price < 0.0 else price
 
     def worst_price_to_buy(self, int64_t size_units):
-        """Highest ask (price units) that buying this size at once reaches; None beyond the visible depth."""
+        """Highest ask (price units) that buying this size at once reaches.
+
+        None beyond the visible depth.
+        """
         cdef int64_t worst = 0
         if size_units <= 0:
             raise ValueError(f"size must be above zero, not {size_units}")
         return None if self.fill_vwap(ASK, size_units, &worst) < 0.0 else -worst
 
     def worst_price_to_sell(self, int64_t size_units):
-        """Lowest bid (price units) that selling this size at once reaches; None beyond the visible depth."""
+        """Lowest bid (price units) that selling this size at once reaches.
+
+        None beyond the visible depth.
+        """
         cdef int64_t worst = 0
         if size_units <= 0:
             raise ValueError(f"size must be above zero, not {size_units}")
@@ -817,11 +857,17 @@ cdef class OrderBook:
         return self.side_levels(ASK, levels)
 
     def bids_text(self, int levels=0):
-        """Return the best `levels` bids (0: all) as ["price", "size"] in exact decimal text, best first."""
+        """Return the best `levels` bids (0.
+
+        All) as ["price", "size"] in exact decimal text, best first.
+        """
         return self._as_text(self.side_levels(BID, levels))
 
     def asks_text(self, int levels=0):
-        """Return the best `levels` asks (0: all) as ["price", "size"] in exact decimal text, best first."""
+        """Return the best `levels` asks (0.
+
+        All) as ["price", "size"] in exact decimal text, best first.
+        """
         return self._as_text(self.side_levels(ASK, levels))
 
     def _as_text(self, list levels):
@@ -831,14 +877,20 @@ cdef class OrderBook:
         ]
 
     def bid_size_at(self, int64_t price_units):
-        """Size resting at this bid price; None when there is none, or it lies beyond the horizon."""
+        """Size resting at this bid price.
+
+        None when there is none, or it lies beyond the horizon.
+        """
         cdef int i = self.find(BID, price_units)
         if i > 0 and self.keys[BID][i - 1] == price_units:
             return self.sizes[BID][i - 1]
         return None
 
     def ask_size_at(self, int64_t price_units):
-        """Size resting at this ask price; None when there is none, or it lies beyond the horizon."""
+        """Size resting at this ask price.
+
+        None when there is none, or it lies beyond the horizon.
+        """
         cdef int i = self.find(ASK, -price_units)
         if i > 0 and self.keys[ASK][i - 1] == -price_units:
             return self.sizes[ASK][i - 1]
@@ -846,7 +898,9 @@ cdef class OrderBook:
 
     def copy(self):
         """Return a book with the same levels and state that later messages don't change."""
-        cdef OrderBook other = OrderBook(self.instrument, capacity=self.capacity, policy=self.policy)
+        cdef OrderBook other = OrderBook(
+            self.instrument, capacity=self.capacity, policy=self.policy
+        )
         cdef int side
         for side in range(2):
             other.make_room(side, self.counts[side])
@@ -868,6 +922,7 @@ cdef class OrderBook:
         other.gap_count = self.gap_count
         other.duplicate_count = self.duplicate_count
         other.fault_count = self.fault_count
+        other.ignored_count = self.ignored_count
         other.unknown_delete_count = self.unknown_delete_count
         other.overflow_count = self.overflow_count
         return other
