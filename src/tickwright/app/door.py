@@ -1,4 +1,6 @@
-"""Owns the way in and out of a live engine: inputs are recorded as they enter, commands carried out.
+"""Owns the way in and out of a live engine.
+
+Inputs are recorded as they enter, commands carried out.
 
 It refuses to change the order of anything: what is recorded is what the engine saw, so that
 `app.replay` can repeat it.
@@ -36,7 +38,9 @@ class BookAdded(msgspec.Struct, frozen=True):
 
 
 class EngineDoor:
-    """The engine's door in a live process; see `feed.door.Door` and `feed.account_link.AccountDoor`.
+    """The engine's door in a live process.
+
+    See `feed.door.Door` and `feed.account_link.AccountDoor`.
 
     Args:
         tap: records everything; None records nothing.

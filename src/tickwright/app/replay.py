@@ -17,8 +17,14 @@ from tickwright.book.order_book import OrderBook
 from tickwright.book.policy import BookPolicy
 from tickwright.core.commands import Command
 from tickwright.core.errors import InstrumentUnknown, StorageError
-from tickwright.core.events import BookState, BookStateChanged, Input, InstrumentChanged, Trade
-from tickwright.core.events import MarketEvent
+from tickwright.core.events import (
+    BookState,
+    BookStateChanged,
+    Input,
+    InstrumentChanged,
+    MarketEvent,
+    Trade,
+)
 from tickwright.core.instrument import Instrument
 from tickwright.feed.feed import FeedOptions, book_policy
 from tickwright.storage.session_log import Record, RecordKind, SessionReader

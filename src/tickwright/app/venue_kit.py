@@ -152,7 +152,10 @@ class BybitKit:
         on_note: Callable[[str, str], None] | None = None,
         wants_trade_socket: bool = True,
     ) -> AccountLink:
-        """Return the link of one account: private stream, order channel where there is one, REST."""
+        """Return the link of one account.
+
+        Private stream, order channel where there is one, REST.
+        """
         link = AccountLink(
             account_id,
             door,

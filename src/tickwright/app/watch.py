@@ -184,6 +184,7 @@ class Watch:
         self.options = options
         self.feed = feed
         self.watcher = watcher
+        self.is_over = False
         self._began_s = time.monotonic()
         self._cpu_began_s = time.process_time()
 
@@ -216,6 +217,11 @@ class Watch:
             if connection.counts.last_reason:
                 return f"{connection.url}: {connection.counts.last_reason}"
         return ""
+
+    def note(self, on_note: Callable[[str, str], None] | None, event: str, text: str) -> None:
+        """Pass a remark on, unless it is only about our own leaving."""
+        if on_note is not None and not self.is_over:
+            on_note(event, text)
 
     def report(self) -> WatchReport:
         """Return everything seen so far."""
@@ -276,16 +282,17 @@ async def watch(
             ),
             WatchDoor(watcher),
             tap=None,
-            on_note=on_note,
+            on_note=lambda event, text: running.note(on_note, event, text),
             measures_callbacks=True,
         )
         for instrument in instruments:
             feed.add(instrument)
         running = Watch(options, feed, watcher)
-        await _run(running, on_view, on_note)
-        if running.dial_fault:
-            raise ConnectionLost(f"no connection was ever made to {running.dial_fault}")
-        return running.report()
+        report = await _run(running, on_view, on_note)
+        if not running.has_connected and options.seconds is not None:
+            fault = running.dial_fault or f"{options.hosts.public}: no answer yet"
+            raise ConnectionLost(f"no connection was ever made to {fault}")
+        return report
     finally:
         await kit.aclose()
 
@@ -294,7 +301,7 @@ async def _run(
     running: Watch,
     on_view: Callable[[Watch], None] | None,
     on_note: Callable[[str, str], None] | None,
-) -> None:
+) -> WatchReport:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -316,6 +323,9 @@ async def _run(
                 has_told = True
                 on_note("watch.unreachable", f"{running.dial_fault}; dialling on")
             _refuse_if_nothing_is_left(running.feed)
+        # Before the sockets go, and the books with them.
+        report = running.report()
+        running.is_over = True
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
@@ -325,6 +335,7 @@ async def _run(
         await asyncio.wait([stop, task])
     if not task.cancelled() and (error := task.exception()) is not None:
         raise _single(error)
+    return report
 
 
 def _single(error: BaseException) -> BaseException:

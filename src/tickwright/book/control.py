@@ -1,4 +1,4 @@
-"""Owns what a feed may do to a book besides its messages, as data, so that a replay can repeat it."""
+"""Owns what a feed may do to a book besides its messages, as data that a replay can repeat."""
 
 import enum
 

@@ -87,7 +87,7 @@ cdef class LatencyHistogram:
         self.add(value_ns)
 
     def percentile_ns(self, double fraction):
-        """Return the duration below which `fraction` (0 to 1) of the samples lie, None without any."""
+        """Return the duration that `fraction` (0 to 1) of the samples stay below; None without any."""
         cdef int64_t wanted, seen = 0
         cdef int i, shift
         cdef int64_t edge
@@ -220,7 +220,7 @@ cdef class OrderBook:
         return self.stale_text
 
     def age_ns(self, int64_t now_ns):
-        """Return nanoseconds since the last proof that the feed lives, None if there never was one."""
+        """Return nanoseconds since the last proof that the feed lives; None if there was none."""
         if self.proof_ns == 0:
             return None
         return now_ns - self.proof_ns

@@ -1,7 +1,7 @@
 """Owns how one feed numbers its book messages, as data; refuses to know a venue's name.
 
-A policy answers: where the base comes from, when a delta is the next one, what is an exception, how many
-levels the feed shows. The compiled book obeys it (`book/order_book.pyx`).
+A policy answers: where the base comes from, when a delta is the next one, what is an exception, how
+many levels the feed shows. The compiled book obeys it (`book/order_book.pyx`).
 """
 
 import enum
@@ -36,10 +36,11 @@ class Continuity(enum.IntEnum):
 class BookPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """The numbering rules of one feed.
 
-    `window` is how many levels a side the feed keeps (0: unbounded): a side that grows beyond it proves a
-    lost delete. `restart_id` is an id that means the venue restarted its counter (-1: none).
-    `has_keep_alive` lets a delta with an unchanged id and no level prove life. `can_reset` lets an id
-    smaller than the previous one, whose previous id matches, go on (a venue's sequence reset).
+    `window` is how many levels a side the feed keeps (0: unbounded): a side that grows beyond it
+    proves a lost delete. `restart_id` is an id that means the venue restarted its counter (-1:
+    none). `has_keep_alive` lets a delta with an unchanged id and no level prove life. `can_reset`
+    lets an id smaller than the previous one, whose previous id matches, go on (a venue's sequence
+    reset).
     """
 
     base: SnapshotBase = SnapshotBase.STREAM

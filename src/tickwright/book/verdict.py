@@ -35,4 +35,7 @@ class BookVerdict(enum.IntEnum):
     BACKWARD = 12
     """The cross sequence went back: the book is stale."""
     REFUSED = 13
-    """A level or id is impossible (price not above zero, negative size, unsorted): the book is stale."""
+    """A level or id is impossible (price not above zero, negative size, unsorted).
+
+    The book is stale.
+    """

@@ -1,3 +1,6 @@
-"""The words everyone speaks: instruments, units, events, orders, commands, verdicts, errors. Pure."""
+"""The words everyone speaks: instruments, units, events, orders, commands, verdicts, errors.
+
+Pure.
+"""
 
 __all__: list[str] = []

@@ -1,4 +1,7 @@
-"""Owns what the engine may ask of the world: requests, timers and notices; refuses to do any of it."""
+"""Owns what the engine may ask of the world: requests, timers and notices.
+
+Refuses to do any of it.
+"""
 
 import msgspec
 

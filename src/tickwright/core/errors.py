@@ -1,6 +1,7 @@
 """Owns the faults of the world that callers may catch; refuses to carry secrets.
 
-A refusal by our own rules is not here: it is a returned value (`core.verdicts`). A bug is an assertion.
+A refusal by our own rules is not here: it is a returned value (`core.verdicts`). A bug is an
+assertion.
 """
 
 __all__ = [
@@ -24,7 +25,7 @@ class ConfigError(TickwrightError):
 
 
 class UnitsError(TickwrightError, ValueError):
-    """A number doesn't fit the units of its instrument (too many decimals, too large, no number)."""
+    """A number doesn't fit the units of its instrument: too many decimals, or too large."""
 
 
 class FrameError(TickwrightError, ValueError):

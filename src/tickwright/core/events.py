@@ -1,8 +1,10 @@
-"""Owns the engine's inputs: everything that may enter by the one door; refuses anything without a time.
+"""Owns the engine's inputs: everything that may enter by the one door.
 
-The hottest input, a book update, has no struct: it is the call `engine.on_book(slot, now_ns)` on a book that
-was already changed. Everything else is one of these frozen records, so that the session log can store it and
-a replay can repeat it. Times are UTC nanoseconds; 0 means the venue gave none.
+Refuses anything without a time.
+
+The hottest input, a book update, has no struct: it is the call `engine.on_book(slot, now_ns)` on a
+book that was already changed. Everything else is one of these frozen records, so that the session
+log can store it and a replay can repeat it. Times are UTC nanoseconds; 0 means the venue gave none.
 """
 
 import enum
@@ -56,7 +58,7 @@ class BookState(enum.IntEnum):
     RESYNCING = 4
 
 
-# public market -------------------------------------------------------------------------------------------
+# public market ------------------------------------------------------------------------------------
 
 
 class Trade(msgspec.Struct, frozen=True, gc=False, tag="trade"):
@@ -98,7 +100,10 @@ class IndexPrice(msgspec.Struct, frozen=True, gc=False, tag="index_price"):
 
 
 class FundingUpdate(msgspec.Struct, frozen=True, gc=False, tag="funding"):
-    """The funding rate that will be paid at `next_funding_ns`: parts per 10^9, positive: longs pay."""
+    """The funding rate that will be paid at `next_funding_ns`: parts per 10^9, positive.
+
+    Longs pay.
+    """
 
     instrument_id: InstrumentId
     rate_e9: int
@@ -122,7 +127,10 @@ class CandleUpdate(msgspec.Struct, frozen=True, gc=False, tag="candle"):
 
 
 class Liquidation(msgspec.Struct, frozen=True, gc=False, tag="liquidation"):
-    """A liquidated position of somebody; `side` is the position order's side as the venue tells it."""
+    """A liquidated position of somebody.
+
+    `side` is the position order's side as the venue tells it.
+    """
 
     instrument_id: InstrumentId
     side: Side
@@ -167,7 +175,7 @@ class ConnectionChanged(msgspec.Struct, frozen=True, gc=False, tag="connection")
     reason: str
 
 
-# private side ---------------------------------------------------------------------------------------------
+# private side -------------------------------------------------------------------------------------
 
 
 class Outcome(enum.Enum):
@@ -180,7 +188,10 @@ class Outcome(enum.Enum):
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="reply"):
-    """The venue's answer to one request of ours: an acknowledgement, never a resting order or a fill."""
+    """The venue's answer to one request of ours.
+
+    An acknowledgement, never a resting order or a fill.
+    """
 
     account_id: AccountId
     client_id: ClientId
@@ -193,10 +204,12 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="reply"):
 
 
 class SendOutcome(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="send_outcome"):
-    """What became of the bytes of a request: handed to the socket, or not sent at all (journal, no socket).
+    """What became of the bytes of a request.
 
-    `is_sent` False is proof that the venue never saw it; a socket lost afterwards is not, and makes the
-    request unknown by `Reply(outcome=UNKNOWN)`.
+    Handed to the socket, or not sent at all (journal, no socket).
+
+    `is_sent` False is proof that the venue never saw it; a socket lost afterwards is not, and makes
+    the request unknown by `Reply(outcome=UNKNOWN)`.
     """
 
     account_id: AccountId
@@ -210,7 +223,8 @@ class SendOutcome(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="send
 class OrderReport(msgspec.Struct, frozen=True, kw_only=True, tag="order_report"):
     """What the venue's order stream or an order query says of one order (ours or not).
 
-    `filled_units` is the venue's cumulative figure: compared, never added. `venue_ns` orders reports.
+    `filled_units` is the venue's cumulative figure: compared, never added. `venue_ns` orders
+    reports.
     """
 
     account_id: AccountId
@@ -236,7 +250,7 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True, tag="order_report")
 
 
 class OrderAbsent(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="order_absent"):
-    """A query answered that no order of this client id exists, in open orders, history and executions.
+    """A query answered that no such order exists, in open orders, history and executions.
 
     `asked_ns` is when the query left. A query that failed is not this: nothing is reported then.
     """
@@ -248,10 +262,12 @@ class OrderAbsent(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="orde
 
 
 class RateLimitReport(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="rate_limit"):
-    """What the venue says of a request budget: `limit` per second, `remaining` of it, until `reset_ns`.
+    """What the venue says of a request budget.
 
-    `group` is the kind of request and the category ("create.linear"); empty means every request of the
-    account. `remaining` 0 with a `reset_ns` in the future stops the group until then.
+    `limit` per second, `remaining` of it, until `reset_ns`.
+
+    `group` is the kind of request and the category ("create.linear"); empty means every request of
+    the account. `remaining` 0 with a `reset_ns` in the future stops the group until then.
     """
 
     account_id: AccountId
@@ -311,7 +327,7 @@ class SyncReport(msgspec.Struct, frozen=True, kw_only=True, tag="sync_report"):
     venue_ns: int
 
 
-# our own world --------------------------------------------------------------------------------------------
+# our own world ------------------------------------------------------------------------------------
 
 
 class TimerFired(msgspec.Struct, frozen=True, gc=False, tag="timer"):
@@ -341,7 +357,10 @@ class OperatorCommand(msgspec.Struct, frozen=True, gc=False, tag="operator"):
 
 
 class ClockNotice(msgspec.Struct, frozen=True, gc=False, tag="clock"):
-    """The wall clock stepped, or the venue's clock was measured: both in nanoseconds, positive is ahead of us."""
+    """The wall clock stepped, or the venue's clock was measured.
+
+    Both in nanoseconds, positive is ahead of us.
+    """
 
     source: str
     offset_ns: int

@@ -1,4 +1,7 @@
-"""Owns who is who: instruments, accounts, strategies, position legs; refuses to guess any of them."""
+"""Owns who is who: instruments, accounts, strategies, position legs.
+
+Refuses to guess any of them.
+"""
 
 import enum
 from typing import NewType
@@ -27,7 +30,10 @@ class Category(enum.Enum):
 
 
 class Leg(enum.Enum):
-    """Which position of an account an order or fill belongs to: the net one, or one side of a hedge."""
+    """Which position of an account an order or fill belongs to.
+
+    The net one, or one side of a hedge.
+    """
 
     NET = "net"
     LONG = "long"

@@ -1,13 +1,14 @@
-"""Owns what a tradable contract is: its units, filters, payoff and abilities; refuses inexact numbers.
+"""Owns what a tradable contract is: its units, filters, payoff and abilities.
 
-Prices and sizes are whole numbers of 10^-price_decimals and 10^-size_decimals (`price_units`, `size_units`);
-tick and lot are validity rules on top, because venues change them while running. Money is in units of
-10^-18 of its asset (`core.units`).
+Refuses inexact numbers.
+
+Prices and sizes are whole numbers of 10^-price_decimals and 10^-size_decimals (`price_units`,
+`size_units`); tick and lot are validity rules on top, because venues change them while running.
+Money is in units of 10^-18 of its asset (`core.units`).
 """
 
 import enum
 from decimal import Decimal
-from math import ceil, floor
 
 import msgspec
 
@@ -86,8 +87,8 @@ class FeeRates(msgspec.Struct, frozen=True, gc=False):
 class Instrument(msgspec.Struct, frozen=True):
     """One tradable contract and its rules, valid from `valid_from_ns`; a change is a new version.
 
-    Units: `tick_units` and the price bounds in price units; `lot_units` and the size bounds in size units;
-    `notional_min` and `multiplier` as Decimal in the quote asset and in base asset per size.
+    Units: `tick_units` and the price bounds in price units; `lot_units` and the size bounds in size
+    units; `notional_min` and `multiplier` as Decimal in the quote asset and in base asset per size.
     """
 
     id: InstrumentId
@@ -133,7 +134,7 @@ class Instrument(msgspec.Struct, frozen=True):
         """Whether buying means holding the asset (no position, no reduce-only)."""
         return self.id.category is Category.SPOT
 
-    # prices and sizes ---------------------------------------------------------------------------------
+    # prices and sizes -----------------------------------------------------------------------------
 
     def price(self, price_units: int) -> Decimal:
         """Return the exact price in quote asset."""
@@ -160,11 +161,17 @@ class Instrument(msgspec.Struct, frozen=True):
         return units_from_text(text, self.size_decimals)
 
     def price_units_floor(self, price: Decimal | float) -> int:
-        """Return the highest valid price at or below `price` (for a bid): a multiple of the tick."""
+        """Return the highest valid price at or below `price` (for a bid).
+
+        A multiple of the tick.
+        """
         return self._on_step(price, self.price_decimals, self.tick_units, up=False)
 
     def price_units_ceil(self, price: Decimal | float) -> int:
-        """Return the lowest valid price at or above `price` (for an ask): a multiple of the tick."""
+        """Return the lowest valid price at or above `price` (for an ask).
+
+        A multiple of the tick.
+        """
         return self._on_step(price, self.price_decimals, self.tick_units, up=True)
 
     def size_units_floor(self, quantity: Decimal | float) -> int:
@@ -180,18 +187,19 @@ class Instrument(msgspec.Struct, frozen=True):
         return self.price_units_ceil(price) if side is Side.BUY else self.price_units_floor(price)
 
     def _on_step(self, value: Decimal | float, decimals: int, step: int, *, up: bool) -> int:
-        # A float is taken at its shortest text (0.3 means 0.3), not at its binary value, so that a computed
-        # price that prints as a valid tick stays on it.
+        # A float is taken at its shortest text (0.3 means 0.3), not at its binary value, so that a
+        # computed price that prints as a valid tick stays on it.
         exact = value if isinstance(value, Decimal) else Decimal(repr(float(value)))
         if not exact.is_finite() or exact < 0:
             raise UnitsError(f"{self.id}: {value} is not a price or size")
-        steps = exact.scaleb(decimals) / step
-        units = (ceil(steps) if up else floor(steps)) * step
+        numerator, denominator = exact.as_integer_ratio()
+        steps, rest = divmod(numerator * 10**decimals, denominator * step)
+        units = (steps + (1 if up and rest else 0)) * step
         if units > 2**63 - 1:
             raise UnitsError(f"{self.id}: {value} is too large")
         return units
 
-    # money ----------------------------------------------------------------------------------------------
+    # money ----------------------------------------------------------------------------------------
 
     @property
     def notional_asset(self) -> str:
@@ -199,10 +207,10 @@ class Instrument(msgspec.Struct, frozen=True):
         return self.settle_asset
 
     def notional(self, size_units: int, price_units: int) -> int:
-        """Return the money size of a size at a price, in money units of `settle_asset`, never negative.
+        """Return the notional of a size at a price, in money units of `settle_asset`, at least 0.
 
-        Linear and spot: price x quantity x multiplier. Inverse: quantity x multiplier / price, rounded
-        half-even at 10^-18.
+        Linear and spot: price x quantity x multiplier. Inverse: quantity x multiplier / price,
+        rounded half-even at 10^-18.
         """
         size = abs(size_units)
         if self.payoff is Payoff.LINEAR:
@@ -218,7 +226,7 @@ class Instrument(msgspec.Struct, frozen=True):
         return _divide_half_even(*_scaled(numerator, price_units, self.multiplier))
 
     def pnl(self, size_units: int, entry_price_units: int, exit_price_units: int) -> int:
-        """Return the profit of a signed size from entry to exit, in money units of `settle_asset`."""
+        """Return the profit of a signed size, in money units of `settle_asset`."""
         sign = 1 if size_units >= 0 else -1
         entry = self.notional(size_units, entry_price_units)
         leave = self.notional(size_units, exit_price_units)
@@ -229,7 +237,8 @@ class Instrument(msgspec.Struct, frozen=True):
         if size_units <= 0:
             return "size must be above zero"
         if size_units % self.lot_units:
-            return f"size {self.size_text(size_units)} is no multiple of {self.size_text(self.lot_units)}"
+            lot = self.size_text(self.lot_units)
+            return f"size {self.size_text(size_units)} is no multiple of {lot}"
         if size_units < self.size_min_units:
             return (
                 f"size {self.size_text(size_units)} is below {self.size_text(self.size_min_units)}"
@@ -242,7 +251,8 @@ class Instrument(msgspec.Struct, frozen=True):
     def price_fault(self, price_units: int) -> str | None:
         """Say why the venue would refuse this price, or None when it fits."""
         if price_units % self.tick_units:
-            return f"price {self.price_text(price_units)} is no multiple of {self.price_text(self.tick_units)}"
+            tick = self.price_text(self.tick_units)
+            return f"price {self.price_text(price_units)} is no multiple of {tick}"
         if not self.price_min_units <= price_units <= self.price_max_units:
             low, high = self.price_text(self.price_min_units), self.price_text(self.price_max_units)
             return f"price {self.price_text(price_units)} is outside {low} to {high}"

@@ -1,6 +1,9 @@
-"""Owns the words of an order: wishes, orders, requests and fills; refuses to know how any of them moves.
+"""Owns the words of an order: wishes, orders, requests and fills.
 
-The transition tables live in `execution`; here are only the nouns, all in units and UTC nanoseconds.
+Refuses to know how any of them moves.
+
+The transition tables live in `execution`; here are only the nouns, all in units and UTC
+nanoseconds.
 """
 
 import enum
@@ -35,7 +38,10 @@ __all__ = [
 
 
 class Side(enum.IntEnum):
-    """Direction of an order or of a trade's aggressor; the value is the sign of the position change."""
+    """Direction of an order or of a trade's aggressor.
+
+    The value is the sign of the position change.
+    """
 
     BUY = 1
     SELL = -1
@@ -80,7 +86,7 @@ class Purpose(enum.Enum):
 
 
 class OrderState(enum.Enum):
-    """Where an order stands at the venue, as far as evidence says (a lost answer is the request's matter)."""
+    """Where an order stands at the venue, as far as evidence says."""
 
     INTENDED = "intended"
     ACCEPTED = "accepted"
@@ -150,9 +156,10 @@ _MOVES_POSITION = frozenset(
 class OrderIntent(msgspec.Struct, frozen=True, kw_only=True, tag="order_intent"):
     """An order a strategy wishes for, exact to the unit, before the risk gate.
 
-    `price_units` is required for a limit order and, for a market order, is None. `stop_loss_price_units` and
-    `take_profit_price_units` ask for a bracket around the position this order opens. `trigger_price_units`
-    makes the order conditional. An intent older than `valid_until_ns` (0: no end) is dropped, never sent late.
+    `price_units` is required for a limit order and, for a market order, is None.
+    `stop_loss_price_units` and `take_profit_price_units` ask for a bracket around the position this
+    order opens. `trigger_price_units` makes the order conditional. An intent older than
+    `valid_until_ns` (0: no end) is dropped, never sent late.
     """
 
     instrument_id: InstrumentId
@@ -252,7 +259,8 @@ class Order:
 
     def __repr__(self) -> str:
         return (
-            f"Order({self.client_id} {self.intent.side.name} {self.size_units} {self.instrument_id} "
+            f"Order({self.client_id} {self.intent.side.name} {self.size_units} "
+            f"{self.instrument_id} "
             f"{self.state.value} filled {self.filled_units})"
         )
 
@@ -260,8 +268,8 @@ class Order:
 class Fill(msgspec.Struct, frozen=True, kw_only=True, tag="fill"):
     """One row of the venue's executions: it moves position, cash or both, once per `execution_id`.
 
-    `fee` is in money units of `fee_asset`, positive when paid. `cash` is the money a row without a price
-    moves (funding: positive when received).
+    `fee` is in money units of `fee_asset`, positive when paid. `cash` is the money a row without a
+    price moves (funding: positive when received).
     """
 
     account_id: AccountId

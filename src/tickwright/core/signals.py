@@ -1,4 +1,7 @@
-"""Owns what a strategy may answer with besides an exact order: a signal; refuses bytes and sizes in it."""
+"""Owns what a strategy may answer with besides an exact order: a signal.
+
+Refuses bytes and sizes in it.
+"""
 
 import enum
 import math
@@ -22,8 +25,8 @@ class SignalKind(enum.Enum):
 class Signal(msgspec.Struct, frozen=True, kw_only=True, tag="signal"):
     """A strategy's opinion; sizing and the risk gate make an order of it, or a refusal.
 
-    `confidence` is 0 to 1. `stop_loss_fraction` and `take_profit_fraction` are distances from the entry
-    price as fractions (0.005 is 0.5 %), None for none. `reason` is for people and is logged.
+    `confidence` is 0 to 1. `stop_loss_fraction` and `take_profit_fraction` are distances from the
+    entry price as fractions (0.005 is 0.5 %), None for none. `reason` is for people and is logged.
     """
 
     instrument_id: InstrumentId

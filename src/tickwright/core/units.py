@@ -1,10 +1,13 @@
-"""Owns the conversion between decimal text and fixed-point whole numbers; refuses to round silently.
+"""Owns the conversion between decimal text and fixed-point whole numbers.
 
-A price or size is an int in units of 10^-decimals of its instrument, bounded to int64. Money is an int in
-units of 10^-18 of its asset (`MONEY_DECIMALS`), a plain Python int without a bound, so that sums are exact.
+Refuses to round silently.
+
+A price or size is an int in units of 10^-decimals of its instrument, bounded to int64. Money is an
+int in units of 10^-18 of its asset (`MONEY_DECIMALS`), a plain Python int without a bound, so that
+sums are exact.
 """
 
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 
 from tickwright.core.errors import UnitsError
 
@@ -27,19 +30,22 @@ MONEY_ONE = 10**MONEY_DECIMALS
 """One whole asset (one USDT, one BTC) in money units."""
 
 _DECIMALS_MAX = 18
+_EXACT = Context(prec=400)
+"""Wide enough that no number of ours is ever rounded; the ambient context has 28 digits."""
 
 
 def units_from_text(text: str, decimals: int) -> int:
     """Parse plain decimal text ("60000.10") into units of 10^-decimals.
 
-    Only digits with at most one dot are taken: no sign, exponent, blank or NaN. Zeros beyond `decimals` are
-    accepted, any other digit there is refused.
+    Only digits with at most one dot are taken: no sign, exponent, blank or NaN. Zeros beyond
+    `decimals` are accepted, any other digit there is refused.
 
     Raises:
         UnitsError: the text isn't such a number, has digits beyond `decimals`, or exceeds int64.
     """
     whole, dot, fraction = text.partition(".")
-    # str.isdigit alone would accept other scripts' digits, which int() then reads; the wire has ASCII only.
+    # str.isdigit alone would accept other scripts' digits, which int() then reads; the wire has
+    # ASCII only.
     if not (whole.isascii() and whole.isdigit()) or (
         dot and not (fraction.isascii() and fraction.isdigit())
     ):
@@ -64,7 +70,7 @@ def units_to_text(units: int, decimals: int) -> str:
 
 def decimal_from_units(units: int, decimals: int) -> Decimal:
     """Return the exact Decimal of `units` x 10^-decimals."""
-    return Decimal(units).scaleb(-decimals)
+    return _EXACT.scaleb(Decimal(units), -decimals)
 
 
 def units_from_decimal(value: Decimal, decimals: int) -> int:
@@ -74,7 +80,7 @@ def units_from_decimal(value: Decimal, decimals: int) -> int:
         UnitsError: not finite, not exact at `decimals`, or beyond int64.
     """
     try:
-        scaled = value.scaleb(decimals)
+        scaled = _EXACT.scaleb(value, decimals)
         units = int(scaled)
         exact = scaled == units
     except (InvalidOperation, ValueError, OverflowError) as error:
@@ -94,7 +100,7 @@ def decimals_of(step: Decimal) -> int:
     """
     if not step.is_finite() or step <= 0:
         raise UnitsError(f"step {step} must be a positive number")
-    exponent = step.normalize().as_tuple().exponent
+    exponent = step.normalize(_EXACT).as_tuple().exponent
     decimals = max(0, -int(exponent))
     if decimals > _DECIMALS_MAX:
         raise UnitsError(
@@ -107,9 +113,10 @@ def money_from_decimal(value: Decimal) -> int:
     """Return money units of a Decimal amount; beyond 18 decimals it rounds half-even."""
     if not value.is_finite():
         raise UnitsError(f"{value} is not an amount of money")
-    return int(value.scaleb(MONEY_DECIMALS).to_integral_value(ROUND_HALF_EVEN))
+    scaled = _EXACT.scaleb(value, MONEY_DECIMALS)
+    return int(scaled.to_integral_value(ROUND_HALF_EVEN, context=_EXACT))
 
 
 def money_to_decimal(units: int) -> Decimal:
     """Return the exact Decimal of money units."""
-    return Decimal(units).scaleb(-MONEY_DECIMALS)
+    return _EXACT.scaleb(Decimal(units), -MONEY_DECIMALS)

@@ -1,4 +1,7 @@
-"""Owns what the risk gate answers: approved, reduced or rejected, with the numbers; refuses bare booleans."""
+"""Owns what the risk gate answers: approved, reduced or rejected, with the numbers.
+
+Refuses bare booleans.
+"""
 
 import enum
 
@@ -56,7 +59,10 @@ class Check(msgspec.Struct, frozen=True, gc=False):
 
 
 class Approved(msgspec.Struct, frozen=True, gc=False, tag="approved"):
-    """The order may go, at this size; `reduced_by` says which limits made it smaller than wished."""
+    """The order may go, at this size.
+
+    `reduced_by` says which limits made it smaller than wished.
+    """
 
     size_units: int
     reduced_by: tuple[Check, ...] = ()

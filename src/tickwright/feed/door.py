@@ -17,8 +17,8 @@ __all__ = ["Door"]
 class Door(Protocol):
     """Where everything the feed sees goes in.
 
-    Inputs are of two kinds: derived ones follow from a recorded frame and come again by themselves in a
-    replay; the others are recorded when they enter.
+    Inputs are of two kinds: derived ones follow from a recorded frame and come again by themselves
+    in a replay; the others are recorded when they enter.
     """
 
     @property

@@ -1,8 +1,10 @@
-"""Owns the books of one venue's product line: who carries which symbol, what happens to a book in doubt.
+"""Owns the books of one venue's product line.
 
-It refuses to decide about orders: everything it learns goes in by the engine's door. Sessions (one per
-socket) think about topics; here are what concerns several sockets or REST: shards, the bound on books, the
-check of a silent book's top, the audit, and instruments that change while running.
+Who carries which symbol, what happens to a book in doubt.
+
+It refuses to decide about orders: everything it learns goes in by the engine's door. Sessions (one
+per socket) think about topics; here are what concerns several sockets or REST: shards, the bound on
+books, the check of a silent book's top, the audit, and instruments that change while running.
 """
 
 import asyncio
@@ -41,9 +43,9 @@ CHECK_TIMEOUT_S = 0.45
 class FeedOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How a feed keeps its books.
 
-    `depth` is the subscribed depth, `capacity` the most levels kept a side. `connections` spreads the
-    symbols over that many sockets. `books_max` bounds the books; the least recently used unpinned one
-    makes room. Intervals in seconds; 0 switches that check off.
+    `depth` is the subscribed depth, `capacity` the most levels kept a side. `connections` spreads
+    the symbols over that many sockets. `books_max` bounds the books; the least recently used
+    unpinned one makes room. Intervals in seconds; 0 switches that check off.
     """
 
     venue: str
@@ -89,7 +91,9 @@ class _Shard:
 
 
 class PublicFeed:
-    """Keeps the books of a venue's product line; a `venues.public_port.PublicHost` for its sessions.
+    """Keeps the books of a venue's product line.
+
+    A `venues.public_port.PublicHost` for its sessions.
 
     Args:
         options: see `FeedOptions`.
@@ -147,7 +151,7 @@ class PublicFeed:
             session.wake = connection.wake
             self._shards.append(_Shard(session, connection))
 
-    # symbols --------------------------------------------------------------------------------------------
+    # symbols --------------------------------------------------------------------------------------
 
     @property
     def sessions(self) -> list[PublicSession]:
@@ -236,11 +240,11 @@ class PublicFeed:
                 self.remove(symbol)
                 return
         raise ConfigError(
-            f"{self.options.books_max} books are kept and every one is needed by a strategy, an order or a "
-            "position; raise books_max"
+            f"{self.options.books_max} books are kept and every one is needed by a strategy, an "
+            "order or a position; raise books_max"
         )
 
-    # the host of the sessions ---------------------------------------------------------------------------
+    # the host of the sessions ---------------------------------------------------------------------
 
     def on_trades(self, trades: list[Trade]) -> Sequence[Command] | None:
         """Trades came: each is an input of its own, none is ever dropped."""
@@ -304,7 +308,7 @@ class PublicFeed:
             raise InstrumentUnknown(f"{symbol} is not among the loaded instruments")
         return instrument
 
-    # running --------------------------------------------------------------------------------------------
+    # running --------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Keep everything alive until cancelled; raises only what the program itself did wrong."""
@@ -350,7 +354,7 @@ class PublicFeed:
         return total
 
     def _changed(self, source: int) -> Callable[[bool, str], None]:
-        def on_change(is_up: bool, reason: str) -> None:
+        def on_change(is_up: bool, reason: str) -> None:  # noqa: FBT001 (a callback)
             name = self._shards[source].connection.name
             self._note(
                 "feed.connected" if is_up else "feed.disconnected", f"{name} {reason}".strip()
@@ -397,7 +401,7 @@ class PublicFeed:
         session.on_top_checked(check.slot, top, asked_ns, utc_now_ns())
 
     async def _audit_for_ever(self) -> None:
-        """Compare one book after another with REST, where the ids say that both mean the same moment."""
+        """Compare one book after another with REST."""
         assert self._rest is not None
         while True:
             await asyncio.sleep(self.options.audit_interval_s / max(1, len(self._slot_of)))
@@ -452,7 +456,10 @@ class PublicFeed:
             self._doubts.difference_update(symbols)
 
     def change_instrument(self, instrument: Instrument) -> None:
-        """Take a new version of an instrument while running: an engine input, and maybe a fresh book."""
+        """Take a new version of an instrument while running.
+
+        An engine input, and maybe a fresh book.
+        """
         held = self._instruments.get(instrument.symbol)
         slot = self._slot_of.get(instrument.symbol)
         if held is None or slot is None or _same_rules(held, instrument):

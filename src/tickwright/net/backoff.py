@@ -10,10 +10,13 @@ __all__ = ["Backoff", "DialBudget"]
 
 
 class Backoff:
-    """Growing, jittered waits without end: the first retry comes at once, then they double up to a cap.
+    """Growing, jittered waits without end.
 
-    While an outage is young the cap is `young_cap_ns`, so that a venue that comes back is found in time;
-    after `young_ns` it is `old_cap_ns`, so that a long outage stays within the venue's limit of dials.
+    The first retry comes at once, then they double up to a cap.
+
+    While an outage is young the cap is `young_cap_ns`, so that a venue that comes back is found in
+    time; after `young_ns` it is `old_cap_ns`, so that a long outage stays within the venue's limit
+    of dials.
     """
 
     __slots__ = (
@@ -61,8 +64,8 @@ class Backoff:
 class DialBudget:
     """At most `dials_max` new connections to one address in any `window_ns`.
 
-    Bybit allows 500 per 5 minutes and address (Bybit V5 documentation, connection limits); the default keeps
-    a reserve for other programs of the user.
+    Bybit allows 500 per 5 minutes and address (Bybit V5 documentation, connection limits); the
+    default keeps a reserve for other programs of the user.
     """
 
     __slots__ = ("_dialled", "dials_max", "window_ns")

@@ -1,4 +1,7 @@
-"""Owns reading the clock; refuses to step: UTC is anchored once, later wall-clock steps are reported."""
+"""Owns reading the clock.
+
+Refuses to step: UTC is anchored once, later wall-clock steps are reported.
+"""
 
 import time
 
@@ -8,5 +11,5 @@ __all__ = ["wall_step_ns", "utc_now_ns"]
 
 
 def wall_step_ns() -> int:
-    """Return how far the wall clock has moved away from our anchored one since start, in nanoseconds."""
+    """Return how far the wall clock moved away from ours since start, in nanoseconds."""
     return time.time_ns() - utc_now_ns()

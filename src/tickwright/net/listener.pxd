@@ -7,7 +7,9 @@ cdef int64_t utc_ns() noexcept nogil
 
 
 cdef class FrameSink:
-    cdef int on_frame(self, const uint8_t* data, Py_ssize_t size, int64_t received_ns, bint last) except -1
+    cdef int on_frame(
+        self, const uint8_t* data, Py_ssize_t size, int64_t received_ns, bint last
+    ) except -1
 
 
 cdef class FrameListener(WSListener):

@@ -1,12 +1,15 @@
-"""Owns the compiled end of a WebSocket: one call per frame into a sink; refuses to know what a frame means.
+"""Owns the compiled end of a WebSocket: one call per frame into a sink.
 
-`FrameSink` is the port: a venue's scanner overrides `on_frame` in compiled code, a slower session overrides
-`on_bytes` in Python. `FrameListener` is the picows listener that feeds it. A sink that raises latches the
-listener shut: picows calls on for the rest of its buffer, and a broken program must never look like a broken
-network, so `failure` holds the exception and the connection's owner raises it instead of dialling again.
+Refuses to know what a frame means.
 
-Time: `received_ns` is UTC anchored once when this module is loaded plus the monotonic clock (it never steps),
-taken once per socket read (all frames of one read share it).
+`FrameSink` is the port: a venue's scanner overrides `on_frame` in compiled code, a slower session
+overrides `on_bytes` in Python. `FrameListener` is the picows listener that feeds it. A sink that
+raises latches the listener shut: picows calls on for the rest of its buffer, and a broken program
+must never look like a broken network, so `failure` holds the exception and the connection's owner
+raises it instead of dialling again.
+
+Time: `received_ns` is UTC anchored once when this module is loaded plus the monotonic clock (it
+never steps), taken once per socket read (all frames of one read share it).
 """
 
 import time
@@ -51,25 +54,34 @@ cdef int64_t utc_ns() noexcept nogil:
 
 
 def utc_now_ns():
-    """Return UTC nanoseconds that never step: the wall clock at start plus the monotonic clock since."""
+    """Return UTC nanoseconds that never step.
+
+    The wall clock at start plus the monotonic clock since.
+    """
     return utc_ns()
 
 
 def picows_mismatch():
-    """Say what is wrong when the installed picows isn't the one this module was compiled against, else None."""
+    """Say what is wrong when another picows is installed than was compiled against, else None."""
     installed = version("picows")
     if installed == PICOWS_BUILT_AGAINST:
         return None
     return (
-        f"tickwright was compiled against picows {PICOWS_BUILT_AGAINST}, but picows {installed} is installed; "
-        f"run `pip install picows=={PICOWS_BUILT_AGAINST}`, or build tickwright again (`make build`)"
+        f"tickwright was compiled against picows {PICOWS_BUILT_AGAINST}, but picows {installed} is "
+        f"installed; run `pip install picows=={PICOWS_BUILT_AGAINST}`, or build tickwright again "
+        "(`make build`)"
     )
 
 
 cdef class FrameSink:
-    """Takes the frames of one connection. Override `on_bytes` in Python, or `on_frame` in compiled code."""
+    """Takes the frames of one connection.
 
-    cdef int on_frame(self, const uint8_t* data, Py_ssize_t size, int64_t received_ns, bint last) except -1:
+    Override `on_bytes` in Python, or `on_frame` in compiled code.
+    """
+
+    cdef int on_frame(
+        self, const uint8_t* data, Py_ssize_t size, int64_t received_ns, bint last
+    ) except -1:
         self.on_bytes((<const char*> data)[:size], received_ns, last)
         return 0
 
@@ -125,7 +137,12 @@ cdef class FrameListener(WSListener):
             self.turn_count += 1
         self.turn_frames += 1
         try:
-            if frame.msg_type == WSMsgType.TEXT and frame.fin and not self.in_fragments and not frame.rsv1:
+            if (
+                frame.msg_type == WSMsgType.TEXT
+                and frame.fin
+                and not self.in_fragments
+                and not frame.rsv1
+            ):
                 self.deliver(<const uint8_t*> frame.payload_ptr, frame.payload_size, last)
             elif frame.msg_type == WSMsgType.CLOSE:
                 self.close_reason = f"closed by the venue with code {int(frame.get_close_code())}"
@@ -135,7 +152,8 @@ cdef class FrameListener(WSListener):
             else:
                 self.take_fragment(frame)
         except BaseException as error:
-            # Whatever it is, it must not look like the network's fault: see the module's first paragraph.
+            # Whatever it is, it must not look like the network's fault: see the module's first
+            # paragraph.
             self.shut(error)
             transport.disconnect(False)
         if last:
@@ -181,6 +199,9 @@ cdef class FrameListener(WSListener):
         return True
 
     def abort(self):
-        """Drop the connection at once: no closing handshake, which a dead peer would never answer."""
+        """Drop the connection at once.
+
+        No closing handshake, which a dead peer would never answer.
+        """
         if self.transport is not None:
             self.transport.disconnect(False)

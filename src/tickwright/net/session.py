@@ -1,6 +1,7 @@
 """Owns the contract between a socket and the session that thinks for it; refuses to hold either.
 
-A session is sans-I/O: it is told what happened and when, and answers with actions. `net.connection` obeys.
+A session is sans-I/O: it is told what happened and when, and answers with actions. `net.connection`
+obeys.
 """
 
 from collections.abc import Sequence

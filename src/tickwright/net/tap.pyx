@@ -1,11 +1,12 @@
 """Owns the buffer between the engine's door and the session log; refuses to wait for a disk.
 
-Records are appended in the order the engine sees its inputs, raw frames by a plain memory copy. Another
-thread writes what `take` hands out. The buffer is bounded: a writer that falls behind by `bytes_max` makes the
-tap full; from then on nothing is recorded, and the log says that it is not whole (a hole would replay as a
-lie). Trading goes on.
+Records are appended in the order the engine sees its inputs, raw frames by a plain memory copy.
+Another thread writes what `take` hands out. The buffer is bounded: a writer that falls behind by
+`bytes_max` makes the tap full; from then on nothing is recorded, and the log says that it is not
+whole (a hole would replay as a lie). Trading goes on.
 
-A record: u32 payload size, u8 kind, u8 flags, u16 source, i64 number, i64 now_ns, payload; little-endian.
+A record: u32 payload size, u8 kind, u8 flags, u16 source, i64 number, i64 now_ns, payload; little-
+endian.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
@@ -64,7 +65,9 @@ cdef class InputTap:
         self.record_count += 1
         return 0
 
-    def append(self, int kind, int flags, int source, int64_t number, int64_t now_ns, bytes payload):
+    def append(
+        self, int kind, int flags, int source, int64_t number, int64_t now_ns, bytes payload
+    ):
         """Add one record."""
         cdef const char* data = payload
         self.add(kind, flags, source, number, now_ns, <const uint8_t*> data, len(payload))

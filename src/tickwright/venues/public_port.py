@@ -1,6 +1,7 @@
 """Owns what the feed asks of a venue's public socket; refuses to name a venue.
 
-One session per socket (`net.session.Session` plus the methods here); its owner, the feed, is the host.
+One session per socket (`net.session.Session` plus the methods here); its owner, the feed, is the
+host.
 """
 
 import enum
@@ -43,7 +44,10 @@ class TopCheck(msgspec.Struct, frozen=True, gc=False):
 
 
 class TopicChange(msgspec.Struct, frozen=True, gc=False, tag="topic"):
-    """A companion topic came or went, or any topic went: recorded, since a replay must read the same frames."""
+    """A companion topic came or went, or any topic went.
+
+    Recorded, since a replay must read the same frames.
+    """
 
     source: int
     topic: str

@@ -1,8 +1,11 @@
-"""Owns one public Bybit connection's thinking: subscribe, prove books alive, resync; refuses sockets and clocks.
+"""Owns one public Bybit connection's thinking: subscribe, prove books alive, resync.
 
-Silence is judged by the age of a book's last proof, not of its last change. A busy topic (its recent p99.9 gap
-is under 0.5 s) is suspected within 2 s, a quiet one within max(2 s, 4 x p99.9); a quiet topic gets its level-1
-companion, which Bybit repeats every 3 s; and before any alarm the top is checked by REST.
+Refuses sockets and clocks.
+
+Silence is judged by the age of a book's last proof, not of its last change. A busy topic (its
+recent p99.9 gap is under 0.5 s) is suspected within 2 s, a quiet one within max(2 s, 4 x p99.9); a
+quiet topic gets its level-1 companion, which Bybit repeats every 3 s; and before any alarm the top
+is checked by REST.
 """
 
 from collections.abc import Callable
@@ -34,7 +37,10 @@ __all__ = ["PublicSession"]
 
 PING_NS = 20_000_000_000
 IDLE_PING_NS = 800_000_000
-"""A socket without any frame for this long is pinged: its pong tells a quiet one from a dead one."""
+"""A socket without any frame for this long is pinged.
+
+Its pong tells a quiet one from a dead one.
+"""
 DEAD_NS = 2_200_000_000
 """A socket without any frame for this long, pings unanswered, is dropped."""
 BUSY_GAP_NS = 500_000_000
@@ -167,7 +173,7 @@ class PublicSession:
         """The books this connection keeps."""
         return list(self._books)
 
-    # what is wanted -------------------------------------------------------------------------------------
+    # what is wanted -------------------------------------------------------------------------------
 
     def add_book(self, book: OrderBook) -> None:
         """Keep this book (its slot set) alive over this connection."""
@@ -222,7 +228,7 @@ class PublicSession:
         else:
             self.scanner.remove(change.topic)
 
-    # the connection -------------------------------------------------------------------------------------
+    # the connection -------------------------------------------------------------------------------
 
     def on_connected(self, now_ns: int) -> None:
         """Start over on a new socket."""
@@ -291,7 +297,7 @@ class PublicSession:
                     ):
                         self.subscriptions.on_data(subscription)
 
-    # silence --------------------------------------------------------------------------------------------
+    # silence --------------------------------------------------------------------------------------
 
     def _judge(self, watch: _Watch, now_ns: int) -> None:
         subscription = watch.subscription
@@ -383,7 +389,7 @@ class PublicSession:
             slot = watch.subscription.slot
             self._host.on_topic(TopicChange(self.source, topic, slot, False), now_ns)
 
-    # resync ---------------------------------------------------------------------------------------------
+    # resync ---------------------------------------------------------------------------------------
 
     def resync(self, slot: int, now_ns: int, *, is_derived: bool = False) -> None:
         """Get one book's snapshot again; the other topics of the connection go on."""
@@ -405,7 +411,7 @@ class PublicSession:
         if self.wake is not None:
             self.wake()
 
-    # frames that aren't canonical -----------------------------------------------------------------------
+    # frames that aren't canonical -----------------------------------------------------------------
 
     def _on_other(self, frame: bytes, now_ns: int) -> None:
         try:

@@ -1,20 +1,22 @@
-"""Owns the fast way from Bybit's public bytes to books and trades; refuses every frame it isn't sure of.
+"""Owns the fast way from Bybit's public bytes to books and trades.
 
-It accepts exactly the canonical text that Bybit sends (Bybit V5 documentation, Orderbook and Trade pages; key
-order by category) and hands everything else, as bytes, to the typed decoder by `on_other`: an odd frame is
-slower, never wrong. What both accept is equal, and the scanner accepts nothing that the decoder refuses: the
-differential fuzzing in the tests holds it to that.
+Refuses every frame it isn't sure of.
 
-A frame is read whole into scratch levels before a book is touched. Numbers are bounded while they are read:
-18 digits after scaling, so that no int64 can overflow; longer ones go the slow way.
+It accepts exactly the canonical text that Bybit sends (Bybit V5 documentation, Orderbook and Trade
+pages; key order by category) and hands everything else, as bytes, to the typed decoder by
+`on_other`: an odd frame is slower, never wrong. What both accept is equal, and the scanner accepts
+nothing that the decoder refuses: the differential fuzzing in the tests holds it to that.
+
+A frame is read whole into scratch levels before a book is touched. Numbers are bounded while they
+are read: 18 digits after scaling, so that no int64 can overflow; longer ones go the slow way.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp
 
 from tickwright.book.order_book cimport (
-    APPLIED, GAP, REPEAT, SNAPSHOT, STATE_SYNCED, LatencyHistogram, Level, OrderBook,
+    REPEAT, STATE_SYNCED, LatencyHistogram, Level, OrderBook,
 )
 from tickwright.net.listener cimport FrameSink, utc_ns
 from tickwright.net.tap cimport InputTap
@@ -32,6 +34,7 @@ cdef enum:
     TOPIC_LENGTH_MAX = 64
     DIGITS_MAX = 18
     MS = 1_000_000
+    TIME_MS_MAX = 9_000_000_000_000
     KIND_FRAME = 1         # the tap's record kind for a raw frame; named in storage/session_log.py
     FLAG_LAST = 1
 
@@ -49,9 +52,11 @@ for _power in range(1, 19):
     POWERS[_power] = POWERS[_power - 1] * 10
 
 
-# --- the grammar: every reader returns the place after what it read, or NULL -------------------------------
+# --- the grammar: every reader returns the place after what it read, or NULL ----------------------
 
-cdef inline const uint8_t* _text(const uint8_t* at, const uint8_t* end, const char* wanted, int size) noexcept:
+cdef inline const uint8_t* _text(
+    const uint8_t* at, const uint8_t* end, const char* wanted, int size
+) noexcept:
     if at == NULL or end - at < size or memcmp(at, wanted, size) != 0:
         return NULL
     return at + size
@@ -99,7 +104,9 @@ cdef inline const uint8_t* _units(
         number = number * 10 + digit
         at += 1
     whole_digits = <int> (at - start)
-    if whole_digits == 0 or (start[0] == 48 and whole_digits > 1) or whole_digits + decimals > DIGITS_MAX:
+    if whole_digits == 0 or (start[0] == 48 and whole_digits > 1):
+        return NULL
+    if whole_digits + decimals > DIGITS_MAX:
         return NULL
     if at < end and at[0] == 46:
         at += 1
@@ -125,7 +132,7 @@ cdef inline const uint8_t* _units(
 cdef inline const uint8_t* _name(
     const uint8_t* at, const uint8_t* end, const uint8_t** start, Py_ssize_t* size
 ) noexcept:
-    """Read the rest of a quoted word of letters, digits, '-', '_' and '.', closing quote included."""
+    """Read the rest of a quoted word of letters, digits, '-', '_' and '.', with its quote."""
     cdef const uint8_t* begin = at
     cdef uint8_t c
     if at == NULL:
@@ -186,19 +193,22 @@ cdef class PublicScanner(FrameSink):
     """Turns the frames of one public connection into book updates and trades.
 
     Args:
-        on_book: called as `on_book(slot, received_ns)` after a book changed; what it returns goes to
+        on_book: called as `on_book(slot, received_ns)` after a book changed; what it returns goes
+        to
             `on_commands` when it is not empty.
-        on_state: called as `on_state(slot, previous_state)` when a frame changed what a book is worth.
-        on_trades: called with a list of `core.events.Trade`, in order, never conflated; None skips them.
-        on_other: called as `on_other(frame, received_ns)` with every frame that isn't canonical.
-        on_commands: see `on_book`.
-        tap: gets a copy of every frame before it is read.
-        conflate_after: how many frames of one socket read are delivered one by one; the books of the later
-            ones are delivered once, in their newest state, at the end of the read. 0: always one by one.
+        on_state: called as `on_state(slot, previous_state)` when a frame changed what a book is
+        worth. on_trades: called with a list of `core.events.Trade`, in order, never conflated; None
+        skips them. on_other: called as `on_other(frame, received_ns)` with every frame that isn't
+        canonical. on_commands: see `on_book`. tap: gets a copy of every frame before it is read.
+        conflate_after: how many frames of one socket read are delivered one by one; the books of
+        the later
+            ones are delivered once, in their newest state, at the end of the read. 0: always one by
+            one.
     """
 
     def __init__(
-        self, *, on_book, on_other, on_state=None, on_trades=None, on_commands=None, InputTap tap=None,
+        self, *, on_book, on_other, on_state=None, on_trades=None, on_commands=None,
+        InputTap tap=None,
         int conflate_after=0, int source=0,
     ):
         self.on_book = on_book
@@ -220,17 +230,19 @@ cdef class PublicScanner(FrameSink):
         free(self.bids)
         free(self.asks)
 
-    # --- topics -------------------------------------------------------------------------------------------
+    # --- topics -----------------------------------------------------------------------------------
 
     def add_book(self, str topic, OrderBook book, int slot):
         """Let the frames of an order book topic change this book."""
-        self._add(Topic(topic.encode("ascii"), instrument=book.instrument, book=book, role=BOOK, slot=slot))
+        self._add_book(topic, book, slot, BOOK)
 
     def add_companion(self, str topic, OrderBook book, int slot):
         """Let the frames of a level-1 topic prove this book where the tops agree."""
-        self._add(
-            Topic(topic.encode("ascii"), instrument=book.instrument, book=book, role=COMPANION, slot=slot)
-        )
+        self._add_book(topic, book, slot, COMPANION)
+
+    def _add_book(self, str topic, OrderBook book, int slot, int role):
+        name = topic.encode("ascii")
+        self._add(Topic(name, instrument=book.instrument, book=book, role=role, slot=slot))
 
     def add_trades(self, str topic, instrument, int slot):
         """Read the trades of an instrument."""
@@ -296,16 +308,20 @@ cdef class PublicScanner(FrameSink):
         self.room = room
         return 0
 
-    # --- frames -------------------------------------------------------------------------------------------
+    # --- frames -----------------------------------------------------------------------------------
 
-    cdef int on_frame(self, const uint8_t* data, Py_ssize_t size, int64_t received_ns, bint last) except -1:
+    cdef int on_frame(
+        self, const uint8_t* data, Py_ssize_t size, int64_t received_ns, bint last
+    ) except -1:
         if received_ns != self.now_ns:
             self.now_ns = received_ns
             self.now_object = received_ns
         self.last_frame_ns = received_ns
         self.turn_frames += 1
         if self.tap is not None:
-            self.tap.add(KIND_FRAME, FLAG_LAST if last else 0, self.source, 0, received_ns, data, size)
+            self.tap.add(
+                KIND_FRAME, FLAG_LAST if last else 0, self.source, 0, received_ns, data, size
+            )
         if not self.scan(data, size):
             self.other_count += 1
             self.on_other((<const char*> data)[:size], received_ns)
@@ -376,7 +392,9 @@ cdef class PublicScanner(FrameSink):
         at = _whole(_text(at, end, b'},"cts":', 8), end, &cts)
         at = _text(at, end, b'}', 1)
         # Times in ms become ns: 13 digits are the next 270 years, more would overflow.
-        if at != end or at == NULL or update_id == 0 or ts == 0 or ts > 9_000_000_000_000 or cts > 9_000_000_000_000:
+        if at != end or at == NULL or update_id == 0:
+            return 0
+        if ts == 0 or ts > <int64_t> TIME_MS_MAX or cts > <int64_t> TIME_MS_MAX:
             return 0
         topic.frame_count += 1
         topic.last_frame_ns = self.now_ns
@@ -535,7 +553,9 @@ cdef class PublicScanner(FrameSink):
                 at = _boolean(_text(at, end, b',"BT":', 6), end, &is_block)
                 at = _boolean(_text(at, end, b',"RPI":', 7), end, &is_rpi)
             at = _text(at, end, b'}', 1)
-            if at == NULL or at >= end or price == 0 or units == 0 or time_ms > 9_000_000_000_000:
+            if at == NULL or at >= end or price == 0 or units == 0:
+                return 0
+            if time_ms > <int64_t> TIME_MS_MAX:
                 return 0
             trades.append(
                 Trade(
@@ -560,13 +580,15 @@ cdef class PublicScanner(FrameSink):
                 self.on_commands(commands)
         return 1
 
-    # --- the slow way in ----------------------------------------------------------------------------------
+    # --- the slow way in --------------------------------------------------------------------------
 
     def take_decoded(
-        self, str topic_name, *, bint is_snapshot, int64_t update_id, int64_t sequence, int64_t venue_ns,
-        list bids, list asks,
+        self, str topic_name, *, bint is_snapshot, int64_t update_id, int64_t sequence,
+        int64_t venue_ns,        list bids, list asks,
     ):
-        """Take a book frame that the typed decoder read; returns its verdict as an int, or None if unlisted.
+        """Take a book frame that the typed decoder read.
+
+        Returns its verdict as an int, or None if unlisted.
 
         The time of receipt is the current frame's.
         """
@@ -587,7 +609,8 @@ cdef class PublicScanner(FrameSink):
             self.companion(topic, self.bids, bid_count, self.asks, ask_count)
             return None
         return self.take(
-            topic, is_snapshot, update_id, sequence, venue_ns, self.bids, bid_count, self.asks, ask_count
+            topic, is_snapshot, update_id, sequence, venue_ns,
+            self.bids, bid_count, self.asks, ask_count,
         )
 
     def take_trades(self, str topic_name, list trades):

@@ -1,4 +1,6 @@
-"""Owns which topics one public socket carries and what became of each request; refuses to send anything.
+"""Owns which topics one public socket carries and what became of each request.
+
+Refuses to send anything.
 
 Pure bookkeeping by the facts of the Bybit V5 documentation and of published probes: a refused
 request refuses all its topics, a repeated topic is refused and brings no snapshot, an
