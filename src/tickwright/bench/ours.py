@@ -108,7 +108,7 @@ class Strategy:
         if mid_twice_units is None or imbalance is None:
             return
         score.update(mid_twice_units)
-        z_score = score.value
+        z_score = score.score(mid_twice_units)
         if z_score is not None and z_score < -2.0 and imbalance > 0.1:
             self.signals += 1
 

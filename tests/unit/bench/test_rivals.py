@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from tickwright.bench.ours import OursStack
 from tickwright.bench.rivals import Features, Stack, subscribe_requests
 from tickwright.bench.rivals.article import ArticleStack
 from tickwright.bench.rivals.composed import ComposedStack
@@ -63,6 +64,20 @@ def test_stacks_when_computing_features_then_agree(tape: Tape):
         assert one[0] == other[0]
         assert one[1:6] == pytest.approx(other[1:6], abs=1e-9)
         assert one[6] == pytest.approx(other[6], abs=1e-4)
+
+
+def test_ours_when_fed_the_same_tape_then_ends_with_the_same_touch_and_signals(tape: Tape):
+    stack = OursStack(tape, "full")
+    for frame in tape.frames:
+        stack.feed(frame)
+    calls, _ = calls_of(ComposedStack, tape, "full")
+    signals = sum(1 for call in calls if call[6] < -2.0 and call[5] > 0.1)
+
+    assert oracle_tops(tape) == stack.tops()
+    assert len(tape.frames) == stack.frames
+    assert [] == stack.refused
+    assert len(calls) == stack.strategy.updates
+    assert signals == stack.strategy.signals
 
 
 def test_article_when_trades_pass_then_only_books_call_back():
