@@ -19,12 +19,6 @@ from tickwright.simulator.connection import SEND_BUFFER_BYTES_MAX, ConnectionLim
 from tickwright.simulator.faults import FaultBoard, FaultSpec, load_fault_plan
 from tickwright.simulator.instruments import VenueInstrument, instrument_for, symbols_of_count
 from tickwright.simulator.private import PrivateOptions, private_half
-from tickwright.simulator.private import (
-    DEMO_ACCOUNT,
-    AccountSpec,
-    PrivateOptions,
-    private_half,
-)
 from tickwright.simulator.server import SimulatorServer
 from tickwright.simulator.sources.opening import DEMO_FILES, open_recording, sample_path
 from tickwright.simulator.sources.operations import MarketSource
@@ -70,7 +64,6 @@ class SimulatorOptions:
     faults: Path | None = None
     fault_specs: Sequence[FaultSpec] = ()
     tls: bool = False
-    accounts: tuple[AccountSpec, ...] = (DEMO_ACCOUNT,)
     style: SyntheticStyle = field(default_factory=SyntheticStyle)
     send_buffer_bytes_max: int = SEND_BUFFER_BYTES_MAX
     idle_s_max: float = IDLE_S_MAX
@@ -218,7 +211,8 @@ async def serve(
     """Start a simulator in the running loop and return when it answers.
 
     Each of `plug_ins` is called with the server before it listens: it adds WebSocket paths, REST
-    routes and turns. Unless given, the private half with `options.accounts` is the only one.
+    routes and turns. Unless given, the private half with its demo account is the
+    only one.
 
     Raises:
         ConfigError: wrong options.
@@ -228,7 +222,7 @@ async def serve(
     limits = ConnectionLimits(options.send_buffer_bytes_max, int(options.idle_s_max * 1e9))
     server = SimulatorServer(venue, faults, limits)
     if plug_ins is None:
-        plug_ins = (private_half(PrivateOptions(accounts=options.accounts, seed=options.seed)),)
+        plug_ins = (private_half(),)
     for plug_in in plug_ins:
         plug_in(server)
     tls = make_throwaway_tls(options.host, now_ns=venue.now_ns) if options.tls else None
