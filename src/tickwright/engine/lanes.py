@@ -110,7 +110,6 @@ class Lane:
     __slots__ = (
         "book",
         "book_calls",
-        "book_state",
         "funding",
         "has_venue_mark",
         "index_units",
@@ -133,7 +132,6 @@ class Lane:
         self.book = book
         self.instrument_id: InstrumentId = book.instrument_id
         self.instrument: Instrument = book.instrument
-        self.book_state = book.state
         self.book_calls: tuple[Call, ...] = ()
         self.trade_calls: tuple[Call, ...] = ()
         self.market_calls: tuple[Call, ...] = ()

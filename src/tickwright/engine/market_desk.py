@@ -125,9 +125,7 @@ class MarketDesk:
         lane = self._state.lanes.get(event.instrument_id)
         if lane is None:
             return
-        was_synced = lane.book_state is BookState.SYNCED
-        lane.book_state = event.state
-        if was_synced and event.state is not BookState.SYNCED:
+        if event.state is not BookState.SYNCED:
             self._orders.cancel_where(
                 f"the book is {event.state.name.lower()}", instrument_id=event.instrument_id
             )

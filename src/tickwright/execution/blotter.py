@@ -350,11 +350,11 @@ class Blotter:
 
     def _is_older(self, record: Record, report: OrderReport) -> bool:
         order = record.order
-        if report.filled_units != record.reported_filled_units:
-            return report.filled_units < record.reported_filled_units
         if report.filled_units < order.filled_units and report.state not in FINAL_STATES:
             # We know executions this report does not: it is from before them.
             return True
+        if report.filled_units != record.reported_filled_units:
+            return report.filled_units < record.reported_filled_units
         if report.venue_ns != order.venue_updated_ns:
             return report.venue_ns < order.venue_updated_ns
         # At one moment a final state is the later one.

@@ -127,6 +127,7 @@ class Scripted(Strategy):
 
     def on_trade(self, trade):
         self.heard.append(("trade", trade))
+        return self.answers.pop(0) if self.answers else None
 
     def on_stop(self):
         self.heard.append(("stop", None))
@@ -283,6 +284,9 @@ class Bench:
             ),
             after_ms=1,
         )
+
+    def reply_refused(self, order: PlaceOrder, text: str) -> None:
+        self.ack(order, Outcome.REFUSED, text)
 
     def reply(self, client_id: ClientId, request: RequestKind, outcome: Outcome) -> list[Command]:
         return self.handle(

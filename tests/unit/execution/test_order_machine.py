@@ -136,5 +136,5 @@ class OrderMachine(RuleBasedStateMachine):
             assert 0 == self.life.buys
 
 
-OrderMachine.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+OrderMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
 test_order_when_news_interleave_at_random_then_the_venues_truth = OrderMachine.TestCase
