@@ -30,7 +30,8 @@ cdef enum:
     BOOK = 0
     COMPANION = 1
     TRADES = 2
-    LEVELS_MAX = 10_000
+    LEVELS_MAX = 10_000    # this and the next are the decoder's bounds, too
+    TRADES_MAX = 1_024
     TOPIC_LENGTH_MAX = 64
     DIGITS_MAX = 18
     MS = 1_000_000
@@ -357,12 +358,13 @@ cdef class PublicScanner(FrameSink):
     cdef int scan_book(self, Topic topic, const uint8_t* at, const uint8_t* end) except -1:
         cdef const uint8_t* next_
         cdef int64_t ts = 0, cts = 0, update_id = 0, sequence = 0
-        cdef bint is_snapshot
+        cdef bint is_snapshot, has_time
         cdef int bid_count = 0, ask_count = 0
         cdef Py_ssize_t size
         # Spot and level 1 put the time before the type, the other futures depths after it.
         next_ = _text(at, end, b',"ts":', 6)
-        if next_ != NULL:
+        has_time = next_ != NULL
+        if has_time:
             at = _text(_whole(next_, end, &ts), end, b',"type":"', 9)
         else:
             at = _text(at, end, b',"type":"', 9)
@@ -371,7 +373,7 @@ cdef class PublicScanner(FrameSink):
         next_ = _text(at, end, b'delta"', 6)
         is_snapshot = next_ == NULL
         at = _text(at, end, b'snapshot"', 9) if is_snapshot else next_
-        if ts == 0:
+        if not has_time:
             at = _whole(_text(at, end, b',"ts":', 6), end, &ts)
         at = _text(at, end, b',"data":{"s":"', 14)
         if at == NULL:
@@ -420,9 +422,9 @@ cdef class PublicScanner(FrameSink):
             count[0] = 0
             return at + 1
         while True:
+            if n >= LEVELS_MAX:
+                return NULL
             if n >= self.room:
-                if n >= LEVELS_MAX:
-                    return NULL
                 self.make_room(n + 1)
             level = (self.bids if is_bid else self.asks) + n
             at = _units(_text(at, end, b'[', 1), end, topic.price_decimals, &level.price)
@@ -480,7 +482,8 @@ cdef class PublicScanner(FrameSink):
             topic.disagreed_ns = 0
             if book.state_code == STATE_SYNCED:
                 book.proof_ns = self.now_ns
-        elif topic.disagreed_ns == 0:
+        elif topic.disagreed_ns <= book.received_ns:
+            # An older disagreement is over when the book's own feed has moved since.
             topic.disagreed_ns = self.now_ns
         return 0
 
@@ -555,7 +558,7 @@ cdef class PublicScanner(FrameSink):
             at = _text(at, end, b'}', 1)
             if at == NULL or at >= end or price == 0 or units == 0:
                 return 0
-            if time_ms > <int64_t> TIME_MS_MAX:
+            if time_ms == 0 or time_ms > <int64_t> TIME_MS_MAX or len(trades) >= TRADES_MAX:
                 return 0
             trades.append(
                 Trade(
@@ -568,7 +571,7 @@ cdef class PublicScanner(FrameSink):
                 continue
             break
         at = _text(at, end, b']}', 2)
-        if at != end or at == NULL:
+        if at != end or at == NULL or ts == 0 or ts > <int64_t> TIME_MS_MAX:
             return 0
         topic.frame_count += 1
         topic.last_frame_ns = self.now_ns
