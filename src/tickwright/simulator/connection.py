@@ -118,6 +118,8 @@ class PublicConnection(WSListener):
         self._silent_topics: dict[str, int] = {}
         self._silent_until_ns = 0
         self._answers_pings = True
+        # Whether an earlier fault still acts on frames: asked once a frame, so kept as a flag.
+        self._is_disturbed = False
         self.has_vanished = False
         self.was_cut_for_slowness = False
 
@@ -261,10 +263,6 @@ class PublicConnection(WSListener):
     # faults
     # ----------------------------------------------------------------------------------------
 
-    @property
-    def _is_disturbed(self) -> bool:
-        return bool(self._held or self._silent_topics or self._silent_until_ns)
-
     def _deliver_disturbed(self, topic: str, payload: bytes, *, is_delta: bool) -> None:
         now_ns = self._venue.now_ns
         if now_ns < self._silent_until_ns or now_ns < self._silent_topics.get(topic, 0):
@@ -282,8 +280,10 @@ class PublicConnection(WSListener):
         self._send(payload)
         if held is not None:
             self._send(held)
+        self._is_disturbed = bool(self._held or self._silent_topics or self._silent_until_ns)
 
     def _suffer(self, fault: Fault, topic: str, payload: bytes, now_ns: int) -> None:
+        self._is_disturbed = True
         kind, spec = fault.spec.kind, fault.spec
         until_ns = now_ns + int(spec.duration_s * 1e9) if spec.duration_s else FOREVER_NS
         if kind is FaultKind.CUT:

@@ -17,6 +17,7 @@ from tickwright.core.orders import Side
 from tickwright.simulator.candles import Candle, interval_end_ms
 from tickwright.simulator.history import PublishedHistory
 from tickwright.simulator.market import SymbolMarket, TapeTrade
+from tickwright.simulator.sources.operations import Level
 from tickwright.simulator.tickers import linear_ticker, price_limits, spot_ticker
 from tickwright.simulator.window import BookWindow, Changes, levels_text
 
@@ -176,10 +177,11 @@ class BookStream(Stream):
             self._watch_silence()
         return self.snapshot()
 
-    def snapshot(self) -> bytes:
-        """The window last published, as a snapshot under its `u`."""
+    def snapshot(self, ts_ms: int = 0) -> bytes:
+        """The window last published, as a snapshot under its `u`; stamped now unless given."""
         bids, asks = self.window.shown()
-        return self._text("snapshot", bids, asks, self.venue.now_ns // MS)
+        texts = self._levels(bids, 1), self._levels(asks, -1)
+        return self._text("snapshot", *texts, ts_ms or self.venue.now_ns // MS)
 
     def restart(self) -> None:
         """Restart the topic as a service restart does: everyone gets a snapshot with `u` 1."""
@@ -207,46 +209,49 @@ class BookStream(Stream):
         changed = self.window.advance()
         if changed is None:
             return
-        self._send_changes(changed[0], changed[1], ts_ms)
+        self._send_changes(self._levels(changed[0], 1), self._levels(changed[1], -1), ts_ms)
 
-    def publish_sizes(self, bids: Changes, asks: Changes, ts_ms: int) -> None:
-        """Send changes that only resize resting levels of the book: the short way of `publish`.
-
-        The lists are cut to the window.
-        """
+    def publish_sizes(self, bids: list[Level], asks: list[Level], ts_ms: int) -> None:
+        """Send changes that only resize resting levels of the book: the short way of `publish`."""
         window = self.window
-        if not window.resize(bids, asks):
-            window.touched_bids.update([key for key, _ in bids])
-            window.touched_asks.update([key for key, _ in asks])
+        texts = window.resize(bids, asks, self._price_text, self._size_text)
+        if texts is None:
+            window.touched_bids.update([price for price, _ in bids])
+            window.touched_asks.update([-price for price, _ in asks])
             self.publish(ts_ms)
-        elif bids or asks:
-            self._send_changes(bids, asks, ts_ms)
+        elif texts[0] or texts[1]:
+            self._send_changes(texts[0], texts[1], ts_ms)
 
-    def _send_changes(self, bids: Changes, asks: Changes, ts_ms: int) -> None:
-        self._stamp()
-        is_delta = self.depth != 1
-        if is_delta:
+    def _send_changes(self, bids: str, asks: str, ts_ms: int) -> None:
+        book = self._book
+        self.shown_seq = book.seq
+        self.shown_cts_ms = book.changed_ns // MS
+        if self.depth != 1:
             payload = self._text("delta", bids, asks, ts_ms)
+            if self.history.add(payload):
+                self.history.turn(self.snapshot())
+            self.send(payload, is_delta=True)
         else:
-            payload = self._text("snapshot", *self.window.shown(), ts_ms)
             self._last_ns = self.venue.now_ns
-        if self.history.add(payload):
-            self.history.turn(self.snapshot())
-        self.send(payload, is_delta=is_delta)
+            payload = self.snapshot(ts_ms)
+            if self.history.add(payload):
+                self.history.turn(payload)
+            self.send(payload, is_delta=False)
 
     def _stamp(self) -> None:
         book = self._book
         self.shown_seq = book.seq
         self.shown_cts_ms = book.changed_ns // MS
 
-    def _text(self, kind: str, bids: Changes, asks: Changes, ts_ms: int) -> bytes:
-        price, size = self._price_text, self._size_text
+    def _text(self, kind: str, bids: str, asks: str, ts_ms: int) -> bytes:
         head, data = self._heads[kind]
         return (
-            f"{head}{ts_ms}{data}{levels_text(bids, 1, price, size) if bids else ''}],"
-            f'"a":[{levels_text(asks, -1, price, size) if asks else ""}],"u":{self.window.u},'
+            f'{head}{ts_ms}{data}{bids}],"a":[{asks}],"u":{self.window.u},'
             f'"seq":{self.shown_seq}}},"cts":{self.shown_cts_ms}}}'
         ).encode()
+
+    def _levels(self, changes: Changes, sign: int) -> str:
+        return levels_text(changes, sign, self._price_text, self._size_text)
 
     def _watch_silence(self) -> None:
         if not self._is_watched:

@@ -10,7 +10,7 @@ from random import Random
 
 from tickwright.simulator.book import VenueBook
 from tickwright.simulator.market import SymbolMarket
-from tickwright.simulator.sources.operations import LevelChanges, TradePrints
+from tickwright.simulator.sources.operations import TradePrints
 from tickwright.simulator.sources.synthetic import SyntheticMarket, SyntheticSource
 from tickwright.simulator.streams import PUSH_DELAY_NS, BookStream, TradeStream
 
@@ -97,25 +97,23 @@ class UnpacedMaker:
         # In venue time a change comes a little before its frame, as on the wire.
         changed_ns = now_ns - PUSH_DELAY_NS
         self.publishing = book
-        made = 0
-        for _ in range(_BURST_EVENTS):
+        for _ in range(min(_BURST_EVENTS, due)):
             trades, changes = synthetic.step()
             if trades is not None:
                 self._print(market, trades, tapes, now_ns, ts_ms)
+            bids, asks = changes.bids, changes.asks
             if changes.only_sizes:
-                book.apply_sizes(changes.bids, changes.asks, now_ns, 1 + draw(7))
+                book.apply_sizes(bids, asks, now_ns, 1 + draw(7))
                 book.changed_ns = changed_ns
-                _publish_sizes(books, changes, ts_ms)
+                for stream in books:
+                    stream.publish_sizes(bids, asks, ts_ms)
             else:
-                book.apply(changes.bids, changes.asks, now_ns, 1 + draw(7))
+                book.apply(bids, asks, now_ns, 1 + draw(7))
                 book.changed_ns = changed_ns
                 for stream in books:
                     stream.publish(ts_ms)
-            made = sum([stream.frames for stream in streams]) - before
-            if made >= due:
-                break
         self.publishing = None
-        return made
+        return sum([stream.frames for stream in streams]) - before
 
     def _streams(self, market: SymbolMarket) -> list[BookStream | TradeStream]:
         streams: list[BookStream | TradeStream] = [*self._book_streams.get(market.book, ())]
@@ -140,13 +138,3 @@ class UnpacedMaker:
             book.external_trade(trade, now_ns)
         for tape in tapes:
             tape.publish(ts_ms)
-
-
-def _publish_sizes(books: list[BookStream], changes: LevelChanges, ts_ms: int) -> None:
-    bids = changes.bids
-    asks = [(-price, size) for price, size in changes.asks]
-    if len(books) == 1:
-        books[0].publish_sizes(bids, asks, ts_ms)
-        return
-    for stream in books:
-        stream.publish_sizes(bids.copy(), asks.copy(), ts_ms)

@@ -9,6 +9,7 @@ from bisect import bisect_left
 
 from tickwright.simulator.instruments import UnitText
 from tickwright.simulator.ladder import Ladder
+from tickwright.simulator.sources.operations import Level
 
 __all__ = ["BookWindow", "Changes", "levels_text"]
 
@@ -124,25 +125,33 @@ class BookWindow:
         self.u += 1
         return bids, asks
 
-    def resize(self, bids: Changes, asks: Changes) -> bool:
-        """Take in changes that only resize resting levels, keys best first or in any order.
+    def resize(
+        self, bids: list[Level], asks: list[Level], price: UnitText, size: UnitText
+    ) -> tuple[str, str] | None:
+        """Take in changes that only resize resting levels, given as prices, best first.
 
-        The lists lose what lies beyond the window. Returns false, without a change, when more than
-        this is to be shown: own orders rest in the book, or other changes wait.
+        Returns the texts of what the window shows of them, under a new `u` if it shows any. Returns
+        None, without a change, when more than this is to be shown: own orders rest in the book, or
+        other changes wait.
         """
-        own = self._bids.ladder.own or self._asks.ladder.own
+        bid_side, ask_side = self._bids, self._asks
+        own = bid_side.ladder.own or ask_side.ladder.own
         if own or self.touched_bids or self.touched_asks:
-            return False
-        for side, changes in ((self._bids, bids), (self._asks, asks)):
-            edge = side.edge
-            for change in changes:
-                if change[0] < edge:
-                    changes[:] = [kept for kept in changes if kept[0] >= edge]
-                    break
-            side.shown.update(changes)
-        if bids or asks:
+            return None
+        bid_texts, ask_texts = [], []
+        shown, edge = bid_side.shown, bid_side.edge
+        for level_price, units in bids:
+            if level_price >= edge:
+                shown[level_price] = units
+                bid_texts.append(f'["{price[level_price]}","{size[units]}"]')
+        shown, edge = ask_side.shown, ask_side.edge
+        for level_price, units in asks:
+            if -level_price >= edge:
+                shown[-level_price] = units
+                ask_texts.append(f'["{price[level_price]}","{size[units]}"]')
+        if bid_texts or ask_texts:
             self.u += 1
-        return True
+        return ",".join(bid_texts), ",".join(ask_texts)
 
     def shown(self) -> tuple[Changes, Changes]:
         """The window last published: (bids, asks) as (key, size), best first."""

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tickwright.core.identity import Category
 from tickwright.core.orders import Side
 from tickwright.simulator.book import VenueBook
-from tickwright.simulator.instruments import instrument_for
+from tickwright.simulator.instruments import UnitText, instrument_for
 from tickwright.simulator.window import BookWindow
 
 _PRICES = st.integers(1, 30)
@@ -91,8 +91,8 @@ def test_resize_shows_the_same_as_the_general_way() -> None:
         book.windows[0].advance()
     bids, asks = [(10, 6), (7, 9)], [(12, 7)]
     short.apply_sizes(bids, asks, 2, 1)
-    assert short.windows[0].resize(shown := bids.copy(), [(-12, 7)])
-    assert [(10, 6)] == shown
+    price, size = UnitText(0, strip_zeros=False), UnitText(0, strip_zeros=False)
+    assert ('["10","6"]', '["12","7"]') == short.windows[0].resize(bids, asks, price, size)
     long.apply(bids, asks, 2, 1)
     assert ([(10, 6)], [(-12, 7)]) == long.windows[0].advance()
     assert long.windows[0].shown() == short.windows[0].shown()
@@ -103,11 +103,12 @@ def test_resize_with_own_orders_or_waiting_changes_is_refused() -> None:
     book = _book(3)
     book.reset([(10, 5)], [(11, 1)], 1, 1)
     window = book.windows[0]
-    assert not window.resize([(10, 6)], [])
+    text = UnitText(0, strip_zeros=False)
+    assert window.resize([(10, 6)], [], text, text) is None
     window.advance()
     book.add_own(Side.BUY, 10, 1)
     window.advance()
-    assert not window.resize([(10, 6)], [])
+    assert window.resize([(10, 6)], [], text, text) is None
 
 
 def test_take_stays_taken_until_the_source_sets_the_level() -> None:
