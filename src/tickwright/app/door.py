@@ -65,7 +65,7 @@ class EngineDoor:
         self._execute = execute
         self._depth = depth
         self._tick_ns = 0
-        self._encode = msgspec.msgpack.Encoder().encode
+        self._encode = msgspec.json.Encoder().encode
 
     @property
     def tap(self) -> InputTap | None:

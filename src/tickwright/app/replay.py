@@ -9,8 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from tickwright.app.build import EngineParts, build_engine
 from tickwright.app.door import BookAdded, Control
+from tickwright.app.plan import TradingPlan, add_strategies, build_engine
+from tickwright.app.strategy_source import load_strategy
 from tickwright.app.venue_kit import make_replay_session
 from tickwright.book.control import BookControl, BookVerb, control_book
 from tickwright.book.order_book import OrderBook
@@ -57,17 +58,21 @@ class Replay:
         self.reader = SessionReader(folder)
         self.result = ReplayResult()
         header = self.reader.header
-        self._parts: EngineParts = build_engine(
-            header.config, epoch=header.epoch, seed=header.seed, now_ns=header.started_ns
+        self.plan = TradingPlan.from_builtins(header.config)
+        here = Path()
+        self._classes = {
+            s.source: load_strategy(s.source, folder=here) for s in self.plan.strategies
+        }
+        self.engine = build_engine(
+            self.plan, epoch=header.epoch, seed=header.seed, now_ns=header.started_ns
         )
-        self.engine = self._parts.engine
         self.on_book: Callable[[int, int], Sequence[Command]] = self.engine.on_book
         self._books: dict[int, OrderBook] = {}
         self._instruments: dict[str, Instrument] = {}
         self._sessions: dict[int, PublicSession] = {}
-        self._decode_input = msgspec.msgpack.Decoder(Input).decode
-        self._decode_control = msgspec.msgpack.Decoder(Control).decode
-        self._decode_book = msgspec.msgpack.Decoder(BookAdded).decode
+        self._decode_input = msgspec.json.Decoder(Input).decode
+        self._decode_control = msgspec.json.Decoder(Control).decode
+        self._decode_book = msgspec.json.Decoder(BookAdded).decode
 
     def run(self, on_progress: Callable[[int], None] | None = None) -> ReplayResult:
         """Repeat everything; returns what was found."""
@@ -98,7 +103,7 @@ class Replay:
         elif kind is RecordKind.BOOK:
             self._add_book(self._decode_book(record.payload))
         elif kind is RecordKind.START:
-            self._parts.add_strategies()
+            add_strategies(self.engine, self.plan, self._classes)
             self.engine.start(record.now_ns)
         else:
             self._compare(record)

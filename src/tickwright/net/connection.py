@@ -216,6 +216,9 @@ class Connection:
         if listener.failure is not None:
             # A bug of ours, not the network's fault: dialling again would only repeat it.
             raise listener.failure
+        if self._is_stopping:
+            # Ended on purpose: nobody needs to hear of a loss.
+            return
         reason = self.counts.last_reason or listener.close_reason or "connection reset"
         self.counts.last_reason = ""
         self.counts.drops += 1

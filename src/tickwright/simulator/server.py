@@ -90,7 +90,8 @@ class SimulatorServer:
         self._websocket_server = await ws_create_server(
             self._listener_for, host, websocket_port, ssl=tls, max_frame_size=1 << 20
         )
-        self._offset_ns = self.venue.now_ns - time.monotonic_ns()
+        # Building the market took a moment: venue time begins at the wall's, not behind it.
+        self._offset_ns = max(self.venue.now_ns, time.time_ns()) - time.monotonic_ns()
         self._task = asyncio.create_task(self._turns(), name="simulator turns")
         rest = self._runner.addresses[0][1]
         return rest, self._websocket_server.sockets[0].getsockname()[1]

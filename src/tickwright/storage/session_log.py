@@ -46,9 +46,9 @@ class RecordKind(enum.IntEnum):
     FRAME = 1
     """A raw frame of the public feed; `source` is the connection, flag 1 the last of a read."""
     CONTROL = 2
-    """What the feed did to a book or topic, msgpack."""
+    """What the feed did to a book or topic, JSON (money is wider than 64 bits)."""
     INPUT = 3
-    """An engine input of its own, msgpack."""
+    """An engine input of its own, JSON (money is wider than 64 bits)."""
     START = 4
     """The engine was started at this time."""
     DIGEST = 5
@@ -56,7 +56,7 @@ class RecordKind(enum.IntEnum):
     STOP = 6
     """The engine was stopped in order; payload is the final digest."""
     BOOK = 7
-    """A book was added: its slot and instrument, msgpack."""
+    """A book was added: its slot and instrument, JSON (money is wider than 64 bits)."""
 
 
 class SessionHeader(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,539 @@
+"""Owns one trading process: venue, feed, engine and accounts put together, started and ended.
+
+It refuses to decide: the engine does. The order of a start is fixed: addresses, clock, instruments,
+key rights, books, strategies, then the sockets; an account trades once it was read whole.
+"""
+
+import asyncio
+import contextlib
+import difflib
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from random import Random
+
+import msgspec
+
+from tickwright import __version__
+from tickwright.app.door import EngineDoor
+from tickwright.app.plan import TradingPlan, add_strategies, build_engine
+from tickwright.app.timers import Timers
+from tickwright.app.venue_kit import BybitKit
+from tickwright.book.order_book import LatencyHistogram, OrderBook
+from tickwright.core.commands import (
+    Command,
+    HaltNotice,
+    Notice,
+    PlaceOrder,
+    SetTimer,
+    SignalNotice,
+)
+from tickwright.core.errors import (
+    ConfigError,
+    ConnectionLost,
+    FrameError,
+    InstrumentUnknown,
+    VenueError,
+)
+from tickwright.core.events import OperatorCommand, OperatorVerb
+from tickwright.core.identity import AccountId, Category, InstrumentId
+from tickwright.core.instrument import Instrument
+from tickwright.core.verdicts import Rejected
+from tickwright.engine.engine import Engine
+from tickwright.engine.summary import EngineSummary
+from tickwright.feed.account_link import AccountLink
+from tickwright.feed.feed import FeedOptions, PublicFeed
+from tickwright.net.listener import utc_now_ns
+from tickwright.net.tap import InputTap
+from tickwright.storage.journal import Journal, SyncPolicy, next_epoch
+from tickwright.storage.session_log import SessionHeader, SessionWriter
+from tickwright.strategy.base import Strategy
+from tickwright.venues.bybit.account_rest import BybitAccountClient
+from tickwright.venues.bybit.hosts import Hosts
+from tickwright.venues.bybit.sign import Credentials
+
+__all__ = [
+    "AccountSettings",
+    "BookLine",
+    "FeedSettings",
+    "Trader",
+    "TraderSettings",
+    "TraderSnapshot",
+    "VenueSettings",
+]
+
+NOTES_MAX = 200
+"""Log lines kept for the screen."""
+STOP_GRACE_S = 3.0
+"""How long the end waits for cancels to be answered."""
+STOP_LOOK_S = 0.02
+CLOCK_EVERY_S = 60.0
+NOTICES_EVERY_S = 0.1
+START_TRIES_S = 10.0
+"""How long a start keeps asking a venue that doesn't answer."""
+
+
+class VenueSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One configured venue."""
+
+    name: str
+    hosts: Hosts
+    mode: str
+    """What screens and reports call it: simulator, testnet, demo or mainnet."""
+
+
+class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Which books are kept on one venue's product line."""
+
+    options: FeedOptions
+    symbols: tuple[str, ...]
+
+
+class AccountSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One account that trades; the credentials never show."""
+
+    account_id: AccountId
+    credentials: Credentials
+    categories: tuple[Category, ...]
+    orders_by_rest: bool = False
+
+
+class TraderSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a trading process needs; `classes` holds the strategies by their source."""
+
+    plan: TradingPlan
+    classes: dict[str, type[Strategy]]
+    venues: tuple[VenueSettings, ...]
+    feeds: tuple[FeedSettings, ...]
+    accounts: tuple[AccountSettings, ...]
+    state_folder: Path
+    session_folder: Path | None
+    """Where the session log goes; None records nothing."""
+    session_bytes_max: int = 8 * 1024**3
+    journal_sync: SyncPolicy = "never"
+    seed: int = 1
+
+
+class BookLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One book as a screen shows it; prices and sizes as exact text, None when unknown."""
+
+    symbol: str
+    state: str
+    age_ms: float | None
+    bid: str | None
+    bid_size: str | None
+    ask: str | None
+    ask_size: str | None
+    spread_percent: float | None
+    imbalance: float | None
+    updates: int
+    gaps: int
+    update_id: int
+
+
+class TraderSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole trading process at one moment, for screens, reports and `--json`.
+
+    Latencies: `feed` is venue time to socket read (clock skew included), `callback` socket read to
+    the engine's door, `tick_to_order` socket read to the order's bytes handed to the socket.
+    """
+
+    mode: str
+    seconds: float
+    cpu_seconds: float
+    messages: int
+    book_updates: int
+    trades: int
+    frames_per_turn_max: int
+    turn_us_p99: float | None
+    conflated: int
+    feed_ms: dict[str, float]
+    callback_us: dict[str, float]
+    tick_to_order_us: dict[str, float]
+    gaps: int
+    resyncs: int
+    reconnects: int
+    suspicions: int
+    alarms: int
+    refused_frames: int
+    audits_agreed: int
+    audits_differed: int
+    clock_offset_ms: float
+    books_synced: int
+    books: tuple[BookLine, ...]
+    engine: EngineSummary
+    log_is_whole: bool
+    log_bytes: int
+    journal_entries: int
+    last_refusals: tuple[str, ...]
+    last_signals: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class Trader:
+    """Runs what `settings` say until it is stopped.
+
+    Args:
+        on_note: called with (event, text) for the log.
+        on_notice: called with every notice of the engine, about ten times a second.
+    """
+
+    def __init__(
+        self,
+        settings: TraderSettings,
+        *,
+        on_note: Callable[[str, str], None] | None = None,
+        on_notice: Callable[[Notice], None] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.feeds: list[PublicFeed] = []
+        self.links: dict[AccountId, AccountLink] = {}
+        self.notes: deque[str] = deque(maxlen=NOTES_MAX)
+        self.last_refusals: deque[str] = deque(maxlen=20)
+        self.last_signals: deque[str] = deque(maxlen=20)
+        self._on_note = on_note
+        self._on_notice = on_notice
+        self._random = Random(settings.seed)
+        self._kits: dict[str, BybitKit] = {}
+        self._instruments: dict[InstrumentId, Instrument] = {}
+        self._started = time.monotonic()
+        self._cpu_started = time.process_time()
+        self._log: SessionWriter | None = None
+        self._journals: list[Journal] = []
+        self._stop = asyncio.Event()
+        self.engine: Engine
+        self.door: EngineDoor
+        self._timers: Timers
+
+    # starting -----------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Ask the venues everything that must be known before the first socket.
+
+        Raises:
+            ConfigError: an unknown symbol, a key that may withdraw, nothing to trade.
+            ConnectionLost, VenueError, FrameError: a venue couldn't be asked.
+        """
+        settings = self.settings
+        for venue in settings.venues:
+            self._kits[venue.name] = BybitKit(venue.name, venue.hosts, self._random)
+        for venue in settings.venues:
+            await self._patiently(venue.name, self._kits[venue.name].measure_clock)
+        for feed in settings.feeds:
+            await self._load_instruments(feed)
+        clients = {}
+        for account in settings.accounts:
+            kit = self._kits[account.account_id.venue]
+            client = kit.client(account.account_id, account.credentials, self._instrument_of)
+            rights = await client.key_rights()
+            if rights.can_withdraw:
+                raise ConfigError(
+                    f"account {account.account_id}: its API key may withdraw; make one that can't"
+                )
+            if not rights.is_bound_to_address:
+                self._note("account.key_unbound", f"{account.account_id}: bind the key to your IP")
+            clients[account.account_id] = client
+        started_ns = utc_now_ns()
+        epoch = next_epoch(settings.state_folder, started_ns)
+        tap = self._open_log(epoch, started_ns)
+        self.engine = build_engine(
+            settings.plan, epoch=epoch, seed=settings.seed, now_ns=started_ns
+        )
+        depth = settings.feeds[0].options.depth if settings.feeds else 50
+        self.door = EngineDoor(self.engine, tap, self._execute, depth=depth)
+        self._timers = Timers(self.door.on_input)
+        for feed in settings.feeds:
+            self._add_feed(feed, tap)
+        add_strategies(self.engine, settings.plan, settings.classes)
+        for account in settings.accounts:
+            self._add_link(account, clients[account.account_id], epoch)
+        self.door.start(utc_now_ns())
+        for account in settings.accounts:
+            for category in account.categories:
+                symbols = [s for f in settings.feeds for s in f.symbols]
+                for fees in await clients[account.account_id].fees(category, symbols=symbols):
+                    self.door.on_input(fees, utc_now_ns())
+
+    async def _patiently(self, name: str, ask: Callable[[], Awaitable[object]]) -> None:
+        """Ask until it works or the start has waited long enough."""
+        deadline = time.monotonic() + START_TRIES_S
+        while True:
+            try:
+                await ask()
+                return
+            except ConnectionLost as error:
+                if time.monotonic() > deadline:
+                    raise ConnectionLost(f"venue {name} doesn't answer: {error}") from None
+                self._note("venue.unreachable", f"{name}: {error}")
+                await asyncio.sleep(0.5)
+
+    async def _load_instruments(self, feed: FeedSettings) -> None:
+        kit = self._kits[feed.options.venue]
+        assert kit.market is not None
+        listed = {i.symbol: i for i in await kit.market.instruments(feed.options.category)}
+        for symbol in feed.symbols:
+            instrument = listed.get(symbol)
+            if instrument is None:
+                near = difflib.get_close_matches(symbol, listed, n=3, cutoff=0.6)
+                hint = f"; near: {', '.join(near)}" if near else ""
+                raise InstrumentUnknown(
+                    f"{feed.options.venue} lists no {feed.options.category.value} symbol "
+                    f"{symbol}{hint}"
+                )
+            self._instruments[instrument.id] = instrument
+
+    def _open_log(self, epoch: int, started_ns: int) -> InputTap | None:
+        settings = self.settings
+        if settings.session_folder is None:
+            return None
+        tap = InputTap()
+        header = SessionHeader(
+            format=1,
+            code_version=__version__,
+            config_digest=settings.plan.digest(),
+            config=settings.plan.to_builtins(),
+            seed=settings.seed,
+            epoch=epoch,
+            started_ns=started_ns,
+            mode=self.mode,
+        )
+        self._log = SessionWriter(
+            settings.session_folder, header, tap, bytes_max=settings.session_bytes_max
+        )
+        return tap
+
+    def _add_feed(self, feed: FeedSettings, tap: InputTap | None) -> None:
+        options = msgspec.structs.replace(
+            feed.options,
+            slot_first=sum(len(f.books) for f in self.feeds),
+            source_first=sum(f.options.connections for f in self.feeds),
+        )
+        kit = self._kits[options.venue]
+        made = kit.feed(options, self.door, tap=tap, on_note=self._note, measures_callbacks=True)
+        for symbol in feed.symbols:
+            made.add(self._instruments[InstrumentId(options.venue, options.category, symbol)])
+        self.feeds.append(made)
+
+    def _add_link(self, account: AccountSettings, client: BybitAccountClient, epoch: int) -> None:
+        account_id = account.account_id
+        kit = self._kits[account_id.venue]
+        folder = self.settings.state_folder
+        journal = Journal(
+            folder / f"journal-{account_id.venue}-{account_id.name}.log",
+            epoch=epoch,
+            sync=self.settings.journal_sync,
+        )
+        self._journals.append(journal)
+        self.links[account_id] = kit.link(
+            account_id,
+            account.credentials,
+            client,
+            self.door,
+            journal,
+            self._instrument_of,
+            categories=account.categories,
+            last_price_units=self._last_price_units,
+            on_sent=self.door.on_sent,
+            on_note=self._note,
+            wants_trade_socket=not account.orders_by_rest,
+        )
+
+    # running ------------------------------------------------------------------------------------
+
+    async def run(self, seconds: float | None = None) -> None:
+        """Trade until `stop` is called or `seconds` have passed; then end in order."""
+        self._started = time.monotonic()
+        self._cpu_started = time.process_time()
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(feed.run()) for feed in self.feeds]
+            tasks += [group.create_task(link.run()) for link in self.links.values()]
+            tasks.append(group.create_task(self._look_after()))
+            with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), seconds)
+            await self._end()
+            for task in tasks:
+                task.cancel()
+
+    def stop(self) -> None:
+        """End as soon as possible, in order."""
+        self._stop.set()
+
+    async def close(self) -> None:
+        """Release files and connections; call once `run` is over."""
+        if hasattr(self, "door"):
+            self.take_notices()
+            self.door.stop(utc_now_ns())
+        if self._log is not None:
+            self._log.close()
+        for journal in self._journals:
+            journal.close()
+        for kit in self._kits.values():
+            await kit.aclose()
+
+    async def _end(self) -> None:
+        """Open nothing more, cancel what works, wait for the answers, then drop the sockets."""
+        self.door.on_input(
+            OperatorCommand(OperatorVerb.STOP, "all", "end of the run"), utc_now_ns()
+        )
+        for _ in range(int(STOP_GRACE_S / STOP_LOOK_S)):
+            if not self.engine.state.blotter.live_count:
+                break
+            await asyncio.sleep(STOP_LOOK_S)
+        self._timers.clear()
+        for feed in self.feeds:
+            await feed.stop()
+        for link in self.links.values():
+            await link.stop()
+
+    async def _look_after(self) -> None:
+        """Show notices, keep the clock measured."""
+        next_clock = time.monotonic() + CLOCK_EVERY_S
+        while True:
+            await asyncio.sleep(NOTICES_EVERY_S)
+            self.take_notices()
+            if time.monotonic() > next_clock:
+                next_clock = time.monotonic() + CLOCK_EVERY_S
+                for name, kit in self._kits.items():
+                    try:
+                        notice = await kit.measure_clock()
+                    except (ConnectionLost, FrameError, VenueError) as error:
+                        self._note("venue.clock_unread", f"{name}: {error}")
+                        continue
+                    self.door.on_input(notice, utc_now_ns())
+
+    def take_notices(self) -> None:
+        """Pass on what the engine told since the last call."""
+        for notice in self.engine.take_notices():
+            if isinstance(notice, SignalNotice):
+                self._show_signal(notice)
+            elif isinstance(notice, HaltNotice):
+                self._note("engine.halted", f"{notice.scope}: {notice.reason}")
+            elif notice.reason:
+                self.notes.append(f"order {notice.client_id} {notice.state.value}: {notice.reason}")
+            if self._on_notice is not None:
+                self._on_notice(notice)
+
+    def _show_signal(self, notice: SignalNotice) -> None:
+        signal = notice.signal
+        head = f"{signal.instrument_id.symbol} {signal.kind.value} {signal.reason}".strip()
+        if isinstance(notice.verdict, Rejected):
+            self.last_refusals.append(f"{head} -> {notice.verdict}")
+        else:
+            self.last_signals.append(head)
+
+    # commands -----------------------------------------------------------------------------------
+
+    def _execute(self, command: Command) -> None:
+        if isinstance(command, SetTimer):
+            self._timers.set(command)
+        else:
+            self.links[command.account_id].execute(command)
+
+    def _instrument_of(self, category: Category, symbol: str) -> Instrument:
+        for feed in self.feeds:
+            if feed.options.category is category:
+                return feed.instrument_for(symbol)
+        for instrument_id, instrument in self._instruments.items():
+            if instrument_id.category is category and instrument_id.symbol == symbol:
+                return instrument
+        raise InstrumentUnknown(f"{category.value} {symbol} is not among the configured ones")
+
+    def _last_price_units(self, command: PlaceOrder) -> int | None:
+        book = self.engine.state.book(command.instrument_id)
+        twice = book.mid_twice_units
+        return None if twice is None else twice // 2
+
+    def _note(self, event: str, text: str) -> None:
+        self.notes.append(f"{event} {text}")
+        if self._on_note is not None:
+            self._on_note(event, text)
+
+    # looking ------------------------------------------------------------------------------------
+
+    @property
+    def mode(self) -> str:
+        """What screens and reports call this run."""
+        return "+".join(sorted({venue.mode for venue in self.settings.venues}))
+
+    def snapshot(self) -> TraderSnapshot:
+        """Return the whole process at this moment."""
+        now_ns = utc_now_ns()
+        counts = [feed.collect() for feed in self.feeds]
+        listeners = [c.listener for f in self.feeds for c in f.connections if c.listener]
+        feed_time, callback, turn = LatencyHistogram(), LatencyHistogram(), LatencyHistogram()
+        for feed in self.feeds:
+            feed_time.merge(feed.feed_latency())
+            callback.merge(feed.callback_time())
+        for listener in listeners:
+            turn.merge(listener.turn_time)
+        sessions = [s for f in self.feeds for s in f.sessions]
+        books = [_book_line(b, now_ns) for f in self.feeds for b in f.books if b is not None]
+        offsets = [kit.clock.offset_ns for kit in self._kits.values()]
+        return TraderSnapshot(
+            mode=self.mode,
+            seconds=time.monotonic() - self._started,
+            cpu_seconds=time.process_time() - self._cpu_started,
+            messages=sum(c.frame_count for f in self.feeds for c in f.connections),
+            book_updates=sum(s.book_frame_count for s in sessions),
+            trades=sum(s.trade_count for s in sessions),
+            frames_per_turn_max=max((x.turn_frames_max for x in listeners), default=0),
+            turn_us_p99=_us(turn.percentile_ns(0.99)),
+            conflated=sum(s.conflated_count for s in sessions),
+            feed_ms=_percentiles(feed_time, 1e6),
+            callback_us=_percentiles(callback, 1e3),
+            tick_to_order_us=_percentiles(self.door.tick_to_order, 1e3),
+            gaps=sum(c.gaps for c in counts),
+            resyncs=sum(c.resyncs for c in counts),
+            reconnects=sum(c.reconnects for c in counts),
+            suspicions=sum(c.suspicions for c in counts),
+            alarms=sum(c.alarms for c in counts),
+            refused_frames=sum(c.refused_frames for c in counts),
+            audits_agreed=sum(c.audits_agreed for c in counts),
+            audits_differed=sum(c.audits_differed for c in counts),
+            clock_offset_ms=max(offsets, key=abs, default=0) / 1e6,
+            books_synced=sum(1 for line in books if line.state == "synced"),
+            books=tuple(books),
+            engine=self.engine.summary(),
+            log_is_whole=self._log is None or self._log.is_whole,
+            log_bytes=0 if self._log is None else self._log.bytes_written,
+            journal_entries=sum(j.entry_count for j in self._journals),
+            last_refusals=tuple(self.last_refusals),
+            last_signals=tuple(self.last_signals),
+            notes=tuple(self.notes),
+        )
+
+
+def _book_line(book: OrderBook, now_ns: int) -> BookLine:
+    bids, asks = book.bids_text(1), book.asks_text(1)
+    age_ns = book.age_ns(now_ns)
+    return BookLine(
+        symbol=book.symbol,
+        state=book.state.name.lower(),
+        age_ms=None if age_ns is None else age_ns / 1e6,
+        bid=bids[0][0] if bids else None,
+        bid_size=bids[0][1] if bids else None,
+        ask=asks[0][0] if asks else None,
+        ask_size=asks[0][1] if asks else None,
+        spread_percent=book.spread_percent,
+        imbalance=book.imbalance(10),
+        updates=book.update_count + book.snapshot_count,
+        gaps=book.gap_count,
+        update_id=book.update_id,
+    )
+
+
+def _percentiles(histogram: LatencyHistogram, unit: float) -> dict[str, float]:
+    if histogram.count == 0:
+        return {}
+    result = {"count": float(histogram.count)}
+    for name, fraction in (("p50", 0.5), ("p99", 0.99)):
+        value = histogram.percentile_ns(fraction)
+        assert value is not None
+        result[name] = value / unit
+    result["max"] = histogram.max_ns / unit
+    return result
+
+
+def _us(value_ns: int | None) -> float | None:
+    return None if value_ns is None else value_ns / 1e3
