@@ -105,6 +105,10 @@ class EvidenceDesk:
     def on_report(self, report: OrderReport) -> None:
         """Take in the venue's view of an order, ours or not."""
         state = self._state
+        if report.instrument_id not in state.lanes:
+            # Nothing here has the rules to work on it: shown, and at a sync cancelled if ours.
+            self._foreign(report)
+            return
         try:
             change = state.blotter.on_report(report, state.now_ns)
         except IllegalMove as error:
@@ -286,10 +290,13 @@ class EvidenceDesk:
             if (
                 client_id is not None
                 and state.client_ids.is_ours(client_id)
-                and state.client_ids.owner(client_id) is None
                 and order.state not in FINAL_STATES
+                and (
+                    state.client_ids.owner(client_id) is None
+                    or order.instrument_id not in state.lanes
+                )
             ):
-                # Ours by its prefix, of a strategy no longer configured.
+                # Ours by its prefix, of a strategy or in an instrument no longer configured.
                 state.outbox.command(
                     CancelOrder(
                         account_id=account_id,

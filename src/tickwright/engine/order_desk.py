@@ -5,7 +5,7 @@ Cancels are safe to repeat and are, until the order is gone.
 """
 
 from tickwright.core.commands import CancelAll, CancelOrder, OrderNotice, QueryOrder
-from tickwright.core.identity import AccountId, ClientId, InstrumentId, StrategyId
+from tickwright.core.identity import AccountId, Category, ClientId, InstrumentId, StrategyId
 from tickwright.core.orders import Order, OrderIntent, OrderState, Purpose, RequestKind
 from tickwright.core.verdicts import Check, Reason, Rejected
 from tickwright.engine.deadlines import Deadline
@@ -25,6 +25,11 @@ _ANSWER_DEADLINE = {
     RequestKind.AMEND: Deadline.AMEND_ANSWER,
     RequestKind.CANCEL: Deadline.CANCEL_ANSWER,
 }
+
+_CREATE = {category: f"create.{category.value}" for category in Category}
+_CANCEL = {category: f"cancel.{category.value}" for category in Category}
+_QUERY = {category: f"query.{category.value}" for category in Category}
+"""Names of the request groups, by product line."""
 
 
 class OrderDesk:
@@ -55,7 +60,7 @@ class OrderDesk:
             )
             return Rejected(check)
         now_ns = state.now_ns
-        group = _group("create", instrument_id)
+        group = _CREATE[instrument_id.category]
         due_ns = state.budget.next_ns(account_id, group, now_ns, is_urgent=is_urgent)
         if due_ns <= now_ns:
             return None
@@ -76,7 +81,7 @@ class OrderDesk:
         state = self._state
         now_ns = state.now_ns
         is_urgent = intent.purpose is not Purpose.OPEN
-        group = _group("create", intent.instrument_id)
+        group = _CREATE[intent.instrument_id.category]
         taken = state.budget.take(account_id, group, now_ns, is_urgent=is_urgent)
         assert taken, "a create is sent only when the budget has room"
         order = Order(
@@ -116,7 +121,7 @@ class OrderDesk:
             return
         state = self._state
         now_ns = state.now_ns
-        group = _group("cancel", order.instrument_id)
+        group = _CANCEL[order.instrument_id.category]
         if not state.budget.take(order.account_id, group, now_ns, is_urgent=True):
             due_ns = state.budget.next_ns(order.account_id, group, now_ns, is_urgent=True)
             self._waiting_cancels[order.client_id] = reason
@@ -241,7 +246,7 @@ class OrderDesk:
         state = self._state
         order = record.order
         now_ns = state.now_ns
-        group = _group("query", order.instrument_id)
+        group = _QUERY[order.instrument_id.category]
         if state.budget.take(order.account_id, group, now_ns, is_urgent=False):
             record.asked_count += 1
             self.query_count += 1
@@ -357,7 +362,3 @@ class OrderDesk:
                 now_ns=moment.now_ns,
             )
         )
-
-
-def _group(kind: str, instrument_id: InstrumentId) -> str:
-    return f"{kind}.{instrument_id.category.value}"

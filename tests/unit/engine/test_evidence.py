@@ -1,5 +1,6 @@
 """Unknown requests, syncs, adoption: only the venue's evidence resolves anything."""
 
+import msgspec
 import pytest
 
 from tests.unit.engine.bench import ACCOUNT, BTC, ETH, MS, Bench, Scripted, leave, long, venue_id
@@ -200,6 +201,18 @@ def test_sync_when_our_prefix_but_no_such_strategy_then_cancelled_too():
     bench = Bench(is_synced=False)
     commands = bench.sync(orders=(resting_report(bench, name),))
     assert [name] == [cancel.client_id for cancel in bench.cancels(commands)]
+
+
+def test_sync_when_our_order_is_in_an_instrument_not_configured_then_cancelled_and_survived():
+    earlier = ClientIds(1)
+    earlier.register(StrategyId("one"))
+    name = earlier.next(StrategyId("one"))
+    bench = Bench(is_synced=False)
+    report = msgspec.structs.replace(resting_report(bench, name), instrument_id=ETH)
+    position = bench.position_report(3, ETH)
+    commands = bench.sync(orders=(report,), positions=(position,))
+    assert [name] == [cancel.client_id for cancel in bench.cancels(commands)]
+    assert 1 == len(bench.places(bench.say(long())))
 
 
 def test_sync_when_an_order_is_foreign_then_shown_and_never_touched():
