@@ -1,0 +1,332 @@
+"""Owns a configuration as a whole: read once, checked before anything starts, every mistake told.
+
+The file holds no secret. Keys come from the environment (`TICKWRIGHT_<ACCOUNT>_API_KEY` and
+`..._API_SECRET`) or from an account's `key_file`, which only its owner may read; an account at the
+simulated venue has a key by default.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from pydantic import ValidationError
+
+from tickwright.app.account_keys import AccountKey, read_keys, read_toml
+from tickwright.app.config_faults import Fault, config_error, nearest, read_struct, told, within
+from tickwright.app.config_model import ConfigFile, StrategyConfig
+from tickwright.app.strategy_source import load_strategy
+from tickwright.core.errors import ConfigError
+from tickwright.core.identity import AccountId, Category, StrategyId
+from tickwright.engine.config import EngineConfig
+from tickwright.execution.client_ids import ClientIds
+from tickwright.risk.limits import RiskLimits
+from tickwright.strategy import Strategy, StrategyParameters
+from tickwright.venues.bybit.sign import Credentials, Secret
+
+__all__ = ["Config", "LoadedStrategy", "confirm_mainnet", "load_config"]
+
+CONFIG_BYTES_MAX = 1_000_000
+_RESERVED_IDS = ("all", "engine")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedStrategy:
+    """One configured strategy, its class found and its parameters checked."""
+
+    id: StrategyId
+    account: str
+    venue: str
+    category: Category
+    symbols: tuple[str, ...]
+    kind: type[Strategy]
+    parameters: StrategyParameters
+
+    def make(self) -> Strategy:
+        """Return a fresh instance."""
+        return self.kind()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A configuration found good. `file` holds the tables, `engine` the settings of the engine."""
+
+    path: Path
+    file: ConfigFile
+    engine: EngineConfig
+    strategies: tuple[LoadedStrategy, ...]
+    keys: dict[str, AccountKey]
+
+    def account_id(self, account: str) -> AccountId:
+        """Return the id of a configured account: its venue's kind and its own name."""
+        return AccountId(self.file.venues[self.file.accounts[account].venue].kind, account)
+
+    def credentials(self, account: str) -> Credentials:
+        """Return what signs an account's requests."""
+        key = self.keys[account]
+        return Credentials(key.api_key, Secret(key.api_secret.get_secret_value()))
+
+    def symbols(self, venue: str, category: Category) -> tuple[str, ...]:
+        """Return what the strategies trade at a venue's product line, in the order they say it."""
+        wanted: dict[str, None] = {}
+        for strategy in self.strategies:
+            if strategy.venue == venue and strategy.category is category:
+                wanted |= dict.fromkeys(strategy.symbols)
+        return tuple(wanted)
+
+    def session_dir(self) -> Path:
+        """Return where sessions are kept."""
+        return self.path.parent / self.file.session.dir
+
+    def mainnet_accounts(self) -> list[str]:
+        """Return the accounts that trade real money."""
+        return [
+            name
+            for name, account in self.file.accounts.items()
+            if self.file.venues[account.venue].env == "mainnet"
+        ]
+
+    def summary(self) -> str:
+        """Say in a few words what it trades."""
+        symbols = sum(len(strategy.symbols) for strategy in self.strategies)
+        return (
+            f"venues: {len(self.file.venues)}, accounts: {len(self.file.accounts)}, "
+            f"strategies: {len(self.strategies)}, books: {symbols}"
+        )
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a configuration file whole; nothing is started.
+
+    Raises:
+        ConfigError: lists every mistake with its key, value and remedy.
+    """
+    table = read_toml(path, CONFIG_BYTES_MAX)
+    folder = path.parent
+    faults: list[Fault] = []
+    try:
+        file = ConfigFile.model_validate(table)
+    except ValidationError as error:
+        faults = told(error.errors(), ConfigFile)
+        raise config_error(path, faults + _faults_of_raw(table, folder)) from None
+    _check_venues(file, folder, faults)
+    keys = read_keys(file, folder, faults)
+    strategies = _strategies(file, folder, faults)
+    engine = _engine(file, faults)
+    _check_names(file, faults)
+    _check_run(file, strategies, faults)
+    if faults or engine is None:
+        raise config_error(path, faults)
+    return Config(path=path, file=file, engine=engine, strategies=tuple(strategies), keys=keys)
+
+
+def confirm_mainnet(config: Config, confirmed: list[str]) -> None:
+    """Refuse to trade real money that nobody asked for by name.
+
+    Raises:
+        ConfigError: a mainnet account isn't among the confirmed ones, or one of these isn't one.
+    """
+    accounts = config.mainnet_accounts()
+    for name in confirmed:
+        if name not in accounts:
+            raise ConfigError(
+                f"--yes-mainnet {name}: that is no mainnet account; "
+                f"{nearest(name, accounts, what='mainnet accounts')}"
+            )
+    missing = [name for name in accounts if name not in confirmed]
+    if missing:
+        wanted = " ".join(f"--yes-mainnet {name}" for name in missing)
+        raise ConfigError(
+            f"account {', '.join(missing)} trades real money on mainnet: say so with {wanted}"
+        )
+
+
+def _check_venues(file: ConfigFile, folder: Path, faults: list[Fault]) -> None:
+    for name, venue in file.venues.items():
+        key = f"venues.{name}"
+        try:
+            hosts = venue.hosts()
+        except ConfigError as error:
+            faults.append(Fault(key, str(error)))
+            continue
+        if venue.env == "simulator" and not venue.starts_simulator:
+            absent = [
+                f"{part}_url" for part in ("rest", "public", "private") if not getattr(hosts, part)
+            ]
+            if absent:
+                faults.append(
+                    Fault(key, f"a running simulator needs {', '.join(absent)} too; or give no URL")
+                )
+            if venue.simulator is not None:
+                faults.append(
+                    Fault(
+                        f"{key}.simulator", "only for a simulator the run starts: remove the URLs"
+                    )
+                )
+        elif venue.env != "simulator" and venue.simulator is not None:
+            faults.append(Fault(f"{key}.simulator", f"env is {venue.env}: remove this table"))
+        if venue.ca_file is not None and not (folder / venue.ca_file).is_file():
+            faults.append(Fault(f"{key}.ca_file", "there is no such file", str(venue.ca_file)))
+        if venue.simulator is not None:
+            for source in venue.simulator.sources:
+                if source not in ("demo", "synthetic") and not (folder / source).is_file():
+                    text = "write demo, synthetic or the path of a recording"
+                    faults.append(Fault(f"{key}.simulator.sources", text, repr(source)))
+
+
+# strategies -------------------------------------------------------------------------------------
+
+
+def _strategies(file: ConfigFile, folder: Path, faults: list[Fault]) -> list[LoadedStrategy]:
+    loaded = []
+    seen: set[str] = set()
+    ids = ClientIds(0)
+    for index, wanted in enumerate(file.strategies):
+        key = f"strategies[{index}]"
+        try:
+            if wanted.id in _RESERVED_IDS:
+                raise ConfigError("is reserved: choose another id")
+            if wanted.id in seen:
+                raise ConfigError("is taken: every strategy needs an id of its own")
+            seen.add(wanted.id)
+            ids.register(StrategyId(wanted.id))
+        except ConfigError as error:
+            faults.append(Fault(f"{key}.id", str(error), repr(wanted.id)))
+        if len(set(wanted.symbols)) < len(wanted.symbols):
+            twice = sorted({s for s in wanted.symbols if wanted.symbols.count(s) > 1})
+            faults.append(Fault(f"{key}.symbols", f"named twice: {', '.join(twice)}"))
+        venue = _venue_of(wanted, key, file, faults)
+        made = _loaded(wanted, key, venue, folder, faults)
+        if made is not None:
+            loaded.append(made)
+    return loaded
+
+
+def _venue_of(wanted: StrategyConfig, key: str, file: ConfigFile, faults: list[Fault]) -> str:
+    account = file.accounts.get(wanted.account)
+    if account is None:
+        hint = nearest(wanted.account, file.accounts, what="accounts")
+        faults.append(Fault(f"{key}.account", f"no such account; {hint}", repr(wanted.account)))
+        return ""
+    if wanted.venue is not None and wanted.venue != account.venue:
+        text = f"account {wanted.account} is at {account.venue}: leave venue out"
+        faults.append(Fault(f"{key}.venue", text, repr(wanted.venue)))
+    return account.venue
+
+
+def _loaded(
+    wanted: StrategyConfig, key: str, venue: str, folder: Path, faults: list[Fault]
+) -> LoadedStrategy | None:
+    found = _strategy(wanted.strategy, wanted.parameters, key, folder, faults)
+    if found is None:
+        return None
+    kind, read = found
+    return LoadedStrategy(
+        id=StrategyId(wanted.id),
+        account=wanted.account,
+        venue=venue,
+        category=Category(wanted.category),
+        symbols=wanted.symbols,
+        kind=kind,
+        parameters=read,
+    )
+
+
+def _strategy(
+    source: str, parameters: dict[str, Any], key: str, folder: Path, faults: list[Fault]
+) -> tuple[type[Strategy], StrategyParameters] | None:
+    try:
+        kind = load_strategy(source, folder=folder)
+    except ConfigError as error:
+        faults.append(Fault(f"{key}.strategy", str(error)))
+        return None
+    read = read_struct(kind.Parameters, parameters)
+    if isinstance(read, list):
+        faults += [within(f"{key}.parameters", fault) for fault in read]
+        return None
+    return kind, read
+
+
+def _faults_of_raw(table: dict[str, object], folder: Path) -> list[Fault]:
+    """Look at the strategies of a file that has other mistakes, so that all are told at once."""
+    faults: list[Fault] = []
+    entries = table.get("strategies")
+    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+        if isinstance(entry, dict):
+            source, parameters = entry.get("strategy"), entry.get("parameters", {})
+            if isinstance(source, str) and source and isinstance(parameters, dict):
+                _strategy(source, parameters, f"strategies[{index}]", folder, faults)
+    return faults
+
+
+# the engine and what concerns several tables ----------------------------------------------------
+
+
+def _engine(file: ConfigFile, faults: list[Fault]) -> EngineConfig | None:
+    risk = msgspec.structs.replace(file.risk, sizing=file.sizing)
+    account_risk: dict[str, RiskLimits] = {}
+    base = {
+        name: getattr(file.risk, name)
+        for name in file.risk.__struct_fields__
+        if name not in ("sizing", "strategies", "symbols")
+    }
+    for name, account in file.accounts.items():
+        if not account.risk or account.venue not in file.venues:
+            continue
+        read = read_struct(RiskLimits, {**base, **account.risk}, hidden=("sizing",))
+        if isinstance(read, list):
+            faults += [within(f"accounts.{name}.risk", fault) for fault in read]
+        else:
+            kind = file.venues[account.venue].kind
+            account_risk[f"{kind}:{name}"] = msgspec.structs.replace(
+                read,
+                sizing=file.sizing,
+                strategies=read.strategies or file.risk.strategies,
+                symbols=read.symbols or file.risk.symbols,
+            )
+    run = file.run
+    if faults:
+        return None
+    return EngineConfig(
+        risk=risk,
+        account_risk=account_risk,
+        execution=file.execution,
+        equity_asset=run.equity_asset,
+        day_start_hour_utc=run.day_start_hour_utc,
+        volatility_window_s=run.volatility_window_s,
+        volatility_horizon_s=run.volatility_horizon_s,
+    )
+
+
+def _check_names(file: ConfigFile, faults: list[Fault]) -> None:
+    """Limits for a strategy or symbol that isn't there would silently limit nothing."""
+    ids = [strategy.id for strategy in file.strategies]
+    for name in file.risk.strategies:
+        if name not in ids:
+            hint = nearest(name, ids, what="strategies")
+            faults.append(Fault(f"risk.strategies.{name}", f"no such strategy; {hint}"))
+    symbols = sorted({symbol for strategy in file.strategies for symbol in strategy.symbols})
+    for name in file.risk.symbols:
+        if name.rpartition(":")[2] not in symbols:
+            hint = nearest(name, symbols, what="traded symbols")
+            faults.append(Fault(f"risk.symbols.{name}", f"no strategy trades it; {hint}"))
+
+
+def _check_run(file: ConfigFile, strategies: list[LoadedStrategy], faults: list[Fault]) -> None:
+    if not file.strategies:
+        faults.append(Fault("strategies", "is missing: add at least one [[strategies]] table"))
+    if file.run.busy_poll and file.run.coalesce_us:
+        faults.append(Fault("run.busy_poll", "excludes run.coalesce_us: choose one of them"))
+    for venue in file.venues:
+        for category in Category:
+            books = {
+                symbol
+                for strategy in strategies
+                if strategy.venue == venue and strategy.category is category
+                for symbol in strategy.symbols
+            }
+            if len(books) > file.feed.books_max:
+                text = (
+                    f"the strategies need {len(books)} {category.value} books at {venue}: raise it"
+                )
+                faults.append(Fault("feed.books_max", text, str(file.feed.books_max)))

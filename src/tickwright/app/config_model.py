@@ -1,0 +1,236 @@
+"""Owns the shape of a configuration file: tables, keys, types; refuses keys it doesn't know.
+
+What follows from several tables together is looked at in `app.config`. Values are read strictly: a
+number in quotes is no number. Paths are relative to the file's folder.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+)
+from pydantic_core import PydanticCustomError
+
+from tickwright.app.config_faults import read_struct
+from tickwright.core.identity import Category
+from tickwright.execution.config import ExecutionConfig
+from tickwright.feed.feed import FeedOptions
+from tickwright.net.loop import COALESCE_US_MAX
+from tickwright.risk.limits import RiskLimits, SizingLimits
+from tickwright.venues.bybit.hosts import Environment, Hosts, hosts_of
+from tickwright.venues.public_port import MarketTopic
+
+__all__ = [
+    "AccountConfig",
+    "ConfigFile",
+    "FeedConfig",
+    "JournalConfig",
+    "RunConfig",
+    "SessionConfig",
+    "SimulatorConfig",
+    "StrategyConfig",
+    "VenueConfig",
+]
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,31}$")]
+"""A name of the user's own: a letter, then letters, digits, - and _."""
+Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
+FilePath = Annotated[Path, Field(strict=False)]
+_Table = dict[str, Any]
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
+    )
+
+
+class SimulatorConfig(_Section):
+    """The market of a simulated venue that the run starts itself.
+
+    `sources` are "synthetic", "demo" (packaged recordings) or files; `symbols` is how many are
+    listed besides the traded ones.
+    """
+
+    sources: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = ("demo",)
+    symbols: Annotated[int, Field(ge=0, le=5_000)] = 0
+    speed: Annotated[float, Field(gt=0, le=10_000)] = 1.0
+    rate: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0
+    seed: int = 1
+    loop: bool = False
+    faults: FilePath | None = None
+
+
+class VenueConfig(_Section):
+    """One venue's world. Given addresses stand in place of the environment's.
+
+    Env `simulator` without addresses: the run starts one itself; with them it uses a running one.
+    """
+
+    kind: Literal["bybit"] = "bybit"
+    env: Literal["simulator", "mainnet", "testnet", "demo"] = "simulator"
+    rest_url: str | None = None
+    public_url: str | None = None
+    private_url: str | None = None
+    trade_url: str | None = None
+    ca_file: FilePath | None = None
+    simulator: SimulatorConfig | None = None
+
+    @property
+    def starts_simulator(self) -> bool:
+        """Whether the run starts this venue itself."""
+        return self.env == "simulator" and not any(self._urls())
+
+    def hosts(self) -> Hosts:
+        """Return the addresses; all empty for a venue the run starts itself.
+
+        Raises:
+            ConfigError: an address can't be used.
+        """
+        environment = None if self.env == "simulator" else Environment(self.env)
+        return hosts_of(
+            environment,
+            rest_url=self.rest_url,
+            public_url=self.public_url,
+            private_url=self.private_url,
+            trade_url=self.trade_url,
+        )
+
+    def _urls(self) -> tuple[str | None, ...]:
+        return (self.rest_url, self.public_url, self.private_url, self.trade_url)
+
+
+class AccountConfig(_Section):
+    """One account at a venue. Its key comes from the environment or from `key_file` (mode 0600).
+
+    `risk` holds limits of this account alone, in place of those in `[risk]`.
+    """
+
+    venue: Name
+    key_file: FilePath | None = None
+    risk: _Table = {}
+
+
+class StrategyConfig(_Section):
+    """One strategy: what it is, where it trades, with which parameters.
+
+    `venue` is the account's, and may be left out.
+    """
+
+    id: Name
+    strategy: Annotated[str, StringConstraints(min_length=1)]
+    account: Name
+    venue: Name | None = None
+    category: Literal["linear", "spot"] = "linear"
+    symbols: Annotated[tuple[Symbol, ...], Field(strict=False, min_length=1)]
+    parameters: _Table = {}
+
+
+class FeedConfig(_Section):
+    """How books are kept; see `feed.feed.FeedOptions`. Intervals of 0 switch a check off."""
+
+    depth: Literal[1, 50, 200, 1000] = 50
+    connections: Annotated[int, Field(ge=1, le=100)] = 1
+    books_max: Annotated[int, Field(ge=1, le=2_000)] = 100
+    companion: bool = True
+    market_topics: Annotated[
+        tuple[Literal["ticker", "candle", "liquidation"], ...], Field(strict=False)
+    ] = ("ticker",)
+    conflate_after: Annotated[int, Field(ge=0, le=100_000)] = 0
+    audit_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 30.0
+    instruments_interval_s: Annotated[float, Field(ge=0, le=604_800)] = 3600.0
+
+    def options(
+        self, venue: str, category: Category, *, slot_first: int = 0, source_first: int = 0
+    ) -> FeedOptions:
+        """Return the options of one venue's product line."""
+        return FeedOptions(
+            venue=venue,
+            category=category,
+            depth=self.depth,
+            capacity=self.depth,
+            connections=self.connections,
+            books_max=self.books_max,
+            has_companion=self.companion,
+            market_topics=tuple(MarketTopic(name) for name in self.market_topics),
+            conflate_after=self.conflate_after,
+            audit_interval_s=self.audit_interval_s,
+            instruments_interval_s=self.instruments_interval_s,
+            slot_first=slot_first,
+            source_first=source_first,
+        )
+
+
+class SessionConfig(_Section):
+    """Where a run leaves its log and journal."""
+
+    dir: FilePath = Path("sessions")
+    record: bool = True
+
+
+class JournalConfig(_Section):
+    """When promised orders reach the disk: see `storage.journal`."""
+
+    sync: Literal["never", "interval", "always"] = "never"
+
+
+class RunConfig(_Section):
+    """The process: its loop, its chance, its money's asset and day."""
+
+    seed: int = 1
+    busy_poll: bool = False
+    coalesce_us: Annotated[int, Field(ge=0, le=COALESCE_US_MAX)] = 0
+    equity_asset: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,20}$")] = "USDT"
+    day_start_hour_utc: Annotated[int, Field(ge=0, le=23)] = 0
+    volatility_window_s: Annotated[int, Field(ge=2, le=86_400)] = 300
+    volatility_horizon_s: Annotated[int, Field(ge=1, le=31_536_000)] = 3_600
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+def _risk(value: object) -> RiskLimits:
+    return _struct(RiskLimits, value, hidden=("sizing",))
+
+
+def _sizing(value: object) -> SizingLimits:
+    return _struct(SizingLimits, value)
+
+
+def _execution(value: object) -> ExecutionConfig:
+    return _struct(ExecutionConfig, value)
+
+
+def _struct(kind: type[S], value: object, *, hidden: tuple[str, ...] = ()) -> S:
+    if isinstance(value, kind):
+        return value
+    if not isinstance(value, dict):
+        raise PydanticCustomError("table", "must be a table")
+    read = read_struct(kind, value, hidden=hidden)
+    if isinstance(read, list):
+        raise PydanticCustomError("struct", "is wrong", {"faults": read})
+    return read
+
+
+class ConfigFile(_Section):
+    """A whole file, its tables each found good by itself."""
+
+    venues: Annotated[dict[Name, VenueConfig], Field(min_length=1)]
+    accounts: dict[Name, AccountConfig] = {}
+    strategies: Annotated[tuple[StrategyConfig, ...], Field(strict=False)] = ()
+    risk: Annotated[RiskLimits, PlainValidator(_risk)] = RiskLimits()
+    sizing: Annotated[SizingLimits, PlainValidator(_sizing)] = SizingLimits()
+    execution: Annotated[ExecutionConfig, PlainValidator(_execution)] = ExecutionConfig()
+    feed: FeedConfig = FeedConfig()
+    session: SessionConfig = SessionConfig()
+    journal: JournalConfig = JournalConfig()
+    run: RunConfig = RunConfig()
