@@ -23,6 +23,7 @@ from tickwright.core.errors import StorageError
 __all__ = ["Journal", "JournalEntry", "SyncPolicy", "next_epoch", "read_journal"]
 
 SyncPolicy = Literal["never", "interval", "always"]
+_LINE_BYTES_MAX = 64 * 1024
 Promise = PlaceOrder | AmendOrder | CancelOrder | CancelAll
 
 
@@ -53,7 +54,8 @@ class Journal:
         self._encode = msgspec.json.Encoder().encode
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            _mend_tail(self._fd)
         except OSError as error:
             raise StorageError(f"journal {path} can't be opened: {error.strerror}") from None
 
@@ -104,6 +106,27 @@ class Journal:
         return b"%08x %b\n" % (binascii.crc32(body), body)
 
 
+def _mend_tail(fd: int) -> None:
+    """Drop half a line that a crash left: its promise never returned, so it was never sent."""
+    size = os.fstat(fd).st_size
+    tail = os.pread(fd, _LINE_BYTES_MAX, max(0, size - _LINE_BYTES_MAX))
+    rest = tail[tail.rfind(b"\n") + 1 :]
+    if not rest:
+        return
+    if _is_whole(rest):
+        os.write(fd, b"\n")
+    else:
+        os.ftruncate(fd, size - len(rest))
+
+
+def _is_whole(line: bytes) -> bool:
+    checksum, _, body = line.partition(b" ")
+    try:
+        return len(checksum) == 8 and int(checksum, 16) == binascii.crc32(body)
+    except ValueError:
+        return False
+
+
 def read_journal(path: Path) -> Iterator[JournalEntry]:
     """Yield the whole entries of a journal; a cut last line is a crash and is left out.
 
@@ -121,17 +144,12 @@ def read_journal(path: Path) -> Iterator[JournalEntry]:
     for number, line in enumerate(lines):
         if not line:
             continue
-        checksum, _, body = line.partition(b" ")
-        try:
-            is_whole = len(checksum) == 8 and int(checksum, 16) == binascii.crc32(body)
-        except ValueError:
-            is_whole = False
-        if not is_whole:
+        if not _is_whole(line):
             if number == last:
                 return
             raise StorageError(f"journal {path}: line {number + 1} is damaged")
         try:
-            yield decode(body)
+            yield decode(line[9:])
         except msgspec.MsgspecError as error:
             raise StorageError(f"journal {path}: line {number + 1}: {error}") from None
 
