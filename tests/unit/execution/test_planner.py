@@ -110,11 +110,10 @@ def test_bracket_when_around_any_price_then_on_tick_right_side_and_never_a_large
     assert (0, 0) == (stop % tick, take % tick)
     sign = int(side)
     loss, profit = (entry_units - stop) * sign, (take - entry_units) * sign
-    # At least a tick away; where rounding has room, the loss stays inside the fraction.
-    assert loss > 0 or (stop - entry_units) * sign <= 0
-    assert loss <= max(entry_units * stop_fraction + 1e-3 * entry_units**0, tick)
-    if take > item.tick_units:
-        assert profit >= min(entry_units * take_fraction - tick, entry_units - tick) - 1
+    # Fractions are whole parts per 10^9, so half a price unit may be lost in 10^9 of them.
+    assert 0 < loss <= max(entry_units * stop_fraction + 1, tick)
+    is_clamped = take == tick
+    assert profit >= (0 if is_clamped else entry_units * take_fraction - 1)
 
 
 def exit_of(share: int, account: int, reducing: int = 0, item: Instrument | None = None):
