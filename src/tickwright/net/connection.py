@@ -159,6 +159,13 @@ class Connection:
 
     async def run(self) -> None:
         """Stay connected until `stop`; raises only what the program itself did wrong."""
+        try:
+            await self._stay_connected()
+        finally:
+            if self.listener is not None:
+                self.listener.abort()
+
+    async def _stay_connected(self) -> None:
         while not self._is_stopping:
             await self._gate.wait(self)
             if self._is_stopping:
@@ -173,10 +180,11 @@ class Connection:
 
     async def _dial(self) -> None:
         self.counts.dials += 1
-        self._down.clear()
+        # A new one each time: the end of an earlier socket may be told late.
+        self._down = down = asyncio.Event()
         if self.listener is not None:
             self._frames_seen += self.listener.frame_count
-        listener = FrameListener(self.session.sink, when_disconnected=self._down.set)
+        listener = FrameListener(self.session.sink, when_disconnected=down.set)
         self.listener = listener
         await asyncio.wait_for(
             ws_connect(

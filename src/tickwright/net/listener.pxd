@@ -10,6 +10,7 @@ cdef class FrameSink:
     cdef int on_frame(
         self, const uint8_t* data, Py_ssize_t size, int64_t received_ns, bint last
     ) except -1
+    cdef int on_read_end(self, int64_t received_ns) except -1
 
 
 cdef class FrameListener(WSListener):
@@ -31,8 +32,10 @@ cdef class FrameListener(WSListener):
     cdef int64_t turn_frames
     cdef bytearray fragments
     cdef bint in_fragments
+    cdef bint is_read_open
     cdef Py_ssize_t message_bytes_max
 
     cdef int deliver(self, const uint8_t* data, Py_ssize_t size, bint last) except -1
-    cdef int take_fragment(self, WSFrame frame) except -1
+    cdef int take_fragment(self, WSTransport transport, WSFrame frame) except -1
+    cdef int give_up(self, WSTransport transport, str reason) except -1
     cdef void shut(self, object failure)

@@ -85,6 +85,10 @@ cdef class FrameSink:
         self.on_bytes((<const char*> data)[:size], received_ns, last)
         return 0
 
+    cdef int on_read_end(self, int64_t received_ns) except -1:
+        """Learn that a socket read is over whose last frame was none of yours."""
+        return 0
+
     def on_bytes(self, bytes frame, int64_t received_ns, bint last):
         """Take one whole message; `last` marks the last one of a socket read."""
         raise FrameError(f"{type(self).__name__} takes no frames")
@@ -150,7 +154,10 @@ cdef class FrameListener(WSListener):
             elif frame.msg_type == WSMsgType.PONG or frame.msg_type == WSMsgType.PING:
                 pass
             else:
-                self.take_fragment(frame)
+                self.take_fragment(transport, frame)
+            if last and self.is_read_open:
+                self.is_read_open = False
+                self.sink.on_read_end(self.turn_ns)
         except BaseException as error:
             # Whatever it is, it must not look like the network's fault: see the module's first
             # paragraph.
@@ -165,26 +172,37 @@ cdef class FrameListener(WSListener):
     cdef int deliver(self, const uint8_t* data, Py_ssize_t size, bint last) except -1:
         self.frame_count += 1
         self.byte_count += size
+        self.is_read_open = not last
         return self.sink.on_frame(data, size, self.turn_ns, last)
 
-    cdef int take_fragment(self, WSFrame frame) except -1:
+    cdef int take_fragment(self, WSTransport transport, WSFrame frame) except -1:
         """Join the parts of a message (picows hands them out one by one), bounded."""
         cdef bytes whole
         cdef const char* data
         if frame.rsv1:
-            raise FrameError("the venue sent a compressed frame that was never agreed on")
+            return self.give_up(transport, "the venue sent a compressed frame, never agreed on")
         if (frame.msg_type == WSMsgType.CONTINUATION) != self.in_fragments:
-            raise FrameError("the venue broke the order of message fragments")
+            return self.give_up(transport, "the venue broke the order of message fragments")
         self.fragment_count += 1
         self.fragments += (<const char*> frame.payload_ptr)[: frame.payload_size]
         if len(self.fragments) > self.message_bytes_max:
-            raise FrameError(f"a fragmented message is longer than {self.message_bytes_max} bytes")
+            return self.give_up(
+                transport, f"a fragmented message is longer than {self.message_bytes_max} bytes"
+            )
         self.in_fragments = not frame.fin
         if frame.fin:
             whole = bytes(self.fragments)
             self.fragments = bytearray()
             data = whole
             self.deliver(<const uint8_t*> data, len(whole), frame.last_in_buffer)
+        return 0
+
+    cdef int give_up(self, WSTransport transport, str reason) except -1:
+        """End a connection whose peer breaks the protocol: a fault of the world, dialled again."""
+        self.is_shut = True
+        self.close_reason = reason
+        self.fragments = bytearray()
+        transport.disconnect(False)
         return 0
 
     cdef void shut(self, object failure):

@@ -43,11 +43,11 @@ cdef class InputTap:
         cdef uint8_t* place
         if self.is_full:
             return 0
+        if wanted > self.bytes_max:
+            self.is_full = True
+            return 0
         if wanted > self.room:
-            room = max(2 * self.room, wanted, 65536)
-            if wanted > self.bytes_max:
-                self.is_full = True
-                return 0
+            room = min(max(2 * self.room, wanted, 65536), self.bytes_max)
             place = <uint8_t*> realloc(self.buffer, room)
             if place == NULL:
                 raise MemoryError
@@ -60,7 +60,8 @@ cdef class InputTap:
         (<uint16_t*> (place + 6))[0] = <uint16_t> source
         (<int64_t*> (place + 8))[0] = number
         (<int64_t*> (place + 16))[0] = now_ns
-        memcpy(place + HEADER, data, size)
+        if size:
+            memcpy(place + HEADER, data, size)
         self.used = wanted
         self.record_count += 1
         return 0

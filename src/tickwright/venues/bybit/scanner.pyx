@@ -318,12 +318,14 @@ cdef class PublicScanner(FrameSink):
             self.now_ns = received_ns
             self.now_object = received_ns
         self.last_frame_ns = received_ns
-        self.turn_frames += 1
+        # An empty frame says nothing: it only ends a read (see `on_read_end`).
+        if size:
+            self.turn_frames += 1
         if self.tap is not None:
             self.tap.add(
                 KIND_FRAME, FLAG_LAST if last else 0, self.source, 0, received_ns, data, size
             )
-        if not self.scan(data, size):
+        if size and not self.scan(data, size):
             self.other_count += 1
             self.on_other((<const char*> data)[:size], received_ns)
         if last:
@@ -331,6 +333,10 @@ cdef class PublicScanner(FrameSink):
                 self.flush()
             self.turn_frames = 0
         return 0
+
+    cdef int on_read_end(self, int64_t received_ns) except -1:
+        # Recorded as an empty frame, so that a replay conflates the same books.
+        return self.on_frame(NULL, 0, received_ns, True)
 
     cdef int scan(self, const uint8_t* data, Py_ssize_t size) except -1:
         """Read a frame if it is canonical; returns whether it was."""

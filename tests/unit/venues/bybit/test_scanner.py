@@ -131,7 +131,6 @@ def test_commands_when_answered_then_are_handed_on_at_once():
 @pytest.mark.parametrize(
     "frame",
     [
-        b"",
         b"{",
         b'{"topic":"',
         b'{"topic":"orderbook.50.ETHUSDT","type":"delta"',
@@ -152,7 +151,7 @@ def test_canonical_frame_when_cut_anywhere_then_goes_on_whole_and_changes_nothin
     world = World()
     world.feed(snapshot())
     whole = delta(11)
-    for end in range(len(whole)):
+    for end in range(1, len(whole)):
         assert [("other", whole[:end], 1)] == world.feed(whole[:end])
     assert (10, [(10_000, 1_000)]) == (world.books[0].update_id, world.books[0].bids())
 
@@ -189,6 +188,14 @@ def test_reads_when_they_end_with_something_else_then_what_waited_is_delivered()
     world.feed(snapshot(), last=False)
     world.feed(delta(11), last=False)
     assert [("other", b"{}", 1), ("book", 0, 1, 11)] == world.feed(b"{}")
+
+
+def test_reads_when_an_empty_frame_ends_them_then_what_waited_is_delivered_and_the_next_is_new():
+    world = World(conflate_after=1)
+    world.feed(snapshot(), last=False)
+    world.feed(delta(11), last=False)
+    assert [("book", 0, 4, 11)] == world.feed(b"", 4)
+    assert [("book", 0, 5, 12)] == world.feed(delta(12), 5, last=False)
 
 
 def test_gap_when_it_is_conflated_then_its_state_is_told_at_once():
