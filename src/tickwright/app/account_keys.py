@@ -23,6 +23,9 @@ from tickwright.venues.bybit.sign import Credentials, Secret
 __all__ = ["AccountKey", "read_keys", "read_toml"]
 
 KEY_FILE_BYTES_MAX = 10_000
+# The simulated venue's own account, by value: a trader has no use for the simulator's code.
+SIMULATOR_KEY = "tickwright-demo-key"
+SIMULATOR_SECRET = "tickwright-demo-secret"  # noqa: S105 - opens the simulated venue and nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +96,7 @@ def _key(name: str, account: AccountConfig, venue: VenueConfig, folder: Path) ->
     if account.key_file is not None:
         return _key_from_file(folder / account.key_file)
     if venue.env == "simulator":
-        from tickwright.simulator.private.accounts import DEMO_KEY, DEMO_SECRET
-
-        return AccountKey(DEMO_KEY, SecretStr(DEMO_SECRET))
+        return AccountKey(SIMULATOR_KEY, SecretStr(SIMULATOR_SECRET))
     raise ConfigError(
         f"no API key: set {prefix}API_KEY and {prefix}API_SECRET, or key_file (env is {venue.env})"
     )

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from tickwright.app.account_keys import AccountKey, read_keys, read_toml
 from tickwright.app.config_faults import Fault, config_error, nearest, read_struct, told, within
 from tickwright.app.config_model import ConfigFile, StrategyConfig
-from tickwright.app.strategy_source import load_strategy
+from tickwright.app.strategy_source import load_strategy, resolved_source
 from tickwright.core.errors import ConfigError
 from tickwright.core.identity import AccountId, Category, StrategyId
 from tickwright.engine.config import EngineConfig
@@ -32,9 +32,13 @@ _RESERVED_IDS = ("all", "engine")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedStrategy:
-    """One configured strategy, its class found and its parameters checked."""
+    """One configured strategy, its class found and its parameters checked.
+
+    `source` finds the class again from anywhere: a file stands with its whole path.
+    """
 
     id: StrategyId
+    source: str
     account: str
     venue: str
     category: Category
@@ -115,6 +119,7 @@ def load_config(path: Path) -> Config:
     engine = _engine(file, faults)
     _check_names(file, faults)
     _check_run(file, strategies, faults)
+    _check_one_world(file, faults)
     if faults or engine is None:
         raise config_error(path, faults)
     return Config(path=path, file=file, engine=engine, strategies=tuple(strategies), keys=keys)
@@ -223,6 +228,7 @@ def _loaded(
     kind, read = found
     return LoadedStrategy(
         id=StrategyId(wanted.id),
+        source=resolved_source(wanted.strategy, folder=folder),
         account=wanted.account,
         venue=venue,
         category=Category(wanted.category),
@@ -310,6 +316,21 @@ def _check_names(file: ConfigFile, faults: list[Fault]) -> None:
         if name.rpartition(":")[2] not in symbols:
             hint = nearest(name, symbols, what="traded symbols")
             faults.append(Fault(f"risk.symbols.{name}", f"no strategy trades it; {hint}"))
+
+
+def _check_one_world(file: ConfigFile, faults: list[Fault]) -> None:
+    """Books and accounts are known by the venue's kind: two worlds of one kind would mix."""
+    used: dict[str, str] = {}
+    for account in file.accounts.values():
+        venue = file.venues.get(account.venue)
+        if venue is None:
+            continue
+        first = used.setdefault(venue.kind, account.venue)
+        if first != account.venue:
+            text = f"one process trades in one {venue.kind} world, and {first} is in use already"
+            fault = Fault(f"venues.{account.venue}", text)
+            if fault not in faults:
+                faults.append(fault)
 
 
 def _check_run(file: ConfigFile, strategies: list[LoadedStrategy], faults: list[Fault]) -> None:

@@ -18,7 +18,7 @@ from tickwright.app.config_faults import nearest
 from tickwright.core.errors import ConfigError
 from tickwright.strategy import Strategy, StrategyParameters, library
 
-__all__ = ["library_names", "load_strategy"]
+__all__ = ["library_names", "load_strategy", "resolved_source"]
 
 
 def library_names() -> list[str]:
@@ -40,6 +40,14 @@ def load_strategy(source: str, *, folder: Path) -> type[Strategy]:
         raise ConfigError(f"strategy {source!r} must be a name, or FILE.py:Class")
     module = _from_file(folder / place) if place.endswith(".py") else _from_package(place)
     return _checked(module, name, place)
+
+
+def resolved_source(source: str, *, folder: Path) -> str:
+    """Return a source that means the same from any folder."""
+    place, colon, name = source.rpartition(":")
+    if not colon or not place.endswith(".py"):
+        return source
+    return f"{(folder / place).resolve()}:{name}"
 
 
 def _from_library(name: str) -> type[Strategy]:
