@@ -104,9 +104,9 @@ class FaultKind(enum.Enum):
     """A private message is sent after the following one."""
     # a new connection is the occasion
     OUTAGE = "outage"
-    """Every socket is reset, then new ones are refused for `duration_s`."""
+    """Every socket is reset, then new ones get 503 for `duration_s`. REST goes on answering."""
     REFUSE_CONNECTIONS = "refuse_connections"
-    """New sockets are refused for `duration_s`, the open ones live on."""
+    """New sockets get 503 for `duration_s`, the open ones live on."""
 
 
 DELTA_KINDS = frozenset({FaultKind.GAP, FaultKind.DUPLICATE, FaultKind.REORDER})

@@ -10,7 +10,7 @@ import msgspec
 
 __all__ = ["HISTORY_FRAMES", "PublishedHistory", "TextLevels"]
 
-HISTORY_FRAMES = 1024
+HISTORY_FRAMES = 256
 """How many latest `u` of a topic can be asked for: at least half of this, at most all."""
 
 TextLevels = list[list[str]]

@@ -10,10 +10,17 @@ import ssl
 import time
 import uuid
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
-from picows import WSListener, WSUpgradeRequest, ws_create_server
+from picows import (
+    WSListener,
+    WSUpgradeRequest,
+    WSUpgradeResponse,
+    WSUpgradeResponseWithListener,
+    ws_create_server,
+)
 
 from tickwright.core.identity import Category
 from tickwright.simulator.connection import (
@@ -172,9 +179,13 @@ class SimulatorServer:
 
         return make
 
-    def _listener_for(self, request: WSUpgradeRequest) -> WSListener | None:
+    def _listener_for(
+        self, request: WSUpgradeRequest
+    ) -> WSListener | WSUpgradeResponseWithListener | None:
         if self.venue.now_ns < self._refused_until_ns:
-            return None
+            # What a gateway says when nothing is behind it.
+            refusal = WSUpgradeResponse.create_error_response(HTTPStatus.SERVICE_UNAVAILABLE)
+            return WSUpgradeResponseWithListener(refusal, None)
         path = request.path.decode("latin-1").partition("?")[0]
         factory = self.websocket_paths.get(path)
         return None if factory is None else factory(request)
