@@ -1,4 +1,4 @@
-"""Books of recorded frames by the venues' own rules, in decimal text: nothing of ours but the rules.
+"""Books of recorded frames by the venues' own rules, in decimal text: nothing of ours is used.
 
 Bybit: a snapshot replaces, `u` rises by one. Binance spot: events overlap a REST snapshot; USD-M:
 each event names the previous one. Sizes of zero remove.
