@@ -1,0 +1,85 @@
+"""A recorded session replays to the same decisions, hash for hash, whatever happened to it."""
+
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.integration.app.trading import settings_for, simulator, trading, until
+from tickwright.app.replay import Replay
+from tickwright.simulator.run import RunningSimulator
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+
+
+async def strike(running: RunningSimulator, **fault: object) -> None:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(f"{running.rest}/control/faults", json=fault) as answer,
+    ):
+        assert answer.status == 200, await answer.text()
+
+
+async def test_session_when_orders_filled_then_the_replay_is_identical(tmp_path: Path) -> None:
+    async with simulator(SYMBOLS) as running:
+        async with trading(settings_for(running, tmp_path, SYMBOLS)) as trader:
+            await until(lambda: trader.engine.summary().fills >= 6, "six fills")
+        summary = trader.engine.summary()
+    result = Replay(tmp_path / "session").run()
+    assert "" == result.difference
+    assert result.is_complete
+    assert summary.digest == result.digest
+    assert summary.event_id == result.events
+    assert result.decisions_checked > 6
+
+
+@pytest.mark.parametrize(
+    ("kind", "extra"),
+    [
+        ("gap", {"topic": "orderbook.50.BTCUSDT"}),
+        ("cut", {"category": "linear"}),
+        ("restart", {"topic": "orderbook.50.ETHUSDT"}),
+        ("garbage", {"topic": "orderbook.50.SOLUSDT"}),
+        ("duplicate", {"topic": "orderbook.50.BTCUSDT", "count": 5}),
+    ],
+)
+async def test_session_when_a_fault_struck_then_the_replay_is_identical(
+    tmp_path: Path, kind: str, extra: dict[str, object]
+) -> None:
+    async with simulator(SYMBOLS) as running:
+        async with trading(settings_for(running, tmp_path, SYMBOLS)) as trader:
+            feed = trader.feeds[0]
+            await until(lambda: trader.engine.summary().fills >= 2, "two fills")
+            await strike(running, kind=kind, **extra)
+            await until(lambda: sum(f["hit"] for f in running.faults.report()) > 0, "the fault hit")
+            before = trader.snapshot().book_updates
+            await until(
+                lambda: feed.is_all_synced and trader.snapshot().book_updates > before + 50,
+                "all books synced again",
+            )
+        digest = trader.engine.digest
+    result = Replay(tmp_path / "session").run()
+    assert "" == result.difference
+    assert digest == result.digest
+
+
+async def test_session_when_cut_short_then_the_rest_still_replays(tmp_path: Path) -> None:
+    async with simulator(SYMBOLS) as running:
+        async with trading(settings_for(running, tmp_path, SYMBOLS)) as trader:
+            await until(lambda: trader.engine.summary().fills >= 2, "two fills")
+    path = tmp_path / "session" / "inputs.twl"
+    path.write_bytes(path.read_bytes()[: -path.stat().st_size // 3])
+    result = Replay(tmp_path / "session").run()
+    assert "" == result.difference
+    assert not result.is_complete
+    assert result.decisions_checked > 0
+
+
+async def test_session_when_an_input_was_changed_then_the_replay_differs(tmp_path: Path) -> None:
+    async with simulator(SYMBOLS) as running:
+        async with trading(settings_for(running, tmp_path, SYMBOLS)) as trader:
+            await until(lambda: trader.engine.summary().fills >= 2, "two fills")
+    header = tmp_path / "session" / "header.json"
+    header.write_text(header.read_text().replace('"every": 25', '"every": 26'))
+    result = Replay(tmp_path / "session").run()
+    assert "decisions differ" in result.difference
