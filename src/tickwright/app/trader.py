@@ -25,6 +25,7 @@ from tickwright.core.commands import (
     Command,
     HaltNotice,
     Notice,
+    OrderNotice,
     PlaceOrder,
     SetTimer,
     SignalNotice,
@@ -189,6 +190,8 @@ class Trader:
         self.settings = settings
         self.feeds: list[PublicFeed] = []
         self.links: dict[AccountId, AccountLink] = {}
+        self.clients: dict[AccountId, BybitAccountClient] = {}
+        """For questions besides trading, such as the check of the ledger at the end."""
         self.notes: deque[str] = deque(maxlen=NOTES_MAX)
         self.last_refusals: deque[str] = deque(maxlen=20)
         self.last_signals: deque[str] = deque(maxlen=20)
@@ -222,7 +225,7 @@ class Trader:
             await self._patiently(venue.name, self._kits[venue.name].measure_clock)
         for feed in settings.feeds:
             await self._load_instruments(feed)
-        clients = {}
+        clients = self.clients
         for account in settings.accounts:
             kit = self._kits[account.account_id.venue]
             client = kit.client(account.account_id, account.credentials, self._instrument_of)
@@ -341,8 +344,17 @@ class Trader:
 
     # running ------------------------------------------------------------------------------------
 
-    async def run(self, seconds: float | None = None) -> None:
-        """Trade until `stop` is called or `seconds` have passed; then end in order."""
+    async def run(
+        self,
+        seconds: float | None = None,
+        *,
+        before_end: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Trade until `stop` is called or `seconds` have passed; then end in order.
+
+        `before_end` is called once nothing is opened and no order works any more, while the sockets
+        are still up: the moment to compare with the venue.
+        """
         self._started = time.monotonic()
         self._cpu_started = time.process_time()
         async with asyncio.TaskGroup() as group:
@@ -351,7 +363,7 @@ class Trader:
             tasks.append(group.create_task(self._look_after()))
             with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), seconds)
-            await self._end()
+            await self._end(before_end)
             for task in tasks:
                 task.cancel()
 
@@ -371,7 +383,7 @@ class Trader:
         for kit in self._kits.values():
             await kit.aclose()
 
-    async def _end(self) -> None:
+    async def _end(self, before_end: Callable[[], Awaitable[None]] | None) -> None:
         """Open nothing more, cancel what works, wait for the answers, then drop the sockets."""
         self.door.on_input(
             OperatorCommand(OperatorVerb.STOP, "all", "end of the run"), utc_now_ns()
@@ -380,6 +392,8 @@ class Trader:
             if not self.engine.state.blotter.live_count:
                 break
             await asyncio.sleep(STOP_LOOK_S)
+        if before_end is not None:
+            await before_end()
         self._timers.clear()
         for feed in self.feeds:
             await feed.stop()
@@ -410,7 +424,7 @@ class Trader:
             elif isinstance(notice, HaltNotice):
                 self._note("engine.halted", f"{notice.scope}: {notice.reason}")
             elif notice.reason:
-                self.notes.append(f"order {notice.client_id} {notice.state.value}: {notice.reason}")
+                self.notes.append(_order_text(notice))
             if self._on_notice is not None:
                 self._on_notice(notice)
 
@@ -521,6 +535,13 @@ def _book_line(book: OrderBook, now_ns: int) -> BookLine:
         gaps=book.gap_count,
         update_id=book.update_id,
     )
+
+
+def _order_text(notice: OrderNotice) -> str:
+    # What the venue attached to a position, or another client placed, has no name of ours.
+    name = notice.client_id or "held by the venue"
+    symbol = notice.instrument_id.symbol
+    return f"order {symbol} {name} {notice.state.value}: {notice.reason}"
 
 
 def _percentiles(histogram: LatencyHistogram, unit: float) -> dict[str, float]:
