@@ -338,6 +338,11 @@ def _check_run(file: ConfigFile, strategies: list[LoadedStrategy], faults: list[
         faults.append(Fault("strategies", "is missing: add at least one [[strategies]] table"))
     if file.run.busy_poll and file.run.coalesce_us:
         faults.append(Fault("run.busy_poll", "excludes run.coalesce_us: choose one of them"))
+    for name, world in file.venues.items():
+        is_demo = world.simulator is not None and "demo" in world.simulator.sources
+        if is_demo and any(s.venue == name and s.category is Category.SPOT for s in strategies):
+            text = "the demo's recordings are linear, and a strategy trades spot: write synthetic"
+            faults.append(Fault(f"venues.{name}.simulator.sources", text))
     for venue in file.venues:
         for category in Category:
             books = {

@@ -59,12 +59,10 @@ class _Section(BaseModel):
 class SimulatorConfig(_Section):
     """The market of a simulated venue that the run starts itself.
 
-    `sources` are "synthetic", "demo" (packaged recordings) or files; `symbols` is how many are
-    listed besides the traded ones.
+    `sources` are "synthetic", "demo" (packaged recordings, linear alone) or files.
     """
 
     sources: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = ("demo",)
-    symbols: Annotated[int, Field(ge=0, le=5_000)] = 0
     speed: Annotated[float, Field(gt=0, le=10_000)] = 1.0
     rate: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0
     seed: int = 1

@@ -37,16 +37,16 @@ class _Digits:
 
     def see(self, frame: bytes) -> None:
         at = 0
-        # Ends: every match widens at least one of three bounded figures, or moves on.
         while found := self._wider.search(frame, at):
-            at = found.start()
+            at = found.end()
             whole, _, fraction = found[1].partition(b".")
-            if len(whole) + len(fraction) > DIGITS_MAX or len(fraction) > self._decimals_max:
-                at = found.end()
+            exact = len(fraction.rstrip(b"0"))
+            if len(whole) + exact > DIGITS_MAX or exact > self._decimals_max:
                 continue
             self.whole = max(self.whole, len(whole))
-            self.printed = max(self.printed, len(fraction))
-            self.significant = max(self.significant, len(fraction.rstrip(b"0")))
+            self.significant = max(self.significant, exact)
+            if len(fraction) <= self._decimals_max:
+                self.printed = max(self.printed, len(fraction))
             self._wider = self._pattern()
 
     def _pattern(self) -> re.Pattern[bytes]:
