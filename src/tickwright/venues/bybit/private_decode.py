@@ -363,7 +363,9 @@ def _time_ns(milliseconds: str, text: bytes) -> int:
 
 
 def _reason(row: OrderRow) -> str:
-    reasons = [r for r in (row.rejectReason, row.cancelType) if r not in _NO_REASON]
+    # What kind of stop it is stands first: it is why a triggered order exists at all.
+    said = (row.stopOrderType, row.rejectReason, row.cancelType)
+    reasons = [r for r in said if r not in _NO_REASON]
     if row.orderStatus == "Deactivated":
         reasons.append("Deactivated")
     return " ".join(reasons)[:120]

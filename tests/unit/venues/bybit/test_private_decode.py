@@ -82,6 +82,16 @@ def test_order_when_untriggered_stop_then_working_and_conditional():
     )
 
 
+def test_order_when_a_stop_of_the_position_filled_then_its_kind_is_the_reason():
+    row = _row("ws-private-order-linear-filled", stopOrderType="TakeProfit", orderLinkId="")
+    report = _rows().order(row, received_ns=5)
+    assert (OrderState.FILLED, True, "TakeProfit") == (
+        report.state,
+        report.is_conditional,
+        report.reason,
+    )
+
+
 def test_order_when_rest_row_then_category_of_the_query():
     report = _rows().order(
         _row("rest-order-realtime"), received_ns=5, category=Category.LINEAR, is_from_query=True
