@@ -17,7 +17,8 @@ from tickwright.simulator.streams import PUSH_DELAY_NS, BookStream, TradeStream
 __all__ = ["UnpacedMaker"]
 
 _MS = 1_000_000
-_BURST_EVENTS = 8
+_BURST_EVENTS = 32
+"""Events of one symbol in a row at most, and no more than the turn has frames due."""
 _EVENTS_PER_FRAME_MAX = 20
 """Most events spent on one frame before the turn ends: some change nothing that is subscribed."""
 _BACKLOG_S = 0.1
