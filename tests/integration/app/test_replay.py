@@ -64,9 +64,11 @@ async def test_session_when_a_fault_struck_then_the_replay_is_identical(
 
 
 async def test_session_when_cut_short_then_the_rest_still_replays(tmp_path: Path) -> None:
-    async with simulator(SYMBOLS) as running:
-        async with trading(settings_for(running, tmp_path, SYMBOLS)) as trader:
-            await until(lambda: trader.engine.summary().fills >= 2, "two fills")
+    async with (
+        simulator(SYMBOLS) as running,
+        trading(settings_for(running, tmp_path, SYMBOLS)) as trader,
+    ):
+        await until(lambda: trader.engine.summary().fills >= 2, "two fills")
     path = tmp_path / "session" / "inputs.twl"
     path.write_bytes(path.read_bytes()[: -path.stat().st_size // 3])
     result = Replay(tmp_path / "session").run()
@@ -76,9 +78,11 @@ async def test_session_when_cut_short_then_the_rest_still_replays(tmp_path: Path
 
 
 async def test_session_when_an_input_was_changed_then_the_replay_differs(tmp_path: Path) -> None:
-    async with simulator(SYMBOLS) as running:
-        async with trading(settings_for(running, tmp_path, SYMBOLS)) as trader:
-            await until(lambda: trader.engine.summary().fills >= 2, "two fills")
+    async with (
+        simulator(SYMBOLS) as running,
+        trading(settings_for(running, tmp_path, SYMBOLS)) as trader,
+    ):
+        await until(lambda: trader.engine.summary().fills >= 2, "two fills")
     header = tmp_path / "session" / "header.json"
     header.write_text(header.read_text().replace('"every": 25', '"every": 26'))
     result = Replay(tmp_path / "session").run()

@@ -117,10 +117,12 @@ async def test_account_when_a_private_fault_strikes_then_it_ends_equal_to_the_ve
 async def test_session_when_private_faults_struck_then_its_replay_is_identical(
     tmp_path: Path,
 ) -> None:
-    async with simulator(SYMBOLS) as running:
-        async with trading(settings_for(running, tmp_path, SYMBOLS, every=15)) as trader:
-            await strike(running, kind="reply_dropped", topic="order.create", count=2)
-            await strike(running, kind="duplicate_event", category="private", topic="*", count=30)
-            await until(lambda: trader.engine.summary().fills >= 6, "six fills", 30.0)
+    async with (
+        simulator(SYMBOLS) as running,
+        trading(settings_for(running, tmp_path, SYMBOLS, every=15)) as trader,
+    ):
+        await strike(running, kind="reply_dropped", topic="order.create", count=2)
+        await strike(running, kind="duplicate_event", category="private", topic="*", count=30)
+        await until(lambda: trader.engine.summary().fills >= 6, "six fills", 30.0)
     result = Replay(tmp_path / "session").run()
     assert "" == result.difference
