@@ -7,15 +7,18 @@ faster.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from tickwright.bench.figures import Spread, ratio
 from tickwright.bench.report import Column, Section
 from tickwright.bench.runs import Contestant, RunFailed, Runs, Session, books_agree
 from tickwright.bench.tape import COMPOSED_SHAPE
+from tickwright.bench.venue import Venue, listed_instruments, started_venue
 
 __all__ = ["measure_latency"]
 
+_SYMBOLS: Final = 50
 _RATE: Final = 50_000
 _ARTICLE_RATE: Final = 20_000
 _BURST_FRAMES: Final = 50
@@ -25,27 +28,15 @@ _SETTINGS: Final = {"busy_poll": "busy_poll", "coalesce_us": "coalesce:100"}
 
 
 def measure_latency(session: Session) -> list[Section]:
-    """Measure the latency sections: even pace, TLS, sends of 50 frames, the venue's own cadence."""
+    """Measure the latency sections: even pace, settings, sends of 50 frames, cadence, TLS."""
     frames, rounds = (20_000, 1) if session.quick else (100_000, 9)
-    folder = session.tape(COMPOSED_SHAPE, frames=frames)
     sections = []
+    with started_venue(_SYMBOLS, is_quiet=True) as venue:
+        listed = listed_instruments(venue, _SYMBOLS)
+        folder = session.tape(COMPOSED_SHAPE, frames=frames, category="linear", listed=listed)
+        with session.sender(folder) as url:
+            sections.append(_measure_even(session, url, folder, frames, rounds, venue))
     with session.sender(folder) as url:
-        even = _rows(session.loop, f"/paced?rate={_RATE}")
-        if not session.missing_for_article():
-            even.append(
-                Contestant(
-                    "article",
-                    "asyncio",
-                    f"article with statistics at {_ARTICLE_RATE:,}/s",
-                    f"/paced?rate={_ARTICLE_RATE}&frames={min(frames, 2 * _ARTICLE_RATE)}",
-                    ("--features", "full"),
-                )
-            )
-        runs = session.alternate(even, url=url, tape=folder, rounds=rounds)
-        section = _section("latency", f"{_RATE:,} frames/s evenly paced, 1 frame a send", runs)
-        _aim(section, runs)
-        sections.append(section)
-
         for name, loop in _SETTINGS.items():
             settings = _rows(loop, f"/paced?rate={_RATE}")[:2]
             runs = session.alternate(settings, url=url, tape=folder, rounds=rounds)
@@ -59,8 +50,9 @@ def measure_latency(session: Session) -> list[Section]:
 
         count = 2 * _CADENCE_RATE if session.quick else 8 * _CADENCE_RATE
         path = f"/paced?rate={_CADENCE_RATE}&group={_BURST_FRAMES}&frames={count}"
-        cadence = _rows(session.loop, path)
-        runs = session.alternate(cadence, url=url, tape=folder, rounds=min(rounds, 3))
+        runs = session.alternate(
+            _rows(session.loop, path), url=url, tape=folder, rounds=min(rounds, 3)
+        )
         title = f"The venue's cadence: {_CADENCE_RATE:,} frames/s, {_BURST_FRAMES} every 20 ms"
         section = _section("latency_cadence", title, runs)
         section.aim(
@@ -81,6 +73,45 @@ def measure_latency(session: Session) -> list[Section]:
     return sections
 
 
+def _measure_even(
+    session: Session, url: str, folder: Path, frames: int, rounds: int, venue: Venue
+) -> Section:
+    """Measure the table that the targets are about, a whole trader with orders in it."""
+    rows = _rows(session.loop, f"/paced?rate={_RATE}")
+    rows.append(
+        Contestant(
+            "ours-trading",
+            session.loop,
+            f"ours, whole trader, {session.loop}",
+            f"/paced/rate={_RATE}",
+            ("--rest", venue.rest, "--private", venue.private),
+            "tickwright.bench.trading",
+        )
+    )
+    if not session.missing_for_article():
+        rows.append(
+            Contestant(
+                "article",
+                "asyncio",
+                f"article with statistics at {_ARTICLE_RATE:,}/s",
+                f"/paced?rate={_ARTICLE_RATE}&frames={min(frames, 2 * _ARTICLE_RATE)}",
+                ("--features", "full"),
+            )
+        )
+    runs = session.alternate(rows, url=url, tape=folder, rounds=rounds)
+    section = _section("latency", f"{_RATE:,} frames/s evenly paced, 1 frame a send", runs)
+    _aim(section, runs)
+    trading = next(run for run in runs if run.contestant.client == "ours-trading")
+    section.add(
+        "ours, whole trader: due to order bytes",
+        p50=trading.spread("order_us", "p50"),
+        p99=trading.spread("order_us", "p99"),
+        p999=trading.spread("order_us", "p999"),
+    )
+    _aim_orders(section, runs[0], trading)
+    return section
+
+
 def _rows(loop: str, path: str) -> list[Contestant]:
     """Return the compared rows on a loop; the floor first, ours second."""
     return [
@@ -90,7 +121,10 @@ def _rows(loop: str, path: str) -> list[Contestant]:
 
 
 def _section(name: str, title: str, runs: Sequence[Runs]) -> Section:
-    if not books_agree(runs):
+    floor = runs[0]
+    # Only runs over the same frames can end with the same books.
+    whole = [run for run in runs if run.spread("messages") == floor.spread("messages")]
+    if not books_agree(whole):
         raise RunFailed(f"{name}: the stacks' books differ at the end of the tape")
     section = Section(
         name,
@@ -106,12 +140,11 @@ def _section(name: str, title: str, runs: Sequence[Runs]) -> Section:
             Column("late", "sender late p99 us", 1),
         ],
     )
-    floor = runs[0]
     for run in runs:
         p50, p99 = run.spread("latency_us", "p50"), run.spread("latency_us", "p99")
         cpu = run.spread("cpu_share")
         compared: dict[str, Spread | str] = {}
-        if run is not floor and run.contestant.path == floor.contestant.path:
+        if run is not floor and run.spread("rate") == floor.spread("rate"):
             compared = {
                 "over": f"{p50.median - floor.spread('latency_us', 'p50').median:+.1f}",
                 "p99_ratio": f"{ratio(p99, floor.spread('latency_us', 'p99')):.2f}x",
@@ -127,6 +160,25 @@ def _section(name: str, title: str, runs: Sequence[Runs]) -> Section:
             **compared,
         )
     return section
+
+
+def _aim_orders(section: Section, floor: Runs, trading: Runs) -> None:
+    p50, p99 = trading.spread("order_us", "p50"), trading.spread("order_us", "p99")
+    section.aim(
+        "order bytes, p50 above count-only in us, at most 15",
+        p50.median - floor.spread("latency_us", "p50").median,
+        most=15.0,
+    )
+    section.aim(
+        "order bytes / count-only, p99, at most 1.5",
+        ratio(p99, floor.spread("latency_us", "p99")),
+        most=1.5,
+    )
+    orders = int(trading.spread("orders").median)
+    section.notes.append(
+        f"The whole trader runs engine, gate, append journal and session log, and sends {orders} "
+        "orders a run over a socket; a quiet simulator answers for its account."
+    )
 
 
 def _aim(section: Section, runs: Sequence[Runs]) -> None:

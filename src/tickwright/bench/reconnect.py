@@ -5,22 +5,17 @@ client is the production feed with REST checks. Nothing is injected into the cli
 turned.
 """
 
-import contextlib
-import json
-import subprocess
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from tickwright.bench.figures import Spread
 from tickwright.bench.report import Column, Section
 from tickwright.bench.runs import RunFailed, Session
+from tickwright.bench.venue import started_venue
 
 __all__ = ["measure_reconnect"]
 
 _SYMBOLS: Final = 50
-_STOP_TIMEOUT_S: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +34,6 @@ _TRIALS: Final = (
     _Trial("vanished", "the peer vanished (no data, no pong, no FIN)", 1, 1),
     _Trial("outage", "outage, counted from the server's return", 1, 5),
 )
-
-
-@contextlib.contextmanager
-def _started_simulator() -> Iterator[dict[str, str]]:
-    """Start a simulator; yield its addresses; stop it at the end."""
-    command = [sys.executable, "-m", "tickwright.simulator", str(_SYMBOLS)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as simulator:
-        try:
-            assert simulator.stdout is not None
-            line = simulator.stdout.readline()
-            if not line:
-                raise RunFailed("the simulator did not start")
-            yield json.loads(line)
-        finally:
-            simulator.terminate()
-            simulator.wait(_STOP_TIMEOUT_S)
 
 
 def measure_reconnect(session: Session) -> Section:
@@ -105,8 +84,8 @@ def _try(
     session: Session, trial: _Trial, count: int, outage_s: float
 ) -> tuple[list[dict[str, float]], int]:
     """Run one scenario against a fresh simulator; return its results and false alarms."""
-    with _started_simulator() as addresses:
-        arguments = [trial.scenario, "--public", addresses["public"], "--rest", addresses["rest"]]
+    with started_venue(_SYMBOLS) as venue:
+        arguments = [trial.scenario, "--public", venue.public, "--rest", venue.rest]
         arguments += ["--symbols", str(_SYMBOLS), "--count", str(count), "--outage", str(outage_s)]
         report: dict[str, Any] = session.call("tickwright.bench.prober", arguments)
     if len(report["results"]) != count:

@@ -18,7 +18,7 @@ from typing import Any, Final
 from tickwright.bench.figures import Spread
 from tickwright.bench.machine import pinned_cpus
 from tickwright.bench.senders import make_certificate, started_sender
-from tickwright.bench.tape import TapeShape, make_tape, save_tape
+from tickwright.bench.tape import TapeInstrument, TapeShape, make_tape, save_tape
 
 __all__ = ["Contestant", "RunFailed", "Runs", "Session", "books_agree", "opened_session"]
 
@@ -39,6 +39,7 @@ class Contestant:
     label: str
     path: str
     extra: tuple[str, ...] = ()
+    module: str = "tickwright.bench.client"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +80,18 @@ class Session:
         """Return the packages that the article's stack lacks here."""
         return [name for name in _ARTICLE_NEEDS if find_spec(name) is None]
 
-    def tape(self, shape: TapeShape, *, frames: int, category: str = "spot") -> Path:
-        """Return the folder of a tape, written at the first call."""
-        folder = self.folder / f"tape-{shape.name}-{category}-{frames}"
+    def tape(
+        self,
+        shape: TapeShape,
+        *,
+        frames: int,
+        category: str = "spot",
+        listed: Sequence[TapeInstrument] = (),
+    ) -> Path:
+        """Return the folder of a tape, written at the first call; `listed` as in `make_tape`."""
+        folder = self.folder / f"tape-{shape.name}-{category}-{frames}-{len(listed)}"
         if not folder.exists():
-            tape = make_tape(shape, frames=frames, category=category)
+            tape = make_tape(shape, frames=frames, category=category, listed=listed)
             save_tape(tape, folder)
             self.say(f"tape {shape.name}: {tape.describe()}")
         return folder
@@ -131,7 +139,7 @@ class Session:
                 self.say(f"round {number + 1} of {rounds}: {contestant.label}")
                 arguments = [contestant.client, "--url", url + contestant.path, "--tape", str(tape)]
                 arguments += ["--loop", contestant.loop, *contestant.extra]
-                filed.append(self.call("tickwright.bench.client", arguments))
+                filed.append(self.call(contestant.module, arguments))
         return [Runs(c, tuple(r)) for c, r in zip(contestants, reports, strict=True)]
 
 

@@ -8,10 +8,13 @@ sender:
 * ``/paced?rate=50000&group=1&frames=100000``: a spinning loop, one send of ``group`` frames every
   ``group / rate`` seconds; the k-th frame is due at ``start_ns + (k // group) * interval_ns`` of
   the system-wide monotonic clock, and a late sender does not move later due times.
+* ``/trade``: an order socket; its login is accepted, its requests stay in the kernel unread.
 * ``/plan`` (plain HTTP): what the last run sent and when each frame was due, as JSON.
 
-Frames go out only after the client has subscribed to every topic of the tape. The sender ends when
-the process that started it is gone.
+Options stand in the query or as ``/name=value`` parts of the path. With ``trade=NAME`` a paced run
+begins only once the order socket of that name is there, and ``delay_ms`` later. Frames go out only
+after the client has subscribed to every topic of the tape. The sender ends when the process that
+started it is gone.
 """
 
 import argparse
@@ -36,6 +39,7 @@ from tickwright.bench.wire import (
     PeerGone,
     answer_json,
     answer_upgrade,
+    await_login,
     await_subscriptions,
     drain,
     join_frames,
@@ -85,43 +89,57 @@ class Sender:
         self._wire = [render_frame(frame) for frame in tape.frames]
         self._blob = memoryview(join_frames(tape.frames))
         self._chunks: tuple[int, Sequence[bytes]] = (1, self._wire)
+        self._order_sockets: dict[str, socket.socket] = {}
         self.plan = Plan("none", 0, 0, 1, 0, 0.0, "none")
 
     def serve(self, listener: socket.socket, *, parent: int) -> None:
         """Serve until the process that started this one is gone."""
         listener.settimeout(_ORPHAN_CHECK_S)
         while os.getppid() == parent:
-            try:
-                peer, _ = listener.accept()
-            except TimeoutError:
-                continue
-            with peer, contextlib.suppress(PeerGone, ConnectionError, TimeoutError, ssl.SSLError):
-                peer.settimeout(10.0)
-                peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                if self._context is None:
-                    self._serve_one(peer)
-                else:
-                    with self._context.wrap_socket(peer, server_side=True) as wrapped:
-                        self._serve_one(wrapped)
+            with contextlib.suppress(TimeoutError):
+                self._accept(listener)
 
-    def _serve_one(self, peer: socket.socket) -> None:
+    def _accept(self, listener: socket.socket) -> None:
+        """Serve the next client; raises TimeoutError when there is none."""
+        peer, _ = listener.accept()
+        with contextlib.suppress(PeerGone, ConnectionError, TimeoutError, ssl.SSLError):
+            peer.settimeout(10.0)
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._context is not None:
+                peer = self._context.wrap_socket(peer, server_side=True)
+            if self._serve_one(peer, listener):
+                return
+        peer.close()
+
+    def _serve_one(self, peer: socket.socket, listener: socket.socket) -> bool:
+        """Serve one client; return whether its socket stays open."""
         request = read_request(peer)
         if not request.key:
             answer_json(peer, asdict(self.plan))
-            return
+            return False
         answer_upgrade(peer, request.key)
-        query = request.query
+        options = request.options
+        if request.path.startswith("/trade"):
+            await_login(peer)
+            self._order_sockets[options.get("trade", "")] = peer
+            return True
         if request.path.startswith("/paced"):
-            group = int(query.get("group", "1"))
-            rate = float(query.get("rate", "50000"))
-            count = min(int(query.get("frames", str(len(self._wire)))), len(self._wire))
+            group = int(options.get("group", "1"))
+            rate = float(options.get("rate", "50000"))
+            count = min(int(options.get("frames", str(len(self._wire)))), len(self._wire))
             chunks = self._grouped(group)[: -(-count // group)]
             await_subscriptions(peer, self._tape.topics)
+            while "trade" in options and options["trade"] not in self._order_sockets:
+                self._accept(listener)
+            time.sleep(int(options.get("delay_ms", "0")) / 1e3)
             self._pace(peer, chunks, group, rate, count)
         else:
             await_subscriptions(peer, self._tape.topics)
-            self._flood(peer, float(query.get("seconds", "2")))
+            self._flood(peer, float(options.get("seconds", "2")))
         drain(peer, timeout_s=_DRAIN_TIMEOUT_S)
+        while self._order_sockets:
+            self._order_sockets.popitem()[1].close()
+        return False
 
     def _grouped(self, group: int) -> Sequence[bytes]:
         """Return the tape in sends of ``group`` frames, joined before the clock starts."""

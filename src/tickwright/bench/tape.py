@@ -193,10 +193,21 @@ class _Symbol:
 
     __slots__ = ("asks", "bids", "instrument", "seq", "size_max", "trade_id", "update_id")
 
-    def __init__(self, index: int, shape: TapeShape, depth: int, rng: random.Random) -> None:
+    def __init__(
+        self,
+        index: int,
+        shape: TapeShape,
+        depth: int,
+        rng: random.Random,
+        listed: Sequence[TapeInstrument],
+    ) -> None:
         price_decimals = rng.randint(1, 5)
         size_decimals = rng.randint(1, 4)
-        self.instrument = TapeInstrument(f"{_BASES[index]}USDT", price_decimals, size_decimals)
+        self.instrument = (
+            listed[index]
+            if listed
+            else TapeInstrument(f"{_BASES[index]}USDT", price_decimals, size_decimals)
+        )
         best_bid = rng.randint(40_000, 900_000)
         self.size_max = 10 ** rng.randint(3, shape.size_digits)
         self.bids = _Side(best_bid, 1, depth, rng, self.size_max)
@@ -347,21 +358,24 @@ def make_tape(
     category: str = "spot",
     depth: int = 50,
     seed: int = 7,
+    listed: Sequence[TapeInstrument] = (),
 ) -> Tape:
     """Write a tape of exactly ``frames`` frames, the first ``symbols`` of them snapshots.
 
+    ``listed`` gives the instruments where a venue knows them already; without it they are made up.
     The same arguments give the same bytes. Raises ValueError for a category other than spot or
     linear, for more symbols than there are names, or when frames do not exceed symbols.
     """
-    if not 1 <= symbols <= SYMBOLS_MAX:
-        raise ValueError(f"symbols must be 1 to {SYMBOLS_MAX}, not {symbols}")
+    most = len(listed) or SYMBOLS_MAX
+    if not 1 <= symbols <= most:
+        raise ValueError(f"symbols must be 1 to {most}, not {symbols}")
     if frames <= symbols:
         raise ValueError(
             f"a tape of {symbols} symbols needs more than {symbols} frames, not {frames}"
         )
     rng = random.Random(seed)
     writer = _Writer(category, depth)
-    markets = [_Symbol(index, shape, depth, rng) for index in range(symbols)]
+    markets = [_Symbol(index, shape, depth, rng, listed) for index in range(symbols)]
     written: list[bytes] = []
     counts = array("q")
     for market in markets:

@@ -22,6 +22,7 @@ __all__ = [
     "Request",
     "answer_json",
     "answer_upgrade",
+    "await_login",
     "await_subscriptions",
     "drain",
     "join_frames",
@@ -44,10 +45,14 @@ class PeerGone(ConnectionError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Hold one HTTP request: its path, its query and the WebSocket key (empty: not an upgrade)."""
+    """Hold one HTTP request: its path, its options and the WebSocket key (empty: not an upgrade).
+
+    Options come from the query and from path parts of the form ``name=value``, because a client may
+    refuse an address with a query.
+    """
 
     path: str
-    query: dict[str, str]
+    options: dict[str, str]
     key: str
 
 
@@ -76,7 +81,9 @@ def read_request(peer: socket.socket) -> Request:
         name, _, value = line.partition(":")
         if name.strip().lower() == "sec-websocket-key":
             key = value.strip()
-    return Request(target.path, dict(parse_qsl(target.query)), key)
+    parts = [part.partition("=") for part in target.path.split("/") if "=" in part]
+    options = {name: value for name, _, value in parts} | dict(parse_qsl(target.query))
+    return Request(target.path, options, key)
 
 
 def answer_upgrade(peer: socket.socket, key: str) -> None:
@@ -148,6 +155,22 @@ def await_subscriptions(
         answer |= {"req_id": asked.get("req_id", ""), "op": asked.get("op", "")}
         peer.sendall(render_frame(json.dumps(answer, separators=(",", ":")).encode()))
     peer.settimeout(None)
+
+
+def await_login(peer: socket.socket, *, timeout_s: float = 10.0) -> None:
+    """Accept the login of an order socket whose requests nobody will answer.
+
+    Raises PeerGone when the client closes first, TimeoutError when it takes too long.
+    """
+    peer.settimeout(timeout_s)
+    while True:
+        opcode, payload = _read_client_frame(peer)
+        if opcode == _CLOSE:
+            raise PeerGone("the client closed before it logged in")
+        if opcode == _TEXT and json.loads(payload).get("op") == "auth":
+            answer = b'{"retCode":0,"retMsg":"OK","op":"auth","connId":"bench"}'
+            peer.sendall(render_frame(answer))
+            return
 
 
 def drain(peer: socket.socket, *, timeout_s: float) -> None:

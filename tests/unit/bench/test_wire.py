@@ -12,6 +12,7 @@ from tickwright.bench.wire import (
     PeerGone,
     answer_json,
     answer_upgrade,
+    await_login,
     await_subscriptions,
     drain,
     join_frames,
@@ -63,8 +64,25 @@ def test_request_when_read_then_gives_path_query_and_key(pair):
     request = read_request(server)
 
     assert "/paced" == request.path
-    assert {"rate": "50000", "group": "50"} == request.query
+    assert {"rate": "50000", "group": "50"} == request.options
     assert "abc==" == request.key
+
+
+def test_request_when_the_path_carries_options_then_they_are_read(pair):
+    client, server = pair
+    client.sendall(b"GET /paced/rate=1000/trade=1/linear?group=2 HTTP/1.1\r\n\r\n")
+    request = read_request(server)
+
+    assert {"rate": "1000", "trade": "1", "group": "2"} == request.options
+    assert "" == request.key
+
+
+def test_login_when_asked_then_is_accepted(pair):
+    client, server = pair
+    client.sendall(masked(json.dumps({"op": "auth", "args": ["key", 1, "sign"]}).encode()))
+    await_login(server)
+
+    assert b'"retCode":0' in client.recv(4096)
 
 
 def test_request_when_the_peer_closes_early_then_the_peer_is_gone(pair):
