@@ -28,8 +28,8 @@ sources = ["demo"]            # demo: packaged recordings; synthetic; or recordi
 # seed = 1                    # fixes every random choice of the market
 
 # Who trades. The secret never stands here: set TICKWRIGHT_TRADER_API_KEY and
-# TICKWRIGHT_TRADER_API_SECRET, or name a key_file that only you can read (chmod 600) with the lines
-# api_key = "..." and api_secret = "...". The simulated venue has a key of its own.
+# TICKWRIGHT_TRADER_API_SECRET, or name a key_file that only you can read (chmod 600), which holds
+# the two as `api_key = "..."` and `api_secret = "..."`. The simulated venue has a key of its own.
 [accounts.trader]
 venue = "main"
 # key_file = "trader.key"

@@ -111,9 +111,7 @@ def plain_binance(path: Path, *, checkpoints: set[int], is_futures: bool) -> dic
     return at
 
 
-@pytest.mark.parametrize(
-    ("path", "is_futures", "every"), [(SPOT, False, 2000), (USDM, True, 4000)]
-)
+@pytest.mark.parametrize(("path", "is_futures", "every"), [(SPOT, False, 2000), (USDM, True, 4000)])
 def test_binance_recording_when_replayed_then_gives_the_plain_books(
     path: Path, is_futures: bool, every: int
 ):
