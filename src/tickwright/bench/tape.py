@@ -10,18 +10,24 @@ that was fitted to two published shapes, and nothing measured on a tape says any
 import json
 import random
 from array import array
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
+from tickwright.bench.tape_market import (
+    MarketSide,
+    SymbolMarket,
+    TapeInstrument,
+    invented_instruments,
+)
+
 __all__ = [
     "COMPOSED_SHAPE",
     "CORE_SHAPE",
     "SHAPES",
-    "SYMBOLS_MAX",
     "Tape",
     "TapeInstrument",
     "TapeShape",
@@ -30,20 +36,7 @@ __all__ = [
     "save_tape",
 ]
 
-_BASES: Final = (
-    "BTC ETH SOL XRP BNB DOGE ADA TRX AVAX LINK DOT TON MATIC LTC SHIB BCH NEAR UNI APT ICP "
-    "ATOM XLM FIL HBAR ARB VET OP INJ MKR GRT AAVE RUNE ALGO SUI STX SEI TIA IMX FTM SAND MANA "
-    "AXS EGLD THETA FLOW KAVA CRV SNX GALA CHZ ZEC DASH EOS XTZ NEO IOTA KSM WAVES ZIL ENJ BAT "
-    "LRC COMP YFI SUSHI ONE ROSE CELO ANKR SKL STORJ BAND RSR OCEAN NKN COTI CTSI DENT HOT IOST "
-    "ONT QTUM RVN SC ZEN ZRX BLUR PEPE WLD ORDI JUP PYTH STRK ENA WIF BOME JTO MEME ACE XAI "
-).split()
-SYMBOLS_MAX: Final = len(_BASES)
-
 _START_MS: Final = 1_791_365_007_116
-_FIRST_UPDATE_ID: Final = 10_000_000  # update ids of one symbol never meet those of the next
-_GAP_TICKS_MAX: Final = 3
-_SPREAD_TICKS_WIDE: Final = 4
-_DEPTH_FROM_TOP_MEAN: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,25 +64,6 @@ COMPOSED_SHAPE: Final = TapeShape("composed", 4.1, 12, 0.88, 0.16, 8, 0.5)
 #: The frames the compiled core was chosen on: 314 bytes and 8.5 levels on average, deltas only.
 CORE_SHAPE: Final = TapeShape("core", 8.5, 13, 1.0, 0.14, 3, 0.8)
 SHAPES: Final = {shape.name: shape for shape in (COMPOSED_SHAPE, CORE_SHAPE)}
-
-
-@dataclass(frozen=True, slots=True)
-class TapeInstrument:
-    """Name one symbol of a tape with the decimals its prices and sizes are written in."""
-
-    symbol: str
-    price_decimals: int
-    size_decimals: int
-
-    @property
-    def book_topic(self) -> str:
-        """Return the topic of the symbol's depth-50 book."""
-        return f"orderbook.50.{self.symbol}"
-
-    @property
-    def trade_topic(self) -> str:
-        """Return the topic of the symbol's public trades."""
-        return f"publicTrade.{self.symbol}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,122 +128,6 @@ class Tape:
         )
 
 
-class _Side:
-    """One side of a window: keys ascending with the best last; asks are stored negated."""
-
-    __slots__ = ("depth", "keys", "sign", "sizes")
-
-    def __init__(self, best: int, sign: int, depth: int, rng: random.Random, size_max: int) -> None:
-        self.sign = sign
-        self.depth = depth
-        key = best * sign
-        keys = []
-        for _ in range(depth):
-            keys.append(key)
-            key -= rng.randint(1, _GAP_TICKS_MAX)
-        keys.reverse()
-        self.keys = keys
-        self.sizes = {key: rng.randint(1, size_max) for key in keys}
-
-    def enter(self, key: int, size: int) -> int:
-        """Insert a level; return the key that the window's far edge lost."""
-        lost = self.keys.pop(0)
-        del self.sizes[lost]
-        insort(self.keys, key)
-        self.sizes[key] = size
-        return lost
-
-    def leave(self, position: int, revealed: int, size: int) -> int:
-        """Remove a level and show ``revealed`` at the far edge; return the removed key."""
-        gone = self.keys.pop(position)
-        del self.sizes[gone]
-        self.keys.insert(0, revealed)
-        self.sizes[revealed] = size
-        return gone
-
-
-class _Symbol:
-    """One symbol's market while the tape is written."""
-
-    __slots__ = ("asks", "bids", "instrument", "seq", "size_max", "trade_id", "update_id")
-
-    def __init__(
-        self,
-        index: int,
-        shape: TapeShape,
-        depth: int,
-        rng: random.Random,
-        listed: Sequence[TapeInstrument],
-    ) -> None:
-        price_decimals = rng.randint(1, 5)
-        size_decimals = rng.randint(1, 4)
-        self.instrument = (
-            listed[index]
-            if listed
-            else TapeInstrument(f"{_BASES[index]}USDT", price_decimals, size_decimals)
-        )
-        best_bid = rng.randint(40_000, 900_000)
-        self.size_max = 10 ** rng.randint(3, shape.size_digits)
-        self.bids = _Side(best_bid, 1, depth, rng, self.size_max)
-        self.asks = _Side(best_bid + 1 + rng.randint(0, 2), -1, depth, rng, self.size_max)
-        self.update_id = _FIRST_UPDATE_ID * (index + 1)
-        self.seq = 115_058_638_774 + index * 1_000_003
-        self.trade_id = 2_290_000_001_225_843_671 + index * 10_000_019
-
-    def change(
-        self, count: int, restructure_share: float, rng: random.Random
-    ) -> tuple[set[int], set[int]]:
-        """Change exactly ``count`` levels; return the touched keys of each side."""
-        touched: tuple[set[int], set[int]] = (set(), set())
-        left = count
-        while left:
-            which = rng.random() < 0.5
-            side, other = (self.asks, self.bids) if which else (self.bids, self.asks)
-            seen = touched[which]
-            if left >= 2:
-                is_wide = -(self.bids.keys[-1] + self.asks.keys[-1]) >= _SPREAD_TICKS_WIDE
-                filled = 0
-                if is_wide or rng.random() < restructure_share:
-                    filled = self._restructure(side, other, seen, rng, is_wide=is_wide)
-                if filled:
-                    left -= filled
-                    continue
-            position = self._position(side, rng)
-            key = side.keys[position]
-            if key in seen:
-                continue
-            size = rng.randint(1, self.size_max)
-            if size == side.sizes[key]:
-                continue
-            side.sizes[key] = size
-            seen.add(key)
-            left -= 1
-        return touched
-
-    def _restructure(
-        self, side: _Side, other: _Side, seen: set[int], rng: random.Random, *, is_wide: bool
-    ) -> int:
-        """Enter or remove one price; return how many levels that filled, 0 when impossible."""
-        size = rng.randint(1, self.size_max)
-        if is_wide or rng.random() < 0.5:
-            key = side.keys[-1 if is_wide else self._position(side, rng)] + 1
-            far = side.keys[0]
-            if key in side.sizes or key in seen or far in seen or key + other.keys[-1] >= 0:
-                return 0
-            seen.update((key, side.enter(key, size)))
-            return 2
-        position = self._position(side, rng)
-        revealed = side.keys[0] - rng.randint(1, _GAP_TICKS_MAX)
-        if position == 0 or side.keys[position] in seen or revealed in seen:
-            return 0
-        seen.update((side.leave(position, revealed, size), revealed))
-        return 2
-
-    @staticmethod
-    def _position(side: _Side, rng: random.Random) -> int:
-        return max(0, side.depth - 1 - int(rng.expovariate(1.0 / _DEPTH_FROM_TOP_MEAN)))
-
-
 def _fixed(units: int, decimals: int) -> str:
     """Write units as decimal text with all decimals, the way futures frames print numbers."""
     whole, part = divmod(units, 10**decimals)
@@ -293,7 +151,7 @@ class _Writer:
         self.is_spot = category == "spot"
         self.number = _trimmed if self.is_spot else _fixed
 
-    def book(self, symbol: _Symbol, kind: str, bids: str, asks: str, now_ms: int) -> bytes:
+    def book(self, symbol: SymbolMarket, kind: str, bids: str, asks: str, now_ms: int) -> bytes:
         name = symbol.instrument.symbol
         head = (
             f'"ts":{now_ms},"type":"{kind}"' if self.is_spot else f'"type":"{kind}","ts":{now_ms}'
@@ -304,7 +162,7 @@ class _Writer:
             f'"cts":{now_ms - 3}}}'
         ).encode()
 
-    def levels(self, symbol: _Symbol, side: _Side, keys: Sequence[int]) -> str:
+    def levels(self, symbol: SymbolMarket, side: MarketSide, keys: Sequence[int]) -> str:
         """Write levels best first; a key the window no longer holds is a removal."""
         number, sizes, sign = self.number, side.sizes, side.sign
         price_decimals = symbol.instrument.price_decimals
@@ -316,7 +174,7 @@ class _Writer:
             parts.append(f'["{number(key * sign, price_decimals)}","{text}"]')
         return ",".join(parts)
 
-    def trade(self, symbol: _Symbol, now_ms: int, rng: random.Random) -> bytes:
+    def trade(self, symbol: SymbolMarket, now_ms: int, rng: random.Random) -> bytes:
         name = symbol.instrument.symbol
         is_buy = rng.random() < 0.5
         side = symbol.asks if is_buy else symbol.bids
@@ -366,16 +224,19 @@ def make_tape(
     The same arguments give the same bytes. Raises ValueError for a category other than spot or
     linear, for more symbols than there are names, or when frames do not exceed symbols.
     """
-    most = len(listed) or SYMBOLS_MAX
-    if not 1 <= symbols <= most:
-        raise ValueError(f"symbols must be 1 to {most}, not {symbols}")
     if frames <= symbols:
         raise ValueError(
             f"a tape of {symbols} symbols needs more than {symbols} frames, not {frames}"
         )
     rng = random.Random(seed)
+    chosen = list(listed[:symbols]) if listed else invented_instruments(symbols, rng)
+    if len(chosen) != symbols:
+        raise ValueError(f"{symbols} symbols asked for and only {len(chosen)} listed")
     writer = _Writer(category, depth)
-    markets = [_Symbol(index, shape, depth, rng, listed) for index in range(symbols)]
+    markets = [
+        SymbolMarket(instrument, index, shape.size_digits, depth, rng)
+        for index, instrument in enumerate(chosen)
+    ]
     written: list[bytes] = []
     counts = array("q")
     for market in markets:
