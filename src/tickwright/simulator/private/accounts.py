@@ -3,6 +3,7 @@
 A secret appears in no repr and no error text.
 """
 
+import enum
 import hmac
 import re
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ __all__ = [
     "AccountSpec",
     "Accounts",
     "ApiKey",
+    "KeySpec",
+    "Right",
     "parse_account",
     "signature",
 ]
@@ -39,26 +42,56 @@ def signature(secret: str, text: str) -> str:
     return hmac.new(secret.encode(), text.encode(), sha256).hexdigest()
 
 
+class Right(enum.Enum):
+    """What a key may do beside reading."""
+
+    CONTRACT_ORDERS = "Order"
+    CONTRACT_POSITIONS = "Position"
+    SPOT_TRADE = "SpotTrade"
+    TRANSFER = "SubMemberTransfer"
+
+
+ALL_RIGHTS = frozenset(Right)
+
+
+@dataclass(frozen=True, slots=True)
+class KeySpec:
+    """One more key of an account."""
+
+    key: str
+    secret: str = field(repr=False)
+    read_only: bool = False
+    rights: frozenset[Right] = ALL_RIGHTS
+
+
 @dataclass(frozen=True, slots=True)
 class AccountSpec:
-    """An account to open: its key, its secret, what it starts with."""
+    """An account to open: its key, its secret, what it starts with.
+
+    `master` is the key of the account that this one is a sub-account of; it comes before. A key
+    may do what `rights` say, and nothing but read when it is `read_only`.
+    """
 
     key: str
     secret: str = field(repr=False)
     balances: tuple[tuple[str, Decimal], ...]
     read_only: bool = False
+    rights: frozenset[Right] = ALL_RIGHTS
+    master: str = ""
+    more_keys: tuple[KeySpec, ...] = ()
 
 
 DEMO_ACCOUNT = AccountSpec(DEMO_KEY, DEMO_SECRET, (("USDT", Decimal(10_000)),))
 
 
 def parse_account(text: str) -> AccountSpec:
-    """Read `KEY:SECRET=10000USDT` or `KEY:SECRET=10000USDT,2BTC`.
+    """Read `KEY:SECRET=10000USDT[,2BTC]`, or `KEY:SECRET@MASTERKEY=...` for a sub-account.
 
     Raises:
         ConfigError: the text has another form; it names the key, never the secret.
     """
     credentials, _, amounts = text.partition("=")
+    credentials, _, master = credentials.partition("@")
     key, _, secret = credentials.partition(":")
     if not key or not secret or not amounts:
         raise ConfigError(f"account {key!r} must be written KEY:SECRET=10000USDT[,2BTC]")
@@ -71,7 +104,7 @@ def parse_account(text: str) -> AccountSpec:
             balances.append((match[2], Decimal(match[1])))
         except InvalidOperation:
             raise ConfigError(f"account {key!r}: balance {part!r} is not a number") from None
-    return AccountSpec(key, secret, tuple(balances))
+    return AccountSpec(key, secret, tuple(balances), master=master)
 
 
 @dataclass(slots=True, eq=False)
@@ -81,6 +114,7 @@ class Account:
     uid: int
     ledger: AccountLedger = field(repr=False)
     created_ms: int
+    master: "Account | None" = field(default=None, repr=False)
     leverages: dict[str, Decimal] = field(default_factory=dict)
     hedged: set[str] = field(default_factory=set)
 
@@ -99,8 +133,13 @@ class ApiKey:
 
     key: str
     account: Account
-    read_only: bool
+    rights: frozenset[Right]
     _secret: str = field(repr=False)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether it may change nothing."""
+        return not self.rights
 
     def is_signed(self, text: str, given: str) -> bool:
         """Whether a signature is this key's for the text."""
@@ -117,11 +156,27 @@ class Accounts:
         self.by_uid: dict[int, Account] = {}
         self.keys: dict[str, ApiKey] = {}
         for spec in specs:
-            if spec.key in self.keys:
-                raise ConfigError(f"account key {spec.key!r} is given twice")
+            master = None
+            if spec.master:
+                if spec.master not in self.keys:
+                    raise ConfigError(
+                        f"account key {spec.master!r} is not known before {spec.key!r}"
+                    )
+                master = self.keys[spec.master].account
             uid = _FIRST_UID + len(self.by_uid)
-            account = Account(uid, ledger.open(uid), now_ms)
+            account = Account(uid, ledger.open(uid), now_ms, master)
             for asset, amount in spec.balances:
                 account.ledger.deposit(asset, money_from_decimal(amount))
             self.by_uid[uid] = account
-            self.keys[spec.key] = ApiKey(spec.key, account, spec.read_only, spec.secret)
+            for key in (
+                KeySpec(spec.key, spec.secret, spec.read_only, spec.rights),
+                *spec.more_keys,
+            ):
+                if key.key in self.keys:
+                    raise ConfigError(f"account key {key.key!r} is given twice")
+                rights = frozenset[Right]() if key.read_only else key.rights
+                self.keys[key.key] = ApiKey(key.key, account, rights, key.secret)
+
+    def subs_of(self, account: Account) -> list[Account]:
+        """Return the sub-accounts of an account."""
+        return [other for other in self.by_uid.values() if other.master is account]

@@ -9,15 +9,18 @@ from collections.abc import Callable
 from itertools import count
 from random import Random
 
+from tickwright.core.errors import UnitsError
 from tickwright.core.identity import Category
 from tickwright.core.orders import Side, TriggerBy
-from tickwright.core.units import INT64_MAX
+from tickwright.core.units import INT64_MAX, MONEY_DECIMALS, units_from_text
 from tickwright.matching import BookOrder, CancelReason, MatchingBook, StopKind
 from tickwright.simulator.book import VenueBook
 from tickwright.simulator.market import SymbolMarket
 from tickwright.simulator.private.accounts import Account, Accounts
 from tickwright.simulator.private.funds import Funds
-from tickwright.simulator.private.ledger import Ledger, Position
+from tickwright.simulator.private.ledger import Ledger, Position, money_of
+from tickwright.simulator.private.liquidation import Liquidator
+from tickwright.simulator.private.margin import Claim, Worth, worth
 from tickwright.simulator.private.records import VenueOrder
 from tickwright.simulator.private.refusals import (
     VenueRefusal,
@@ -29,6 +32,7 @@ from tickwright.simulator.private.requests import (
     CancelAllRequest,
     CancelRequest,
     CreateRequest,
+    TransferRequest,
 )
 from tickwright.simulator.private.settlement import (
     Publish,
@@ -36,6 +40,7 @@ from tickwright.simulator.private.settlement import (
     SymbolDesk,
     position_key,
 )
+from tickwright.simulator.private.stops import PositionStops
 from tickwright.simulator.private.terms import (
     TRIGGERS,
     Terms,
@@ -85,6 +90,9 @@ class Desk:
         self.settlement = Settlement(venue, ledger, accounts.by_uid, rng, self._new_id, publish)
         self.stores = self.settlement.stores
         self.funds = Funds(self.stores, self.settlement.linear_market)
+        self.stops = PositionStops(venue, self.settlement, self._new_id)
+        self.settlement.trailing_of = self.stops.trailing
+        self.liquidator = Liquidator(venue, self.settlement, self.desk_of, self._new_id)
         if has_funding:
             self._schedule_fundings()
 
@@ -199,6 +207,50 @@ class Desk:
             )
         return chosen
 
+    def cancel_as(self, account: Account, category: Category, word: str) -> None:
+        """Take back every order of a product on the venue's own decision, `word` saying which."""
+        for order in [o for o in self.stores[account.uid].live.values() if o.category is category]:
+            order.cancel_as = word
+            desk = self._desk_of(order)
+            if order.number in desk.orders:
+                self._cancel(desk, order)
+
+    def transfer(self, account: Account, request: TransferRequest) -> None:
+        """Move money between a master and its sub-accounts, or among these."""
+        ids = str(request.from_member_id), str(request.to_member_id)
+        family = {str(a.uid): a for a in (account, *self.accounts.subs_of(account))}
+        if ids[0] not in family or ids[1] not in family or ids[0] == ids[1]:
+            raise parameter("params error: fromMemberId or toMemberId invalid")
+        if (request.from_account_type, request.to_account_type) != ("UNIFIED", "UNIFIED"):
+            raise parameter("params error: accountType invalid")
+        try:
+            amount = units_from_text(request.amount, MONEY_DECIMALS)
+        except UnitsError:
+            raise parameter("params error: amount invalid") from None
+        if amount <= 0:
+            raise parameter("params error: amount invalid")
+        source, target = family[ids[0]], family[ids[1]]
+        if amount > self.funds.free(source, request.coin):
+            raise VenueRefusal(131212, "Insufficient balance")
+        self.settlement.transfer(source, target, request.coin, amount)
+
+    def pre_check(self, account: Account, request: CreateRequest) -> tuple[Worth, Worth]:
+        """Return the account's worth without and with an order, which isn't placed."""
+        market = self.market(request.category, request.symbol)
+        terms = terms_of(request, market)
+        index = position_index(request.position_idx)
+        if market.instrument.category is Category.SPOT:
+            raise parameter("params error: category invalid")
+        if index not in account.indexes(request.symbol):
+            raise parameter("position idx not match position mode")
+        live = self.stores[account.uid].live.values()
+        market_of = self.settlement.linear_market
+        price = terms.price_units or self.desk_of(market).matching.market_bound(terms.side)
+        notional = money_of(market.instrument, price, terms.size_units)
+        claim = Claim((request.symbol, index), terms.side, notional)
+        more = None if request.reduce_only else claim
+        return worth(account, live, market_of), worth(account, live, market_of, more=more)
+
     # lookups ----------------------------------------------------------------------------------
 
     def category(self, text: str) -> Category:
@@ -277,11 +329,25 @@ class Desk:
     def _later(self, action: Callable[[], None]) -> None:
         self.venue.schedule(self.venue.now_ns + self.latency_ns, lambda due_ns: action())
 
+    def settle(self, desk: SymbolDesk) -> None:
+        """Carry a cause through: the engine's events, the stops that follow, margins."""
+        self.settlement.apply_events(desk)
+        while self.stops.follow(desk):
+            self.settlement.apply_events(desk)
+        self.settlement.announce()
+        if desk.market.instrument.category is Category.LINEAR:
+            self.liquidator.watch(desk, self.accounts.by_uid, always=True)
+
     def _enter(self, desk: SymbolDesk, order: VenueOrder) -> None:
         assert order.book_order is not None
+        if order.cancel_as:
+            # The venue took everything back between the answer and the book.
+            self.settlement.end_unentered(desk, order, status="Cancelled")
+            self.settlement.announce()
+            return
         desk.orders[order.number] = order
         desk.matching.submit(order.book_order, self.venue.now_ns)
-        self.settlement.settle(desk)
+        self.settle(desk)
 
     def _amend(
         self,
@@ -307,7 +373,7 @@ class Desk:
             take_profit_units=stops[0],
             stop_loss_units=stops[1],
         )
-        self.settlement.settle(desk)
+        self.settle(desk)
 
     def _cancel(self, desk: SymbolDesk, order: VenueOrder) -> None:
         if order.is_live:
@@ -317,13 +383,13 @@ class Desk:
             order.cancel_type = "CancelByUser"
             order.reject_reason = "EC_OrigClOrdIDDoesNotExist"
             self.settlement.touch(desk, order)
-        self.settlement.settle(desk)
+        self.settle(desk)
 
     def _on_external_trade(self, book: VenueBook, trade: PublicTrade, now_ns: int) -> None:
         desk = self._desks[book]
         desk.matching.on_trade(trade.side, trade.price_units, trade.size_units, now_ns)
-        if desk.matching.events:
-            self.settlement.settle(desk)
+        if desk.matching.events or self.stops.follow(desk):
+            self.settle(desk)
 
     def _on_book_change(self, book: VenueBook, now_ns: int) -> None:
         desk = self._desks[book]
@@ -334,7 +400,9 @@ class Desk:
         if matching.waiting_for(TriggerBy.INDEX):
             matching.on_price(TriggerBy.INDEX, desk.market.index_units, now_ns)
         if matching.events:
-            self.settlement.settle(desk)
+            self.settle(desk)
+        elif desk.market.instrument.category is Category.LINEAR:
+            self.liquidator.watch(desk, self.accounts.by_uid, always=False)
 
     def _schedule_fundings(self) -> None:
         for interval in {
@@ -458,9 +526,16 @@ class Desk:
             stop_loss_units=terms.stop_loss_units,
             take_profit_by=terms.take_profit_by,
             stop_loss_by=terms.stop_loss_by,
-            tpsl_mode="Full" if terms.take_profit_units or terms.stop_loss_units else "",
+            tpsl_mode=_tpsl_mode(terms),
+            bracket=terms.bracket,
             last_price_on_created=market.last_or_mid_units(),
         )
+
+
+def _tpsl_mode(terms: Terms) -> str:
+    if terms.bracket is not None:
+        return "Partial"
+    return "Full" if terms.take_profit_units or terms.stop_loss_units else ""
 
 
 def _stop_type(request: CreateRequest, *, conditional: bool) -> str:
@@ -499,8 +574,9 @@ def _book_order(order: VenueOrder, terms: Terms) -> BookOrder:
         trigger_by=TRIGGERS.get(terms.trigger_by, TriggerBy.LAST),
         trigger_rises=terms.trigger_direction == 1,
         stop_kind=StopKind.STOP if terms.trigger_price_units else StopKind.NONE,
-        take_profit_units=terms.take_profit_units,
+        # Partial stops are made beside the engine.
+        take_profit_units=0 if terms.bracket else terms.take_profit_units,
         take_profit_by=TRIGGERS.get(terms.take_profit_by, TriggerBy.LAST),
-        stop_loss_units=terms.stop_loss_units,
+        stop_loss_units=0 if terms.bracket else terms.stop_loss_units,
         stop_loss_by=TRIGGERS.get(terms.stop_loss_by, TriggerBy.LAST),
     )

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from tickwright.core.identity import Category
 from tickwright.matching import BookOrder
+from tickwright.simulator.private.accounts import Account
 from tickwright.simulator.private.ledger import PPM, money_of, share_of
-from tickwright.simulator.private.margin import Claim, MarketOf, locked, worth
+from tickwright.simulator.private.margin import SETTLE_ASSET, Claim, MarketOf, locked, worth
 from tickwright.simulator.private.records import VenueOrder
 from tickwright.simulator.private.refusals import VenueRefusal, insufficient_balance
 from tickwright.simulator.private.settlement import FEES_PPM
@@ -29,19 +30,7 @@ class Funds:
             asset, needed = locked(order)
             if not needed:
                 return
-            bound = sum(
-                amount
-                for other in live
-                if other.is_spot and other is not order
-                for held, amount in [locked(other)]
-                if held == asset
-            )
-            free = account.ledger.wallet.get(asset, 0) - bound
-            if asset == "USDT":
-                # Margin of contracts and spot locks come out of one pot.
-                others = [other for other in live if other is not order]
-                free = min(free, worth(account, others, market_of).available)
-            if needed > free:
+            if needed > self.free(account, asset, but=order):
                 raise insufficient_balance(is_spot=True)
             return
         if order.reduce_only or (order.is_conditional and order.status != "Triggered"):
@@ -56,6 +45,22 @@ class Funds:
         fee = share_of(notional, FEES_PPM[Category.LINEAR][1], PPM)
         if added > 0 and added + fee > now.available:
             raise insufficient_balance(is_spot=False)
+
+    def free(self, account: Account, asset: str, *, but: VenueOrder | None = None) -> int:
+        """Return what an account may spend of an asset, as if the order `but` were not there."""
+        others = [order for order in self._stores[account.uid].live.values() if order is not but]
+        bound = sum(
+            amount
+            for other in others
+            if other.is_spot
+            for held, amount in [locked(other)]
+            if held == asset
+        )
+        free = account.ledger.wallet.get(asset, 0) - bound
+        if asset == SETTLE_ASSET:
+            # Margin of contracts and spot locks come out of one pot.
+            free = min(free, worth(account, others, self._market_of).available)
+        return free
 
     def check_amend(self, order: VenueOrder, size: int | None, price: int | None) -> None:
         """Refuse new terms of an order that the account can't pay for."""

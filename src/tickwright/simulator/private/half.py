@@ -10,6 +10,7 @@ from uuid import UUID
 
 from picows import WSListener, WSUpgradeRequest
 
+from tickwright.simulator.market_rest import MarketRest
 from tickwright.simulator.private.accounts import DEMO_ACCOUNT, Account, Accounts, AccountSpec
 from tickwright.simulator.private.control import LedgerControl
 from tickwright.simulator.private.desk import Desk
@@ -87,6 +88,7 @@ class PrivateHalf:
             options.address_requests_max, options.address_window_ms, options.address_ban_ms
         )
         PrivateRest(venue, self.service, self.accounts, server.faults, addresses).mount(server.app)
+        MarketRest(venue).mount(server.app)
         LedgerControl(self.desk).mount(server.app)
         server.websocket_paths[PRIVATE_PATH] = self._stream
         server.websocket_paths[TRADE_PATH] = self._trade
@@ -100,7 +102,12 @@ class PrivateHalf:
         if len(self._streams) >= SESSIONS_MAX:
             return None
         return StreamSocket(
-            self._server, self._conn_id(), _span(request), self.accounts, self._streams
+            self._server,
+            self._conn_id(),
+            _span(request),
+            self.accounts,
+            self._streams,
+            self.service.disconnection,
         )
 
     def _trade(self, request: WSUpgradeRequest) -> WSListener | None:

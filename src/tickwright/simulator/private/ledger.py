@@ -73,11 +73,24 @@ class AccountLedger:
     fees: dict[str, int] = field(default_factory=dict)
     funding: dict[str, int] = field(default_factory=dict)
     traded: dict[str, int] = field(default_factory=dict)
+    transfers: dict[str, int] = field(default_factory=dict)
+    insurance: dict[str, int] = field(default_factory=dict)
     positions: dict[PositionKey, Position] = field(default_factory=dict)
 
     def deposit(self, asset: str, amount: int) -> None:
         """Put money in."""
         self._move(self.deposits, asset, amount)
+
+    def transfer(self, asset: str, amount: int) -> None:
+        """Move money in (positive) or out; the other account books the opposite."""
+        self._move(self.transfers, asset, amount)
+
+    def insure(self, asset: str, amount: int) -> None:
+        """Let the insurance fund pay (positive) what a liquidation lost beyond the account's money.
+
+        The house books the opposite.
+        """
+        self._move(self.insurance, asset, amount)
 
     def position(self, key: PositionKey) -> Position:
         """Return a position, made flat on first use."""
@@ -169,6 +182,8 @@ class AccountLedger:
                 + self.realised.get(asset, 0)
                 + self.funding.get(asset, 0)
                 + self.traded.get(asset, 0)
+                + self.transfers.get(asset, 0)
+                + self.insurance.get(asset, 0)
                 - self.fees.get(asset, 0)
             )
             if balance != explained:

@@ -34,7 +34,21 @@ _PER_SECOND: dict[str, tuple[int, int]] = {
     "account.wallet-balance": (50, 50),
     "account.info": (50, 50),
     "account.fee-rate": (5, 5),
+    "account.transaction-log": (25, 25),
+    "account.query-dcp-info": (5, 5),
+    "account.user-setting-config": (10, 10),
+    "account.set-margin-mode": (5, 5),
+    "account.borrow-history": (50, 50),
+    "account.collateral-info": (50, 50),
+    "asset.coin-info": (5, 5),
+    "asset.universal-transfer": (5, 5),
+    "asset.sub-member-list": (10, 10),
+    "asset.coins-balance": (5, 5),
+    "order.pre-check": (10, 20),
+    "order.disconnected-cancel-all": (5, 5),
+    "position.closed-pnl": (50, 50),
     "user.query-api": (10, 10),
+    "user.query-sub-members": (10, 10),
 }
 
 

@@ -2,7 +2,7 @@
 
 Cross margin: a leg binds its largest possible exposure - the position as it is, with all its buys,
 or with all its sells - divided by the leverage. Reduce-only and waiting conditional orders bind
-nothing; spot orders lock what they would pay. Maintenance margin is a flat 0.5 % of the value.
+nothing; spot orders lock what they would pay. Maintenance margin follows the risk tiers.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,24 +10,27 @@ from dataclasses import dataclass
 
 from tickwright.core.identity import Category
 from tickwright.core.orders import Side
-from tickwright.core.units import MONEY_DECIMALS
+from tickwright.core.units import MONEY_DECIMALS, MONEY_ONE
 from tickwright.simulator.market import SymbolMarket
 from tickwright.simulator.private.accounts import Account
-from tickwright.simulator.private.ledger import Position, PositionKey, money_of, share_of
+from tickwright.simulator.private.ledger import PPM, Position, PositionKey, money_of, share_of
 from tickwright.simulator.private.records import VenueOrder
+from tickwright.simulator.tiers import tier_of
 
 __all__ = [
-    "MAINTENANCE_PPM",
+    "SETTLE_ASSET",
     "Claim",
     "MarketOf",
     "Worth",
     "claim_of",
+    "liquidation_price",
     "locked",
+    "maintenance_of",
+    "standing",
     "unrealised",
     "worth",
 ]
 
-MAINTENANCE_PPM = 5_000
 SETTLE_ASSET = "USDT"
 
 _FLAT = Position()
@@ -65,6 +68,58 @@ class Worth:
     def available(self) -> int:
         """What new orders may bind."""
         return self.equity - self.position_margin - self.order_margin - self.locked
+
+    @property
+    def initial_rate_e4(self) -> int:
+        """Initial margin in parts of 10,000 of the equity."""
+        return self._rate_e4(self.position_margin + self.order_margin)
+
+    @property
+    def maintenance_rate_e4(self) -> int:
+        """Maintenance margin in parts of 10,000 of the equity."""
+        return self._rate_e4(self.maintenance_margin)
+
+    def _rate_e4(self, margin: int) -> int:
+        return margin * 10_000 // self.equity if self.equity > 0 else 0
+
+
+def maintenance_of(value: int) -> int:
+    """Return the maintenance margin of a position's value, both in money units."""
+    tier = tier_of(-(-value // MONEY_ONE))
+    margin: int = share_of(value, tier.rate_ppm, PPM) - tier.deduction * MONEY_ONE
+    return margin
+
+
+def standing(account: Account, market_of: MarketOf) -> tuple[int, int]:
+    """Return (equity, maintenance margin) of an account: what liquidation compares."""
+    profit = maintenance = 0
+    for (symbol, _), position in account.ledger.positions.items():
+        if position.size_units:
+            market = market_of(symbol)
+            value = money_of(market.instrument, market.mark_units, position.size_units)
+            profit += value - position.cost
+            maintenance += maintenance_of(abs(value))
+    return account.ledger.wallet.get(SETTLE_ASSET, 0) + profit, maintenance
+
+
+def liquidation_price(
+    account: Account, market: SymbolMarket, size: int, market_of: MarketOf
+) -> int:
+    """Return the mark, on the tick, at which this leg alone would bring liquidation; 0: none.
+
+    Everything else stays at its mark, and the leg in its risk tier.
+    """
+    if not size:
+        return 0
+    instrument, mark = market.instrument, market.mark_units
+    equity, maintenance = standing(account, market_of)
+    rate = tier_of(-(-abs(money_of(instrument, mark, size)) // MONEY_ONE)).rate_ppm
+    # equity + size x (p - mark) = maintenance + rate x |size| x (p - mark), solved for p.
+    slope = money_of(instrument, 1, size) * PPM - abs(money_of(instrument, 1, size)) * rate
+    price = mark - (equity - maintenance) * PPM // slope
+    tick = instrument.tick_units
+    price = price // tick * tick
+    return price if 0 < price < mark * 100 else 0
 
 
 def unrealised(market: SymbolMarket, size_units: int, cost: int) -> int:
@@ -140,6 +195,6 @@ def worth(
         held = share_of(abs(value), denominator, numerator)
         position_margin += held
         order_margin += share_of(exposure, denominator, numerator) - held
-        maintenance += share_of(abs(value), MAINTENANCE_PPM, 1_000_000)
+        maintenance += maintenance_of(abs(value))
     wallet = account.ledger.wallet.get(SETTLE_ASSET, 0)
     return Worth(wallet, profit, position_margin, order_margin, maintenance, bound)

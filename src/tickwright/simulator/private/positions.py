@@ -16,8 +16,17 @@ from tickwright.simulator.private.requests import (
     ModeRequest,
     TradingStopRequest,
 )
-from tickwright.simulator.private.settlement import position_key
-from tickwright.simulator.private.terms import TRIGGERS, position_index, stop_price, trigger_word
+from tickwright.simulator.private.settlement import SymbolDesk, position_key
+from tickwright.simulator.private.stops import PARTIAL_STOPS_MAX, PartialStop
+from tickwright.simulator.private.terms import (
+    TRIGGERS,
+    limit_of,
+    position_index,
+    price_of,
+    size_of,
+    stop_price,
+    trigger_word,
+)
 
 __all__ = ["PositionSettings"]
 
@@ -89,30 +98,42 @@ class PositionSettings:
             account.hedged.difference_update(wanted)
 
     def set_trading_stop(self, account: Account, request: TradingStopRequest) -> None:
-        """Set or remove a position's take profit and stop loss, for the whole position."""
+        """Set or remove a position's stops: full, trailing, or one partial pair more."""
         market = self._desk.market(request.category, request.symbol)
         _only_linear(market)
         index = position_index(request.position_idx)
         if index not in account.indexes(request.symbol):
             raise parameter("position idx not match position mode")
-        if request.tpsl_mode not in ("", "Full") or request.tp_size or request.sl_size:
-            raise parameter("params error: tpslMode Partial is not offered by this venue")
-        if request.trailing_stop not in ("", "0") or request.active_price not in ("", "0"):
-            raise parameter("params error: trailingStop is not offered by this venue")
+        if request.tpsl_mode not in ("", "Full", "Partial"):
+            raise parameter("params error: tpslMode invalid")
         held = self._desk.held(account, market, index)
         if not held:
             raise parameter("can not set tp/sl/ts for zero position")
-        side = Side.BUY if held > 0 else Side.SELL
+        desk = self._desk.desk_of(market)
+        changes = [self._set_trailing(account, desk, index, held, request)]
+        if request.tpsl_mode == "Partial":
+            changes.append(self._add_partial(account, desk, index, held, request))
+        else:
+            changes.append(self._set_full(account, desk, index, held, request))
+        if not any(changes):
+            raise VenueRefusal(34040, "not modified")
+        self._desk.settle(desk)
+
+    def _set_full(
+        self, account: Account, desk: SymbolDesk, index: int, held: int, request: TradingStopRequest
+    ) -> bool:
+        if request.tp_size or request.sl_size:
+            raise parameter("params error: tpSize and slSize need tpslMode Partial")
+        market, side = desk.market, Side.BUY if held > 0 else Side.SELL
         base = market.last_or_mid_units()
         profit, loss = (
             None if text == "" else stop_price(market, side, text, is_profit=up, base_units=base)
             for text, up in ((request.take_profit, True), (request.stop_loss, False))
         )
-        desk = self._desk.desk_of(market)
         key = position_key(account.uid, index)
         before = desk.matching.stops(key)
         if profit in (None, before[0]) and loss in (None, before[1]):
-            raise VenueRefusal(34040, "not modified")
+            return False
         desk.matching.set_stops(
             account.uid,
             key,
@@ -122,7 +143,65 @@ class PositionSettings:
             take_profit_by=TRIGGERS[trigger_word(request.tp_trigger_by)],
             stop_loss_by=TRIGGERS[trigger_word(request.sl_trigger_by)],
         )
-        self._settlement.settle(desk)
+        return True
+
+    def _set_trailing(
+        self, account: Account, desk: SymbolDesk, index: int, held: int, request: TradingStopRequest
+    ) -> bool:
+        if not request.trailing_stop:
+            return False
+        instrument = desk.market.instrument
+        distance = active = 0
+        if request.trailing_stop != "0":
+            distance = price_of(instrument, request.trailing_stop, "trailingStop")
+            if request.active_price not in ("", "0"):
+                active = price_of(instrument, request.active_price, "activePrice")
+        last = desk.market.last_or_mid_units()
+        if distance >= last:
+            raise parameter("params error: trailingStop invalid")
+        if active and (active - last) * held <= 0:
+            raise parameter("params error: activePrice must be on the winning side of the market")
+        key = position_key(account.uid, index)
+        if (distance, active) == self._desk.stops.trailing(desk, key):
+            return False
+        self._desk.stops.set_trailing(desk, account, index, distance, active)
+        return True
+
+    def _add_partial(
+        self, account: Account, desk: SymbolDesk, index: int, held: int, request: TradingStopRequest
+    ) -> bool:
+        market, side = desk.market, Side.BUY if held > 0 else Side.SELL
+        instrument, base = market.instrument, desk.market.last_or_mid_units()
+        texts = [text for text in (request.tp_size, request.sl_size) if text]
+        if len(set(texts)) > 1:
+            raise parameter("params error: tpSize and slSize must be equal")
+        stops = []
+        halves = (
+            (request.take_profit, request.tp_order_type, request.tp_limit_price, True),
+            (request.stop_loss, request.sl_order_type, request.sl_limit_price, False),
+        )
+        for text, order_type, limit, is_profit in halves:
+            if text in ("", "0"):
+                continue
+            by = request.tp_trigger_by if is_profit else request.sl_trigger_by
+            stops.append(
+                PartialStop(
+                    trigger_units=stop_price(
+                        market, side, text, is_profit=is_profit, base_units=base
+                    ),
+                    limit_units=limit_of(instrument, order_type, limit),
+                    by=TRIGGERS[trigger_word(by)],
+                    is_profit=is_profit,
+                )
+            )
+        if not stops:
+            return False
+        size = size_of(instrument, texts[0], is_market=False) if texts else abs(held)
+        key = position_key(account.uid, index)
+        if self._desk.stops.count(desk, key) + len(stops) > PARTIAL_STOPS_MAX:
+            raise VenueRefusal(110061, "The number of TP/SL orders exceeds the limit")
+        self._desk.stops.add_partial(desk, account, index, min(size, abs(held)), stops)
+        return True
 
 
 def _only_linear(market: SymbolMarket) -> None:

@@ -1,20 +1,20 @@
-"""Owns the answers to private GET requests, from orders to keys; changes nothing.
+"""Owns the answers to private GET requests about orders, positions and wallets; changes nothing.
 
 Lists come newest first and are paged by a cursor, which is the number of the last row seen.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from tickwright.core.identity import Category
-from tickwright.simulator.private.accounts import Account, ApiKey
+from tickwright.simulator.private.accounts import Account
 from tickwright.simulator.private.desk import Desk
 from tickwright.simulator.private.records import OPEN_STATUSES, ExecutionRecord, VenueOrder
 from tickwright.simulator.private.refusals import parameter
 from tickwright.simulator.private.settlement import FEES_PPM
 from tickwright.simulator.private.shapes import Row, execution_row, order_row, rate_text
 
-__all__ = ["CLOSED_IN_REALTIME", "Queries"]
+__all__ = ["CLOSED_IN_REALTIME", "Queries", "page_of", "time_window", "whole"]
 
 CLOSED_IN_REALTIME = 500
 """Closed orders that the realtime query still shows with openOnly=1."""
@@ -24,6 +24,7 @@ _WINDOW_MS_MAX = 7 * _DAY_MS
 _UNFILLED_MS_MAX = _DAY_MS
 
 Query = Mapping[str, str]
+_Record = TypeVar("_Record")
 
 
 class Queries:
@@ -37,7 +38,7 @@ class Queries:
         category = self._desk.category(query.get("category", ""))
         self._need_scope(category, query)
         store = self._desk.stores[account.uid]
-        limit = _whole(query, "limit", 20, 1, 50)
+        limit = whole(query, "limit", 20, 1, 50)
         if query.get("orderId") or query.get("orderLinkId"):
             # An id finds the order whatever the other filters say.
             known = store.find(query.get("orderId", ""), query.get("orderLinkId", ""))
@@ -59,8 +60,8 @@ class Queries:
         """Answer order/history: finished orders; unfilled ones disappear after a day."""
         category = self._desk.category(query.get("category", ""))
         store = self._desk.stores[account.uid]
-        limit = _whole(query, "limit", 20, 1, 50)
-        start, end = self._window(query)
+        limit = whole(query, "limit", 20, 1, 50)
+        start, end = time_window(query, self._now_ms())
         unfilled_after = self._now_ms() - _UNFILLED_MS_MAX
         if query.get("orderId") or query.get("orderLinkId"):
             known = store.find(query.get("orderId", ""), query.get("orderLinkId", ""))
@@ -80,8 +81,8 @@ class Queries:
     def executions(self, account: Account, query: Query) -> Row:
         """Answer execution/list."""
         category = self._desk.category(query.get("category", ""))
-        limit = _whole(query, "limit", 50, 1, 100)
-        start, end = self._window(query)
+        limit = whole(query, "limit", 50, 1, 100)
+        start, end = time_window(query, self._now_ms())
         chosen = [
             execution
             for execution in reversed(self._desk.stores[account.uid].executions)
@@ -89,7 +90,7 @@ class Queries:
             and start <= execution.at_ms <= end
             and _execution_fits(execution, query)
         ]
-        page, cursor = _page(chosen, query, limit)
+        page, cursor = page_of(chosen, query, limit, lambda execution: execution.number)
         rows = [execution_row(execution) for execution in page]
         for row in rows:
             # The stream alone carries these.
@@ -106,7 +107,7 @@ class Queries:
         symbol, coin = query.get("symbol", ""), query.get("settleCoin", "")
         if not symbol and not coin:
             raise parameter("Missing some parameters that must be filled in, symbol or settleCoin")
-        limit = _whole(query, "limit", 20, 1, 200)
+        limit = whole(query, "limit", 20, 1, 200)
         settlement = self._desk.settlement
         if symbol:
             desk = self._desk.desk_of(self._desk.market(category.value, symbol))
@@ -117,7 +118,7 @@ class Queries:
                 for (held, index), position in sorted(account.ledger.positions.items())
                 if position.size_units and coin == settlement.linear_market(held).instrument.quote
             ]
-        first = _whole(query, "cursor", 0, 0, 1 << 40)
+        first = whole(query, "cursor", 0, 0, 1 << 40)
         rows = [
             settlement.position_row(account, desk, index, is_stream=False)
             for desk, index in chosen[first : first + limit]
@@ -164,47 +165,6 @@ class Queries:
             "spotHedgingStatus": "OFF",
         }
 
-    def key_information(self, key: ApiKey, query: Query) -> Row:
-        """Answer user/query-api for the calling key."""
-        trades = [] if key.read_only else ["Order", "Position"]
-        return {
-            "id": str(key.account.uid),
-            "note": "simulated",
-            "apiKey": key.key,
-            "readOnly": int(key.read_only),
-            "secret": "",
-            "permissions": {
-                "ContractTrade": trades,
-                "Spot": [] if key.read_only else ["SpotTrade"],
-                "Wallet": [],
-                "Options": [],
-                "Derivatives": [] if key.read_only else ["DerivativesTrade"],
-                "Exchange": [],
-                "Earn": [],
-                "CopyTrading": [],
-                "BlockTrade": [],
-                "NFT": [],
-                "Affiliate": [],
-            },
-            "ips": ["*"],
-            "type": 1,
-            "deadlineDay": 83,
-            "expiredAt": "2099-01-01T00:00:00Z",
-            "createdAt": "2024-01-01T00:00:00Z",
-            "unified": 0,
-            "uta": 1,
-            "userID": key.account.uid,
-            "inviterID": 0,
-            "vipLevel": "No VIP",
-            "mktMakerLevel": "0",
-            "affiliateID": 0,
-            "rsaPublicKey": "",
-            "isMaster": True,
-            "parentUid": "0",
-            "kycLevel": "LEVEL_DEFAULT",
-            "kycRegion": "",
-        }
-
     # parameters -------------------------------------------------------------------------------
 
     def _now_ms(self) -> int:
@@ -219,23 +179,25 @@ class Queries:
                 "Missing some parameters that must be filled in, symbol or settleCoin or baseCoin"
             )
 
-    def _window(self, query: Query) -> tuple[int, int]:
-        """Read startTime and endTime: at most seven days, by default the last seven."""
-        now_ms = self._now_ms()
-        start = _whole(query, "startTime", -1, 0, 1 << 60)
-        end = _whole(query, "endTime", -1, 0, 1 << 60)
-        if start < 0 and end < 0:
-            return now_ms - _WINDOW_MS_MAX, now_ms
-        if start < 0:
-            start = end - _WINDOW_MS_MAX
-        elif end < 0:
-            end = start + _WINDOW_MS_MAX
-        if not 0 <= end - start <= _WINDOW_MS_MAX:
-            raise parameter("The time range between startTime and endTime cannot exceed 7 days")
-        return start, end
+
+def time_window(query: Query, now_ms: int, *, default_days: int = 7) -> tuple[int, int]:
+    """Read startTime and endTime: at most seven days, by default the last `default_days`."""
+    start = whole(query, "startTime", -1, 0, 1 << 60)
+    end = whole(query, "endTime", -1, 0, 1 << 60)
+    span = default_days * _DAY_MS
+    if start < 0 and end < 0:
+        return now_ms - span, now_ms
+    if start < 0:
+        start = end - span
+    elif end < 0:
+        end = start + span
+    if not 0 <= end - start <= _WINDOW_MS_MAX:
+        raise parameter("The time range between startTime and endTime cannot exceed 7 days")
+    return start, end
 
 
-def _whole(query: Query, name: str, default: int, lowest: int, highest: int) -> int:
+def whole(query: Query, name: str, default: int, lowest: int, highest: int) -> int:
+    """Read a whole number within bounds; refuses with 10001."""
     text = query.get(name, "")
     if text == "":
         return default
@@ -279,7 +241,9 @@ def _execution_fits(execution: ExecutionRecord, query: Query) -> bool:
     )
 
 
-def _page(records: Iterable[Any], query: Query, limit: int) -> tuple[list[Any], str]:
+def page_of(
+    records: Iterable[_Record], query: Query, limit: int, number_of: Callable[[_Record], int]
+) -> tuple[list[_Record], str]:
     """Cut one page out of records that are newest first; returns it with the next cursor."""
     # A client may send the cursor as it was given, or decoded.
     text = query.get("cursor", "").replace("%3A", ":").partition(":")[0]
@@ -288,13 +252,13 @@ def _page(records: Iterable[Any], query: Query, limit: int) -> tuple[list[Any], 
         if not (text.isascii() and text.isdigit() and len(text) < 19):
             raise parameter("params error: cursor invalid")
         before = int(text)
-    rest = [record for record in records if record.number < before]
+    rest = [record for record in records if number_of(record) < before]
     page = rest[:limit]
-    return page, f"{page[-1].number}%3A{len(page)}" if len(rest) > limit else ""
+    return page, f"{number_of(page[-1])}%3A{len(page)}" if len(rest) > limit else ""
 
 
 def _order_page(category: Category, orders: list[VenueOrder], query: Query, limit: int) -> Row:
-    page, cursor = _page(orders, query, limit)
+    page, cursor = page_of(orders, query, limit, lambda order: order.number)
     rows = [order_row(order) for order in page]
     for row in rows:
         del row["category"]

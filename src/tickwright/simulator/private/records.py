@@ -8,17 +8,41 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from tickwright.core.identity import Category
-from tickwright.core.orders import Side
+from tickwright.core.orders import Side, TriggerBy
 from tickwright.matching import BookOrder
 from tickwright.simulator.instruments import VenueInstrument
 from tickwright.simulator.private.accounts import Account
 
-__all__ = ["FINAL_STATUSES", "OPEN_STATUSES", "ExecutionRecord", "VenueOrder"]
+__all__ = [
+    "FINAL_STATUSES",
+    "OPEN_STATUSES",
+    "Bracket",
+    "ExecutionRecord",
+    "LogRecord",
+    "VenueOrder",
+]
 
 OPEN_STATUSES = frozenset({"New", "PartiallyFilled", "Untriggered", "Triggered"})
 FINAL_STATUSES = frozenset(
     {"Filled", "Cancelled", "Rejected", "PartiallyFilledCanceled", "Deactivated"}
 )
+
+
+@dataclass(slots=True, eq=False)
+class Bracket:
+    """Partial take profit and stop loss an order brings along, and the stops made of them so far.
+
+    Prices are 0 for none; a limit price of 0 is a stop that closes at market.
+    """
+
+    take_profit_units: int
+    take_profit_limit_units: int
+    take_profit_by: TriggerBy
+    stop_loss_units: int
+    stop_loss_limit_units: int
+    stop_loss_by: TriggerBy
+    take_profit: "VenueOrder | None" = None
+    stop_loss: "VenueOrder | None" = None
 
 
 @dataclass(slots=True, eq=False)
@@ -67,6 +91,9 @@ class VenueOrder:
     fees: dict[str, int] = field(default_factory=dict)
     closed_pnl: int = 0
     book_order: BookOrder | None = None
+    cancel_as: str = ""
+    """The venue's own reason, when it is the venue that cancels."""
+    bracket: "Bracket | None" = None
 
     @property
     def category(self) -> Category:
@@ -125,3 +152,24 @@ class ExecutionRecord:
     index_units: int
     at_ms: int
     seq: int
+    position_index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """One row of the transaction log: one asset of one account moved by `change`.
+
+    `change` = `cash_flow` + `funding` - `fee`; `balance` is what the wallet held after it.
+    """
+
+    number: int
+    at_ms: int
+    kind: str
+    asset: str
+    change: int
+    balance: int
+    cash_flow: int = 0
+    funding: int = 0
+    fee: int = 0
+    execution: ExecutionRecord | None = None
+    position_units: int = 0

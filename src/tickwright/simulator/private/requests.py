@@ -16,9 +16,12 @@ __all__ = [
     "CancelAllRequest",
     "CancelRequest",
     "CreateRequest",
+    "DcpRequest",
     "LeverageRequest",
+    "MarginModeRequest",
     "ModeRequest",
     "TradingStopRequest",
+    "TransferRequest",
     "read_request",
 ]
 
@@ -52,6 +55,10 @@ class CreateRequest(msgspec.Struct, rename="camel", gc=False):
     tpsl_mode: str = ""
     tp_order_type: str = ""
     sl_order_type: str = ""
+    tp_limit_price: str = ""
+    sl_limit_price: str = ""
+    bbo_side_type: str = ""
+    bbo_level: str = ""
     smp_type: str = ""
 
 
@@ -123,6 +130,35 @@ class TradingStopRequest(msgspec.Struct, rename="camel", gc=False):
     sl_trigger_by: str = ""
     tp_size: str = ""
     sl_size: str = ""
+    tp_order_type: str = ""
+    sl_order_type: str = ""
+    tp_limit_price: str = ""
+    sl_limit_price: str = ""
+
+
+class DcpRequest(msgspec.Struct, rename="camel", gc=False):
+    """Body of arming the disconnection protection."""
+
+    product: str = "OPTIONS"
+    time_window: int | str = 0
+
+
+class TransferRequest(msgspec.Struct, rename="camel", gc=False):
+    """Body of a transfer between a master and its sub-accounts."""
+
+    transfer_id: str = ""
+    coin: str = ""
+    amount: str = ""
+    from_member_id: int | str = ""
+    to_member_id: int | str = ""
+    from_account_type: str = "UNIFIED"
+    to_account_type: str = "UNIFIED"
+
+
+class MarginModeRequest(msgspec.Struct, rename="camel", gc=False):
+    """Body of a margin mode setting."""
+
+    set_margin_mode: str = ""
 
 
 class BatchRequest(msgspec.Struct, rename="camel", gc=False):

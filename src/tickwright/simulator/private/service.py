@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tickwright.core.identity import Category
-from tickwright.simulator.private.accounts import Account, ApiKey
+from tickwright.simulator.private.account_queries import AccountQueries
+from tickwright.simulator.private.accounts import Account, ApiKey, Right
+from tickwright.simulator.private.dcp import Disconnection
 from tickwright.simulator.private.desk import Desk
 from tickwright.simulator.private.limits import Budget, RequestLimits
 from tickwright.simulator.private.positions import PositionSettings
@@ -22,9 +24,12 @@ from tickwright.simulator.private.requests import (
     CancelAllRequest,
     CancelRequest,
     CreateRequest,
+    DcpRequest,
     LeverageRequest,
+    MarginModeRequest,
     ModeRequest,
     TradingStopRequest,
+    TransferRequest,
     read_request,
 )
 from tickwright.simulator.private.shapes import Row
@@ -41,7 +46,17 @@ GETS = {
     "account.wallet-balance": "/v5/account/wallet-balance",
     "account.fee-rate": "/v5/account/fee-rate",
     "account.info": "/v5/account/info",
+    "account.transaction-log": "/v5/account/transaction-log",
+    "account.query-dcp-info": "/v5/account/query-dcp-info",
+    "account.user-setting-config": "/v5/account/user-setting-config",
+    "account.collateral-info": "/v5/account/collateral-info",
+    "account.borrow-history": "/v5/account/borrow-history",
+    "asset.coin-info": "/v5/asset/coin/query-info",
+    "asset.sub-member-list": "/v5/asset/transfer/query-sub-member-list",
+    "asset.coins-balance": "/v5/asset/transfer/query-account-coins-balance",
+    "position.closed-pnl": "/v5/position/closed-pnl",
     "user.query-api": "/v5/user/query-api",
+    "user.query-sub-members": "/v5/user/query-sub-members",
 }
 """Reading endpoints by name, with their paths."""
 POSTS = {
@@ -55,10 +70,14 @@ POSTS = {
     "position.set-leverage": "/v5/position/set-leverage",
     "position.switch-mode": "/v5/position/switch-mode",
     "position.trading-stop": "/v5/position/trading-stop",
+    "order.pre-check": "/v5/order/pre-check",
+    "order.disconnected-cancel-all": "/v5/order/disconnected-cancel-all",
+    "account.set-margin-mode": "/v5/account/set-margin-mode",
+    "asset.universal-transfer": "/v5/asset/transfer/universal-transfer",
 }
 """Changing endpoints by name, with their paths."""
 SOCKET_OPS = frozenset(
-    name for name in POSTS if name.startswith("order.") and name != "order.cancel-all"
+    f"order.{verb}{suffix}" for verb in ("create", "amend", "cancel") for suffix in ("", "-batch")
 )
 """What the trade socket carries."""
 
@@ -81,9 +100,13 @@ class Service:
 
     def __init__(self, desk: Desk, limits: RequestLimits) -> None:
         self.desk = desk
+        self.disconnection = Disconnection(
+            desk.venue, lambda account, category: desk.cancel_as(account, category, "CancelByDCP")
+        )
         self._limits = limits
         self._positions = PositionSettings(desk)
         queries = Queries(desk)
+        more = AccountQueries(desk, self.disconnection)
         self._gets: dict[str, Callable[[ApiKey, Mapping[str, str]], Row]] = {
             "order.realtime": lambda key, query: queries.open_orders(key.account, query),
             "order.history": lambda key, query: queries.order_history(key.account, query),
@@ -92,7 +115,17 @@ class Service:
             "account.wallet-balance": lambda key, query: queries.wallet(key.account, query),
             "account.fee-rate": lambda key, query: queries.fee_rates(key.account, query),
             "account.info": lambda key, query: queries.info(key.account, query),
-            "user.query-api": queries.key_information,
+            "account.transaction-log": more.transaction_log,
+            "account.query-dcp-info": more.dcp_info,
+            "account.user-setting-config": more.setting_config,
+            "account.collateral-info": more.collateral_info,
+            "account.borrow-history": more.borrow_history,
+            "asset.coin-info": more.coin_info,
+            "asset.sub-member-list": more.sub_member_list,
+            "asset.coins-balance": more.coins_balance,
+            "position.closed-pnl": more.closed_pnl,
+            "user.query-api": more.key_information,
+            "user.query-sub-members": more.sub_members,
         }
         self._posts: dict[str, Callable[[Account, Any], Row]] = {
             "order.create": self._create,
@@ -102,6 +135,10 @@ class Service:
             "position.set-leverage": self._set_leverage,
             "position.switch-mode": self._switch_mode,
             "position.trading-stop": self._trading_stop,
+            "order.pre-check": self._pre_check,
+            "order.disconnected-cancel-all": self._set_dcp,
+            "account.set-margin-mode": self._set_margin_mode,
+            "asset.universal-transfer": self._transfer,
         }
 
     def get(self, key: ApiKey, name: str, query: Mapping[str, str]) -> Answer:
@@ -123,7 +160,7 @@ class Service:
         try:
             if not budget.is_allowed:
                 raise _TOO_MANY
-            self._check_rights(key)
+            self._check_rights(key, name, category)
             return Answer(0, "OK", self._posts[name](key.account, body), budget=budget)
         except VenueRefusal as refusal:
             return Answer(refusal.code, refusal.text, budget=budget)
@@ -155,6 +192,36 @@ class Service:
         self._positions.set_trading_stop(account, read_request(body, TradingStopRequest))
         return {}
 
+    def _pre_check(self, account: Account, body: Any) -> Row:
+        request = read_request(body, CreateRequest)
+        before, after = self.desk.pre_check(account, request)
+        return {
+            "orderId": "",
+            "orderLinkId": request.order_link_id,
+            "preImrE4": before.initial_rate_e4,
+            "preMmrE4": before.maintenance_rate_e4,
+            "postImrE4": after.initial_rate_e4,
+            "postMmrE4": after.maintenance_rate_e4,
+        }
+
+    def _set_dcp(self, account: Account, body: Any) -> Row:
+        request = read_request(body, DcpRequest)
+        window = str(request.time_window)
+        seconds = int(window) if window.isascii() and window.isdigit() and len(window) < 5 else 0
+        self.disconnection.set_window(account, request.product, seconds)
+        return {}
+
+    def _set_margin_mode(self, account: Account, body: Any) -> Row:
+        request = read_request(body, MarginModeRequest)
+        if request.set_margin_mode != "REGULAR_MARGIN":
+            raise parameter("params error: only REGULAR_MARGIN (cross) is offered by this venue")
+        return {"reasons": []}
+
+    def _transfer(self, account: Account, body: Any) -> Row:
+        request = read_request(body, TransferRequest)
+        self.desk.transfer(account, request)
+        return {"transferId": request.transfer_id, "status": "SUCCESS"}
+
     # batches ----------------------------------------------------------------------------------
 
     def _batch(self, key: ApiKey, name: str, body: Any, category: object) -> Answer:
@@ -163,7 +230,7 @@ class Service:
             kind = self.desk.category(request.category)
             if not 1 <= len(request.request) <= BATCH_MAX[kind]:
                 raise parameter(f"params error: request must hold 1 to {BATCH_MAX[kind]} orders")
-            self._check_rights(key)
+            self._check_rights(key, name, request.category)
         except VenueRefusal as refusal:
             return Answer(refusal.code, refusal.text, budget=self._spend(key, name, category))
         # Each order costs one unit; when the budget ends midway the rest fail one by one.
@@ -194,8 +261,16 @@ class Service:
 
     # gates ------------------------------------------------------------------------------------
 
-    def _check_rights(self, key: ApiKey) -> None:
-        if key.read_only:
+    def _check_rights(self, key: ApiKey, name: str, category: object) -> None:
+        if name == "asset.universal-transfer":
+            needed = Right.TRANSFER
+        elif category == "spot":
+            needed = Right.SPOT_TRADE
+        elif name.startswith("position."):
+            needed = Right.CONTRACT_POSITIONS
+        else:
+            needed = Right.CONTRACT_ORDERS
+        if needed not in key.rights:
             raise VenueRefusal(10005, "Permission denied, please check your API key permissions.")
 
     def _spend(self, key: ApiKey, name: str, category: object, units: int = 1) -> Budget:

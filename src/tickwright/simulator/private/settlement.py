@@ -12,7 +12,7 @@ from uuid import UUID
 
 from tickwright.core.identity import Category
 from tickwright.core.orders import Side, TriggerBy
-from tickwright.core.units import decimal_from_units
+from tickwright.core.units import MONEY_DECIMALS, decimal_from_units
 from tickwright.matching import (
     Amended,
     Armed,
@@ -30,9 +30,9 @@ from tickwright.matching import (
 )
 from tickwright.simulator.market import SymbolMarket
 from tickwright.simulator.private.accounts import Account
-from tickwright.simulator.private.ledger import Ledger, Position, money_of, share_of
-from tickwright.simulator.private.margin import locked, worth
-from tickwright.simulator.private.records import ExecutionRecord, VenueOrder
+from tickwright.simulator.private.ledger import Booked, Ledger, Position, money_of, share_of
+from tickwright.simulator.private.margin import liquidation_price, locked, worth
+from tickwright.simulator.private.records import ExecutionRecord, LogRecord, VenueOrder
 from tickwright.simulator.private.shapes import (
     Row,
     execution_row,
@@ -43,7 +43,7 @@ from tickwright.simulator.private.shapes import (
 from tickwright.simulator.private.store import OrderStore
 from tickwright.simulator.venue import SimulatedVenue
 
-__all__ = ["FEES_PPM", "Publish", "Settlement", "SymbolDesk", "position_key"]
+__all__ = ["FEES_PPM", "TRIGGER_WORDS", "Publish", "Settlement", "SymbolDesk", "position_key"]
 
 _MS = 1_000_000
 
@@ -53,7 +53,7 @@ FEES_PPM = {Category.LINEAR: (200, 550), Category.SPOT: (1_000, 1_000)}
 Publish = Callable[[Account, str, list[Row]], None]
 """(account, topic, rows): tell the account's streams."""
 
-_TRIGGER_WORDS = {
+TRIGGER_WORDS = {
     TriggerBy.LAST: "LastPrice",
     TriggerBy.MARK: "MarkPrice",
     TriggerBy.INDEX: "IndexPrice",
@@ -79,11 +79,19 @@ def position_key(uid: int, index: int) -> int:
 
 @dataclass(slots=True, eq=False)
 class SymbolDesk:
-    """One instrument with its matching engine and the orders by number that live in it."""
+    """One instrument with its matching engine and the orders by number that live in it.
+
+    `bracket_fills` sums what orders with partial stops have filled since someone last looked.
+    """
 
     market: SymbolMarket
     matching: MatchingBook
     orders: dict[int, VenueOrder] = field(default_factory=dict)
+    bracket_fills: dict[VenueOrder, int] = field(default_factory=dict)
+
+
+def _no_trailing(desk: SymbolDesk, key: int) -> tuple[int, int]:
+    return 0, 0
 
 
 @dataclass(slots=True)
@@ -117,6 +125,10 @@ class Settlement:
         self._publish = publish
         self._news: dict[Account, _News] = {}
         self.stores: dict[int, OrderStore] = {uid: OrderStore() for uid in accounts}
+        self.trailing_of: Callable[[SymbolDesk, int], tuple[int, int]] = _no_trailing
+        for account in accounts.values():
+            for asset, amount in account.ledger.deposits.items():
+                self.log(account, "TRANSFER_IN", asset, amount, cash_flow=amount)
 
     # identities -------------------------------------------------------------------------------
 
@@ -130,10 +142,22 @@ class Settlement:
 
     def settle(self, desk: SymbolDesk) -> None:
         """Carry out everything the engine did since the last call and tell the accounts."""
+        self.apply_events(desk)
+        self.announce()
+
+    def apply_events(self, desk: SymbolDesk) -> None:
+        """Carry out everything the engine did since the last call, and tell nobody yet."""
         while desk.matching.events:
             for event in desk.matching.drain():
                 self._apply(desk, event)
-        self.announce()
+
+    def end_unentered(self, desk: SymbolDesk, order: VenueOrder, *, status: str) -> None:
+        """End an order that was accepted and will not reach the book."""
+        order.status = status
+        order.cancel_type = order.cancel_as or "UNKNOWN"
+        order.reject_reason = "EC_PerCancelRequest" if order.cancel_as else "EC_Others"
+        desk.orders[order.number] = order
+        self._changed(desk, order)
 
     def touch(self, desk: SymbolDesk, order: VenueOrder) -> None:
         """Show an order again at the end of the present cause."""
@@ -171,8 +195,20 @@ class Settlement:
         """Return a position row as it is now."""
         symbol = desk.market.instrument.symbol
         position = account.ledger.positions.get((symbol, index)) or Position()
-        stops = desk.matching.stops(position_key(account.uid, index))
-        return position_row(account, desk.market, index, position, stops, is_stream=is_stream)
+        key = position_key(account.uid, index)
+        liquidation = liquidation_price(
+            account, desk.market, position.size_units, self.linear_market
+        )
+        return position_row(
+            account,
+            desk.market,
+            index,
+            position,
+            desk.matching.stops(key),
+            trailing=self.trailing_of(desk, key),
+            liquidation_units=liquidation,
+            is_stream=is_stream,
+        )
 
     def wallet_row(self, account: Account) -> Row:
         """Return the wallet row as it is now."""
@@ -249,7 +285,7 @@ class Settlement:
             close_on_trigger=True,
             trigger_price_units=made.trigger_price_units,
             trigger_direction=1 if made.trigger_rises else 2,
-            trigger_by=_TRIGGER_WORDS[made.trigger_by],
+            trigger_by=TRIGGER_WORDS[made.trigger_by],
             stop_order_type="TakeProfit" if is_profit else "StopLoss",
             tpsl_mode="Full",
             create_type="CreateByTakeProfit" if is_profit else "CreateByStopLoss",
@@ -261,7 +297,7 @@ class Settlement:
         return order
 
     def _execution(self, desk: SymbolDesk, event: Execution) -> None:
-        market, instrument = desk.market, desk.market.instrument
+        instrument = desk.market.instrument
         order = desk.orders[event.order.order_id]
         account = order.account
         price, size = event.price_units, event.size_units
@@ -281,12 +317,134 @@ class Settlement:
         order.fees[booked.fee_asset] = order.fees.get(booked.fee_asset, 0) + booked.fee
         order.closed_pnl += booked.gross
         order.status = "PartiallyFilled" if event.remaining_units else "Filled"
+        remaining = 0 if order.quote_amount is not None else event.remaining_units
+        execution = self._record(
+            desk,
+            order,
+            booked,
+            price,
+            size,
+            kind="Trade",
+            fee_ppm=fee_ppm,
+            is_maker=event.is_maker,
+            leaves_units=remaining,
+        )
+        self._log_trade(account, execution, "TRADE")
+        if order.bracket is not None:
+            desk.bracket_fills[order] = desk.bracket_fills.get(order, 0) + size
+        self._print(desk, event, order.side)
+        self._changed(desk, order)
+
+    def take_over(self, desk: SymbolDesk, order: VenueOrder, price: int) -> None:
+        """Let the house take a whole position over at a price: a liquidation's only fill."""
+        instrument, account = desk.market.instrument, order.account
+        size, now_ms = order.size_units, self._venue.now_ns // _MS
+        fee_ppm = FEES_PPM[Category.LINEAR][1]
+        index = order.position_index
+        booked = account.ledger.book_linear(
+            instrument, index, order.side, price, size, fee_ppm, now_ms
+        )
+        self._ledger.house.book_linear(instrument, 0, order.side.opposite, price, size, 0, now_ms)
+        order.filled_units, order.filled_value = size, price * size
+        order.fees[booked.fee_asset] = booked.fee
+        order.closed_pnl = booked.gross
+        order.status = "Filled"
+        execution = self._record(
+            desk, order, booked, price, size, kind="BustTrade", fee_ppm=fee_ppm
+        )
+        self._log_trade(account, execution, "LIQUIDATION")
+        self._changed(desk, order)
+
+    def insure(self, account: Account, asset: str, amount: int) -> None:
+        """Let the insurance fund, which is the house, pay an account's debt."""
+        account.ledger.insure(asset, amount)
+        self._ledger.house.insure(asset, -amount)
+        self.log(account, "BANKRUPTCY_COVER", asset, amount, cash_flow=amount)
+        self._of(account).is_wallet_changed = True
+
+    def transfer(self, source: Account, target: Account, asset: str, amount: int) -> None:
+        """Move money between two accounts and tell both."""
+        source.ledger.transfer(asset, -amount)
+        target.ledger.transfer(asset, amount)
+        self.log(source, "TRANSFER_OUT", asset, -amount, cash_flow=-amount)
+        self.log(target, "TRANSFER_IN", asset, amount, cash_flow=amount)
+        for account in (source, target):
+            self._of(account).is_wallet_changed = True
+        self.announce()
+
+    def log(
+        self,
+        account: Account,
+        kind: str,
+        asset: str,
+        change: int,
+        *,
+        cash_flow: int = 0,
+        funding: int = 0,
+        fee: int = 0,
+        execution: ExecutionRecord | None = None,
+        balance: int | None = None,
+    ) -> None:
+        """Write a row of the account's transaction log: the wallet has moved already."""
+        held = 0
+        if execution is not None and execution.instrument.category is not Category.SPOT:
+            index = execution.position_index
+            held = account.ledger.position((execution.instrument.symbol, index)).size_units
+        self.stores[account.uid].log.append(
+            LogRecord(
+                number=self._new_id(),
+                at_ms=self._venue.now_ns // _MS,
+                kind=kind,
+                asset=asset,
+                change=change,
+                balance=account.ledger.wallet.get(asset, 0) if balance is None else balance,
+                cash_flow=cash_flow,
+                funding=funding,
+                fee=fee,
+                execution=execution,
+                position_units=held,
+            )
+        )
+
+    def _log_trade(self, account: Account, execution: ExecutionRecord, kind: str) -> None:
+        instrument, fee = execution.instrument, execution.fee
+        if instrument.category is not Category.SPOT:
+            flow, asset = execution.gross, execution.fee_asset
+            self.log(account, kind, asset, flow - fee, cash_flow=flow, fee=fee, execution=execution)
+            return
+        # A spot trade moves two assets, and the fee is in the one received.
+        quantity = execution.size_units * 10 ** (MONEY_DECIMALS - instrument.size_decimals)
+        flows = {
+            instrument.base: execution.side * quantity,
+            instrument.quote: -execution.side * execution.value,
+        }
+        for asset, flow in flows.items():
+            paid = fee if asset == execution.fee_asset else 0
+            self.log(
+                account, kind, asset, flow - paid, cash_flow=flow, fee=paid, execution=execution
+            )
+
+    def _record(
+        self,
+        desk: SymbolDesk,
+        order: VenueOrder,
+        booked: Booked,
+        price: int,
+        size: int,
+        *,
+        kind: str,
+        fee_ppm: int,
+        is_maker: bool = False,
+        leaves_units: int = 0,
+    ) -> ExecutionRecord:
+        """Remember an execution of an order and show it at the end of the cause."""
+        market, instrument = desk.market, desk.market.instrument
         execution = ExecutionRecord(
             number=self._new_id(),
             execution_id=str(UUID(int=self._rng.getrandbits(128), version=4)),
             order=order,
             instrument=instrument,
-            kind="Trade",
+            kind=kind,
             side=order.side,
             price_units=price,
             size_units=size,
@@ -294,21 +452,21 @@ class Settlement:
             fee=booked.fee,
             fee_asset=booked.fee_asset,
             fee_rate_e8=fee_ppm * 100,
-            is_maker=event.is_maker,
-            leaves_units=0 if order.quote_amount is not None else event.remaining_units,
+            is_maker=is_maker,
+            leaves_units=leaves_units,
             order_size_units=order.size_units,
             order_price_units=order.price_units,
             closed_units=booked.closed_units,
             gross=booked.gross,
             mark_units=market.mark_units,
             index_units=market.index_units,
-            at_ms=now_ms,
+            at_ms=self._venue.now_ns // _MS,
             seq=market.book.seq,
+            position_index=order.position_index,
         )
-        self.stores[account.uid].add_execution(execution)
-        self._of(account).executions.append(execution)
-        self._print(desk, event, order.side)
-        self._changed(desk, order)
+        self.stores[order.account.uid].add_execution(execution)
+        self._of(order.account).executions.append(execution)
+        return execution
 
     def _book_house(self, desk: SymbolDesk, event: Execution, side: Side, now_ms: int) -> None:
         if event.counter_order_id:
@@ -333,6 +491,8 @@ class Settlement:
     def _cancelled(self, desk: SymbolDesk, event: Cancelled) -> None:
         order = desk.orders[event.order.order_id]
         order.cancel_type, order.reject_reason = _ENDS[event.reason]
+        if order.cancel_as:
+            order.cancel_type = order.cancel_as
         if event.reason is CancelReason.MARGIN:
             order.status = "Rejected"
         elif event.reason is CancelReason.QUOTE_SPENT and order.filled_units:
@@ -401,9 +561,18 @@ class Settlement:
                     index_units=market.index_units,
                     at_ms=now_ms,
                     seq=market.book.seq,
+                    position_index=index,
                 )
                 self.stores[account.uid].add_execution(execution)
                 self._of(account).executions.append(execution)
+                self.log(
+                    account,
+                    "SETTLEMENT",
+                    instrument.quote,
+                    -paid,
+                    funding=-paid,
+                    execution=execution,
+                )
                 self.touch_position(desk, account, index)
         if paid_sum:
             self._ledger.house.book_funding(instrument, 0, -paid_sum, now_ms)

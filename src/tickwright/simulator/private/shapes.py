@@ -8,22 +8,25 @@ from typing import Any
 
 from tickwright.core.identity import Category
 from tickwright.core.orders import Side
-from tickwright.core.units import decimal_from_units, money_to_decimal
+from tickwright.core.units import MONEY_ONE, decimal_from_units, money_to_decimal
 from tickwright.simulator.market import SymbolMarket
 from tickwright.simulator.private.accounts import Account
 from tickwright.simulator.private.ledger import Position, money_of, share_of
-from tickwright.simulator.private.margin import MAINTENANCE_PPM, Worth
-from tickwright.simulator.private.records import ExecutionRecord, VenueOrder
+from tickwright.simulator.private.margin import Worth, maintenance_of
+from tickwright.simulator.private.records import ExecutionRecord, LogRecord, VenueOrder
+from tickwright.simulator.tiers import RISK_TIERS, tier_of
 
 __all__ = [
     "Row",
     "decimal_text",
     "execution_row",
     "fast_execution_row",
+    "log_row",
     "money_text",
     "order_row",
     "position_row",
     "rate_text",
+    "ratio_text",
     "wallet_row",
 ]
 
@@ -55,7 +58,7 @@ def side_text(side: Side) -> str:
     return "Buy" if side is Side.BUY else "Sell"
 
 
-def _ratio_text(numerator: int, denominator: int) -> str:
+def ratio_text(numerator: int, denominator: int) -> str:
     """Write a quotient to eight decimals, for people; the ledger never reads it back."""
     if not denominator:
         return "0"
@@ -180,6 +183,52 @@ def execution_row(execution: ExecutionRecord) -> Row:
     }
 
 
+def log_row(record: LogRecord) -> Row:
+    """Return a row of the transaction log."""
+    execution = record.execution
+    order = None if execution is None else execution.order
+    row: Row = {
+        "id": f"{record.number}_{record.asset}",
+        "symbol": "",
+        "category": "",
+        "side": "None",
+        "transactionTime": str(record.at_ms),
+        "type": record.kind,
+        "transSubType": "",
+        "qty": "0",
+        "size": "0",
+        "currency": record.asset,
+        "tradePrice": "0",
+        "funding": money_text(record.funding) if record.funding else "",
+        "fee": money_text(record.fee),
+        "cashFlow": money_text(record.cash_flow),
+        "change": money_text(record.change),
+        "cashBalance": money_text(record.balance),
+        "feeRate": "0",
+        "bonusChange": "",
+        "tradeId": "",
+        "orderId": order.order_id if order is not None else "",
+        "orderLinkId": order.link_id if order is not None else "",
+        "extraFees": "",
+    }
+    if execution is not None:
+        instrument = execution.instrument
+        size = instrument.size_text
+        row |= {
+            "symbol": instrument.symbol,
+            "category": instrument.category.value,
+            "side": side_text(execution.side),
+            "qty": size[execution.size_units],
+            "size": size[record.position_units]
+            if record.position_units >= 0
+            else f"-{size[-record.position_units]}",
+            "tradePrice": instrument.price_text[execution.price_units],
+            "feeRate": rate_text(execution.fee_rate_e8),
+            "tradeId": execution.execution_id,
+        }
+    return row
+
+
 def fast_execution_row(row: Row) -> Row:
     """Return the few fields of execution.fast from a full row; makers have no orderLinkId."""
     names = (
@@ -199,6 +248,8 @@ def position_row(
     position: Position,
     stops: tuple[int, int],
     *,
+    trailing: tuple[int, int],
+    liquidation_units: int,
     is_stream: bool,
 ) -> Row:
     """Return a position; the stream says entryPrice where the query says avgPrice."""
@@ -209,7 +260,8 @@ def position_row(
     value = abs(money_of(instrument, mark, held))
     numerator, denominator = account.leverage(instrument.symbol).as_integer_ratio()
     margin = share_of(value, denominator, numerator)
-    maintenance = share_of(value, MAINTENANCE_PPM, 1_000_000)
+    maintenance = maintenance_of(value)
+    tier = tier_of(-(-value // MONEY_ONE))
     profit = money_of(instrument, mark, held) - position.cost if held else 0
     quantity = decimal_from_units(abs(held), instrument.size_decimals)
     entry = "0"
@@ -222,8 +274,8 @@ def position_row(
     row: Row = {
         "positionIdx": index,
         "tradeMode": 0,
-        "riskId": 1,
-        "riskLimitValue": "2000000",
+        "riskId": RISK_TIERS.index(tier) + 1,
+        "riskLimitValue": str(tier.value_max),
         "symbol": instrument.symbol,
         "side": side,
         "size": instrument.size_text[abs(held)],
@@ -239,7 +291,8 @@ def position_row(
         "breakEvenPrice": "",
         "takeProfit": price[take_profit] if take_profit else "0",
         "stopLoss": price[stop_loss] if stop_loss else "0",
-        "trailingStop": "0",
+        "trailingStop": price[trailing[0]] if held else "0",
+        "activePrice": price[trailing[1]] if held else "0",
         "unrealisedPnl": money_text(profit),
         "curRealisedPnl": money_text(position.realised),
         "cumRealisedPnl": money_text(position.realised_total),
@@ -248,7 +301,7 @@ def position_row(
         "openTime": position.opened_ms,
         "updatedTime": str(position.updated_ms or account.created_ms),
         "tpslMode": "Full",
-        "liqPrice": "",
+        "liqPrice": price[liquidation_units] if liquidation_units else "",
         "bustPrice": "",
         "category": "linear",
         "positionStatus": "Normal",
@@ -302,10 +355,10 @@ def wallet_row(
         )
     equity = worth.equity
     return {
-        "accountIMRate": _ratio_text(margin, equity) if equity > 0 else "0",
-        "accountIMRateByMp": _ratio_text(margin, equity) if equity > 0 else "0",
-        "accountMMRate": _ratio_text(worth.maintenance_margin, equity) if equity > 0 else "0",
-        "accountMMRateByMp": _ratio_text(worth.maintenance_margin, equity) if equity > 0 else "0",
+        "accountIMRate": ratio_text(margin, equity) if equity > 0 else "0",
+        "accountIMRateByMp": ratio_text(margin, equity) if equity > 0 else "0",
+        "accountMMRate": ratio_text(worth.maintenance_margin, equity) if equity > 0 else "0",
+        "accountMMRateByMp": ratio_text(worth.maintenance_margin, equity) if equity > 0 else "0",
         "totalEquity": decimal_text(total_equity.quantize(_EIGHT)),
         "totalWalletBalance": decimal_text(total_wallet.quantize(_EIGHT)),
         "totalMarginBalance": money_text(equity),

@@ -3,25 +3,36 @@
 from collections import deque
 from collections.abc import Iterator
 
-from tickwright.simulator.private.records import ExecutionRecord, VenueOrder
+from tickwright.simulator.private.records import ExecutionRecord, LogRecord, VenueOrder
 from tickwright.simulator.private.refusals import duplicate_link_id
 
-__all__ = ["EXECUTIONS_KEPT", "FINAL_ORDERS_KEPT", "OrderStore"]
+__all__ = ["EXECUTIONS_KEPT", "FINAL_ORDERS_KEPT", "LOG_KEPT", "OrderStore"]
 
 FINAL_ORDERS_KEPT = 10_000
 """Finished orders an account can still ask for; older ones are forgotten with their orderLinkId."""
 EXECUTIONS_KEPT = 50_000
 """Executions an account can still ask for."""
+LOG_KEPT = 50_000
+"""Rows of the transaction log an account can still ask for."""
 
 
 class OrderStore:
     """Orders and executions of one account."""
 
-    __slots__ = ("_by_id", "_by_link", "_final", "executions", "executions_forgotten", "live")
+    __slots__ = (
+        "_by_id",
+        "_by_link",
+        "_final",
+        "executions",
+        "executions_forgotten",
+        "live",
+        "log",
+    )
 
     def __init__(self) -> None:
         self.live: dict[int, VenueOrder] = {}
         self.executions: deque[ExecutionRecord] = deque(maxlen=EXECUTIONS_KEPT)
+        self.log: deque[LogRecord] = deque(maxlen=LOG_KEPT)
         self.executions_forgotten = 0
         self._final: deque[VenueOrder] = deque()
         self._by_id: dict[str, VenueOrder] = {}

@@ -5,6 +5,7 @@ No topic begins with a snapshot.
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from tickwright.simulator.connection import ConnectionHost
 from tickwright.simulator.faults import DAMAGE_KINDS, EVENT_KINDS, Fault, FaultKind, damage
 from tickwright.simulator.private.accounts import Accounts, ApiKey
 from tickwright.simulator.private.auth import authorise_socket
+from tickwright.simulator.private.dcp import DCP_TOPICS, Disconnection
 from tickwright.simulator.private.refusals import VenueRefusal
 from tickwright.simulator.private.shapes import Row, fast_execution_row
 from tickwright.simulator.private.sockets import PrivateSocket
@@ -20,6 +22,7 @@ from tickwright.simulator.private.sockets import PrivateSocket
 __all__ = ["StreamSocket"]
 
 _TOPIC = re.compile(r"(order|execution\.fast|execution|position|wallet)(?:\.(linear|spot))?")
+_DCP = re.compile(r"(dcp)\.(future|spot|option)")
 _EVENT_FAULTS = (
     EVENT_KINDS
     | (DAMAGE_KINDS - {FaultKind.MISSING_FIELD, FaultKind.LONG_NUMBER})
@@ -40,10 +43,12 @@ class StreamSocket(PrivateSocket):
         active_ns: int,
         accounts: Accounts,
         registry: "set[StreamSocket]",
+        disconnection: Disconnection,
     ) -> None:
         super().__init__(host, conn_id, active_ns)
         self._accounts = accounts
         self._registry = registry
+        self._disconnection = disconnection
         self.key: ApiKey | None = None
         self.topics: set[str] = set()
         self._sent = 0
@@ -56,8 +61,15 @@ class StreamSocket(PrivateSocket):
         self._registry.add(self)
 
     def on_closed(self) -> None:
-        """Take part no more."""
+        """Take part no more; a guarding topic that goes starts its window."""
         self._registry.discard(self)
+        self._guard(self.topics, joins=False)
+
+    def _guard(self, topics: Iterable[str], *, joins: bool) -> None:
+        for topic in DCP_TOPICS:
+            if topic in topics and self.key is not None:
+                count = self._disconnection.joined if joins else self._disconnection.left
+                count(self.key.account, topic)
 
     # requests ---------------------------------------------------------------------------------
 
@@ -105,8 +117,10 @@ class StreamSocket(PrivateSocket):
             self._answer(op, req_id, reason)
             return
         if op == "subscribe":
+            self._guard(args, joins=True)
             self.topics.update(args)
         else:
+            self._guard(self.topics & set(args), joins=False)
             self.topics.difference_update(args)
         self._answer(op, req_id, None)
 
@@ -114,7 +128,9 @@ class StreamSocket(PrivateSocket):
         """Say why a subscription is refused whole, or None."""
         kinds: dict[str, set[bool]] = {}
         for topic in topics:
-            found = _TOPIC.fullmatch(topic)
+            if topic in DCP_TOPICS and topic not in self.topics:
+                continue
+            found = _TOPIC.fullmatch(topic) if topic not in DCP_TOPICS else _DCP.fullmatch(topic)
             if found is None or (found[2] and found[1] == "wallet"):
                 return f"error:handler not found,topic:{topic}"
             if found[1] == "position" and found[2] == "spot":

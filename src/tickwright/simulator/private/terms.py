@@ -15,6 +15,7 @@ from tickwright.matching import SelfTrade
 from tickwright.simulator.instruments import VenueInstrument
 from tickwright.simulator.market import SymbolMarket
 from tickwright.simulator.private.ledger import money_of
+from tickwright.simulator.private.records import Bracket
 from tickwright.simulator.private.refusals import VenueRefusal, parameter
 from tickwright.simulator.private.requests import CreateRequest
 from tickwright.simulator.tickers import price_limits
@@ -26,6 +27,7 @@ __all__ = [
     "Terms",
     "check_link_id",
     "clamp_price",
+    "limit_of",
     "position_index",
     "price_of",
     "size_of",
@@ -81,6 +83,7 @@ class Terms:
     take_profit_by: str
     stop_loss_by: str
     self_trade: SelfTrade
+    bracket: Bracket | None = None
 
 
 def check_link_id(link_id: str) -> None:
@@ -213,10 +216,27 @@ def terms_of(request: CreateRequest, market: SymbolMarket) -> Terms:
     if request.take_profit or request.stop_loss:
         if spot:
             raise parameter("params error: attached takeProfit and stopLoss are for contracts")
-        if request.tpsl_mode not in ("", "Full"):
-            raise parameter("params error: tpslMode Partial is not offered by this venue")
-        if "Limit" in (request.tp_order_type, request.sl_order_type):
+        if request.tpsl_mode not in ("", "Full", "Partial"):
+            raise parameter("params error: tpslMode invalid")
+        if request.tpsl_mode != "Partial" and "Limit" in (
+            request.tp_order_type,
+            request.sl_order_type,
+        ):
             raise parameter("params error: limit take profit needs tpslMode Partial")
+    take_profit, stop_loss = (
+        stop_price(market, side, text, is_profit=up, base_units=base)
+        for text, up in ((request.take_profit, True), (request.stop_loss, False))
+    )
+    bracket = None
+    if request.tpsl_mode == "Partial" and (take_profit or stop_loss):
+        bracket = Bracket(
+            take_profit,
+            limit_of(instrument, request.tp_order_type, request.tp_limit_price),
+            TRIGGERS[trigger_word(request.tp_trigger_by)],
+            stop_loss,
+            limit_of(instrument, request.sl_order_type, request.sl_limit_price),
+            TRIGGERS[trigger_word(request.sl_trigger_by)],
+        )
     return Terms(
         side=side,
         is_market=is_market,
@@ -231,16 +251,20 @@ def terms_of(request: CreateRequest, market: SymbolMarket) -> Terms:
         trigger_price_units=trigger,
         trigger_direction=direction,
         trigger_by=trigger_word(request.trigger_by) if trigger else "",
-        take_profit_units=stop_price(
-            market, side, request.take_profit, is_profit=True, base_units=base
-        ),
-        stop_loss_units=stop_price(
-            market, side, request.stop_loss, is_profit=False, base_units=base
-        ),
+        take_profit_units=take_profit,
+        stop_loss_units=stop_loss,
         take_profit_by=trigger_word(request.tp_trigger_by) if request.take_profit else "",
         stop_loss_by=trigger_word(request.sl_trigger_by) if request.stop_loss else "",
         self_trade=SELF_TRADES[smp],
+        bracket=bracket,
     )
+
+
+def limit_of(instrument: VenueInstrument, order_type: str, text: str) -> int:
+    """Return the limit price of a partial stop; 0 when it closes at market."""
+    if order_type not in ("", "Market", "Limit"):
+        raise parameter("params error: tpOrderType or slOrderType invalid")
+    return price_of(instrument, text, "limitPrice") if order_type == "Limit" else 0
 
 
 def _is_decimal(text: str) -> bool:

@@ -1,0 +1,205 @@
+"""Owns the market endpoints beyond books and trades: risk tiers, open interest, other candles.
+
+Refuses accounts. Mark and index candles are the candles of the venue's own trades, because nobody
+records the mark by the minute; premium candles are zero. Open interest is the constant of the
+ticker.
+"""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from aiohttp import web
+
+from tickwright.core.identity import Category
+from tickwright.simulator.candles import INTERVALS
+from tickwright.simulator.instruments import VenueInstrument
+from tickwright.simulator.market import SymbolMarket
+from tickwright.simulator.rest import ParameterError, envelope
+from tickwright.simulator.tickers import linear_ticker
+from tickwright.simulator.tiers import RISK_TIERS, leverage_max
+from tickwright.simulator.venue import SimulatedVenue
+
+__all__ = ["MARKET_PATHS", "MarketRest"]
+
+Query = Mapping[str, str]
+Result = dict[str, Any]
+
+_RISK_SYMBOLS_PER_PAGE = 15
+_SPANS_MS = {
+    "5min": 300_000,
+    "15min": 900_000,
+    "30min": 1_800_000,
+    "1h": 3_600_000,
+    "4h": 14_400_000,
+    "1d": 86_400_000,
+}
+
+MARKET_PATHS = {
+    "/v5/market/risk-limit": "risk_limit",
+    "/v5/market/open-interest": "open_interest",
+    "/v5/market/account-ratio": "account_ratio",
+    "/v5/market/mark-price-kline": "price_kline",
+    "/v5/market/index-price-kline": "price_kline",
+    "/v5/market/premium-index-price-kline": "premium_kline",
+    "/v5/market/historical-volatility": "no_rows",
+    "/v5/market/delivery-price": "no_rows",
+    "/v5/market/insurance": "no_rows",
+}
+"""Paths and the methods that answer them."""
+
+
+class MarketRest:
+    """Answers from one venue's markets."""
+
+    def __init__(self, venue: SimulatedVenue) -> None:
+        self._venue = venue
+
+    def mount(self, app: web.Application) -> None:
+        """Add the routes."""
+        for path, name in MARKET_PATHS.items():
+            app.router.add_get(path, self._route(getattr(self, name)))
+
+    def _route(self, answer: Callable[[Query], Result]) -> Callable[[web.Request], Any]:
+        async def respond(request: web.Request) -> web.Response:
+            try:
+                return envelope(answer(request.query), self._venue.now_ns)
+            except ParameterError as error:
+                return envelope({}, self._venue.now_ns, code=error.code, text=str(error))
+
+        return respond
+
+    def risk_limit(self, query: Query) -> Result:
+        """Risk tiers of contracts: 15 symbols a page, or one symbol's."""
+        category = self._contracts(query)
+        chosen = self._all(category)
+        if query.get("symbol"):
+            chosen = [self._market(query, category)]
+        cursor = query.get("cursor", "")
+        first = int(cursor) if cursor.isascii() and cursor.isdigit() and len(cursor) < 9 else 0
+        page = chosen[first : first + _RISK_SYMBOLS_PER_PAGE]
+        more = first + len(page) < len(chosen)
+        rows = [row for market in page for row in _tier_rows(market.instrument)]
+        return {
+            "category": category.value,
+            "list": rows,
+            "nextPageCursor": str(first + len(page)) if more else "",
+        }
+
+    def open_interest(self, query: Query) -> Result:
+        """The constant open interest at each past interval, newest first."""
+        category = self._contracts(query)
+        market = self._market(query, category)
+        interest = linear_ticker(market, self._venue.now_ns)["openInterest"]
+        rows = [
+            {"openInterest": interest, "timestamp": str(at)}
+            for at in self._times(query, "intervalTime", 50, 200)
+        ]
+        symbol = market.instrument.symbol
+        return {"symbol": symbol, "category": category.value, "list": rows, "nextPageCursor": ""}
+
+    def account_ratio(self, query: Query) -> Result:
+        """As many long as short: nobody else has an account here."""
+        market = self._market(query, self._contracts(query))
+        rows = [
+            {
+                "symbol": market.instrument.symbol,
+                "buyRatio": "0.5",
+                "sellRatio": "0.5",
+                "timestamp": str(at),
+            }
+            for at in self._times(query, "period", 50, 500)
+        ]
+        return {"list": rows, "nextPageCursor": ""}
+
+    def price_kline(self, query: Query) -> Result:
+        """Mark or index candles, newest first."""
+        market, candles = self._candles(query)
+        price = market.instrument.price_text
+        rows = [
+            [str(c.start_ms), price[c.open], price[c.high], price[c.low], price[c.close]]
+            for c in candles
+        ]
+        return self._kline_result(market, rows)
+
+    def premium_kline(self, query: Query) -> Result:
+        """Premium candles, newest first: zero, as the mark is the mid."""
+        market, candles = self._candles(query)
+        return self._kline_result(market, [[str(c.start_ms), "0", "0", "0", "0"] for c in candles])
+
+    def no_rows(self, query: Query) -> Result:
+        """A list this venue has nothing to put into."""
+        category = query.get("category", "")
+        return {"category": category, "list": [], "nextPageCursor": ""}
+
+    # parameters -------------------------------------------------------------------------------
+
+    def _candles(self, query: Query) -> tuple[SymbolMarket, list[Any]]:
+        category = self._contracts(query, default="linear")
+        market = self._market(query, category)
+        interval = query.get("interval", "")
+        if interval not in INTERVALS:
+            raise ParameterError("params error: interval invalid")
+        limit = _whole(query, "limit", 200, 1000)
+        start, end = _whole(query, "start", 0, 1 << 62), _whole(query, "end", 1 << 62, 1 << 62)
+        candles = market.candles.candles(interval, self._venue.now_ns // 1_000_000)
+        return market, [c for c in candles if start <= c.start_ms <= end][-limit:][::-1]
+
+    @staticmethod
+    def _kline_result(market: SymbolMarket, rows: list[list[str]]) -> Result:
+        instrument = market.instrument
+        return {"symbol": instrument.symbol, "category": instrument.category.value, "list": rows}
+
+    def _times(self, query: Query, name: str, default: int, highest: int) -> list[int]:
+        span = _SPANS_MS.get(query.get(name, ""))
+        if span is None:
+            raise ParameterError(f"params error: {name} invalid")
+        limit = _whole(query, "limit", default, highest)
+        now_ms = self._venue.now_ns // 1_000_000
+        start = _whole(query, "startTime", 0, 1 << 62)
+        end = min(_whole(query, "endTime", now_ms, 1 << 62), now_ms)
+        latest = end // span * span
+        return [at for at in (latest - span * n for n in range(limit)) if at >= start]
+
+    def _contracts(self, query: Query, default: str = "") -> Category:
+        text = query.get("category", default)
+        if text not in ("linear", "inverse"):
+            raise ParameterError("params error: category invalid")
+        return Category(text)
+
+    def _all(self, category: Category) -> list[SymbolMarket]:
+        return [m for m in self._venue.markets.values() if m.instrument.category is category]
+
+    def _market(self, query: Query, category: Category) -> SymbolMarket:
+        market = self._venue.markets.get((category, query.get("symbol", "")))
+        if market is None:
+            raise ParameterError("params error: symbol invalid")
+        return market
+
+
+def _whole(query: Query, name: str, default: int, highest: int) -> int:
+    text = query.get(name, "")
+    if text == "":
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise ParameterError(f"params error: {name} invalid")
+    return min(int(text), highest)
+
+
+def _tier_rows(instrument: VenueInstrument) -> list[Result]:
+    rows = []
+    for number, tier in enumerate(RISK_TIERS, start=1):
+        leverage = leverage_max(tier, instrument.leverage_max)
+        rows.append(
+            {
+                "id": number,
+                "symbol": instrument.symbol,
+                "riskLimitValue": str(tier.value_max),
+                "maintenanceMargin": str(Decimal(tier.rate_ppm).scaleb(-6).normalize()),
+                "initialMargin": str((1 / leverage).quantize(Decimal("1e-6")).normalize()),
+                "isLowestRisk": int(number == 1),
+                "maxLeverage": f"{leverage:.2f}",
+                "mmDeduction": str(tier.deduction) if tier.deduction else "",
+            }
+        )
+    return rows
