@@ -18,8 +18,11 @@ from pathlib import Path
 from typing import Any, Final
 
 # What the command line and its configuration bring along belongs to the process.
+import rich.live
+import structlog
+import typer
+
 import tickwright.app.config
-import tickwright.cli.main
 from tickwright.app.trader import Trader
 from tickwright.bench.figures import Spread
 from tickwright.bench.report import Column, Section
@@ -42,6 +45,7 @@ _HISTORY: Final = 1_000
 _SYNC_S_MAX: Final = 30.0
 _TARGET_MB: Final = 100.0
 _MB: Final = 1_000_000
+_COMMAND_LINE: Final = (rich.live, structlog, typer, tickwright.app.config)
 
 
 class HistoryStrategy(Strategy):
@@ -107,7 +111,7 @@ async def _run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "points": strategy.points,
         "updates": sum(book.update_count for book in books),
         "modules": len(sys.modules),
-        "loaded": [tickwright.cli.main.__name__, tickwright.app.config.__name__],
+        "loaded": [module.__name__ for module in _COMMAND_LINE],
     }
     trader.stop()
     await running
@@ -170,7 +174,7 @@ def measure_memory(session: Session) -> Section:
     section.notes.append(
         f"{last['books']} synced books of {last['levels']} levels a side, "
         f"{last['points']:,} points of history; engine, journal, session log, order socket and "
-        "command line loaded."
+        "what the command line needs loaded."
     )
     section.notes.append("MB are 10^6 bytes, resident pages as the kernel counts them.")
     return section
