@@ -33,7 +33,7 @@ def bench(
 ) -> int:
     """Measure this platform beside its rivals, alternating, with medians and spread."""
     check_json_path(json)
-    check_sockets("bench")
+    check_sockets()
     try:
         from tickwright.bench.runner import run_bench
 

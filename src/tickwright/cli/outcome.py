@@ -62,7 +62,7 @@ def verb(name: str) -> Callable[[Callable[P, int]], Callable[P, None]]:
     return wrap
 
 
-def check_sockets(name: str) -> None:
+def check_sockets() -> None:
     """Refuse to open sockets with a picows that ours was not compiled against.
 
     Raises:

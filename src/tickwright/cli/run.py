@@ -63,7 +63,7 @@ def run(
             typer.echo(f"Account {account} trades REAL MONEY on mainnet.", err=True)
             confirmed.append(typer.prompt("Type the account's name to go on", err=True))
     confirm_mainnet(loaded, confirmed)
-    check_sockets("run")
+    check_sockets()
     from tickwright.app.trader import run_trader
 
     return run_trader(loaded, seconds=seconds, json_path=json)

@@ -63,7 +63,7 @@ def simulate(
     for name in category or ():
         if name not in CATEGORIES:
             raise ConfigError(f"--category {name} is not simulated: choose linear or spot")
-    check_sockets("simulate")
+    check_sockets()
     from tickwright.simulator.run import SimulatorOptions, main
 
     wanted = SimulatorOptions(

@@ -60,7 +60,7 @@ def watch(
 ) -> int:
     """Keep live order books and show them; the JSON holds rates, latencies and the last books."""
     check_json_path(json)
-    check_sockets("watch")
+    check_sockets()
     import asyncio
 
     from tickwright.app.watch import WatchOptions
