@@ -7,6 +7,8 @@ units. Values are None while warming up: an indicator with half a window has no 
 
 import math
 
+from tickwright.book.rolling import RollingStd, RollingZScore
+
 __all__ = [
     "Atr",
     "Candle",
@@ -69,100 +71,6 @@ class RollingMean:
     def value(self) -> float | None:
         """The mean, or None while warming up."""
         return self._sum / self.window if self.count == self.window else None
-
-
-class RollingStd:
-    """Mean and population standard deviation of the last `window` whole numbers; O(1) an update.
-
-    Values are kept as distances from the first one (`anchor`), which keeps the squares small.
-    """
-
-    __slots__ = ("_index", "_values", "anchor", "count", "sum", "sum_squares", "window")
-
-    def __init__(self, window: int) -> None:
-        _check_window(window, low=2)
-        self.window = window
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget everything, as if new."""
-        self._values = [0] * self.window
-        self._index = 0
-        self.anchor = 0
-        self.sum = 0
-        """Sum of (value - anchor)."""
-        self.sum_squares = 0
-        """Sum of (value - anchor) squared."""
-        self.count = 0
-
-    def update(self, value: int) -> None:
-        """Take the next value in, and let the oldest go once the window is full."""
-        if not self.count:
-            self.anchor = value
-        value -= self.anchor
-        index = self._index
-        values = self._values
-        old = values[index]
-        if value != old:
-            values[index] = value
-            change = value - old
-            self.sum += change
-            self.sum_squares += change * (value + old)
-        index += 1
-        if index == self.window:
-            self._index = 0
-            self.count = index
-        else:
-            self._index = index
-            if self.count < index:
-                self.count = index
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the window is full."""
-        return self.count == self.window
-
-    @property
-    def mean(self) -> float | None:
-        """The mean, or None while warming up."""
-        return self.anchor + self.sum / self.window if self.count == self.window else None
-
-    @property
-    def variance(self) -> float | None:
-        """The population variance, or None while warming up; exact, so never negative."""
-        if self.count != self.window:
-            return None
-        return (self.window * self.sum_squares - self.sum * self.sum) / (self.window * self.window)
-
-    @property
-    def value(self) -> float | None:
-        """The standard deviation, or None while warming up."""
-        variance = self.variance
-        return None if variance is None else math.sqrt(variance)
-
-
-class RollingZScore(RollingStd):
-    """(value - rolling mean) / rolling deviation, with a floor for the deviation; O(1) an update.
-
-    The floor (in the unit of the values) keeps a market that stands still from calling one tick an
-    extreme.
-    """
-
-    __slots__ = ("floor",)
-
-    def __init__(self, window: int, *, floor: float) -> None:
-        super().__init__(window)
-        if not (math.isfinite(floor) and floor > 0.0):
-            raise ValueError(f"the deviation's floor must be above zero, not {floor}")
-        self.floor = floor
-
-    def score(self, value: int) -> float | None:
-        """Return the z-score of `value` against the window, or None while warming up."""
-        deviation = self.value
-        if deviation is None:
-            return None
-        distance = value - self.anchor - self.sum / self.window
-        return distance / (deviation if deviation > self.floor else self.floor)
 
 
 class Ema:

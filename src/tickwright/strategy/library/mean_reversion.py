@@ -118,7 +118,6 @@ class MeanReversion(Strategy):
         """Make one track per subscribed instrument."""
         context = self.context
         self._entry_z = self.parameters.entry_z
-        self._entry_z_squared = self._entry_z * self._entry_z
         self._tracks: dict[InstrumentId, _Track] = {}
         self._by_slot: dict[int, _Track] = {}
         for instrument_id in context.instruments:
@@ -144,16 +143,9 @@ class MeanReversion(Strategy):
             if track.is_idle and track.entry_low <= twice <= track.entry_high:
                 return None
         elif before:
-            window = track.window
-            window.update(before)
-            if track.is_idle:
-                # The test |z| <= entry_z without root and division, in the window's exact sums.
-                count = window.window
-                total = window.sum
-                distance = count * (twice - window.anchor) - total
-                variance = count * window.sum_squares - total * total
-                if distance * distance <= self._entry_z_squared * variance:
-                    return None
+            track.window.update(before)
+            if track.is_idle and track.window.is_within(twice, self._entry_z):
+                return None
         return self._judge(track, book, twice)
 
     def on_fill(self, fill: Fill) -> Decision:
