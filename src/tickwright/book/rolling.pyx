@@ -113,7 +113,8 @@ cdef class RollingStd:
         """The mean, or None while warming up."""
         if self.count != self.window:
             return None
-        return <double> self.anchor + <double> self.total / self.window
+        # Python ints, so that the one division rounds once.
+        return (<object> self.anchor * self.window + self.total) / <object> self.window
 
     @property
     def variance(self):
