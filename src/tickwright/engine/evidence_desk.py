@@ -22,7 +22,7 @@ from tickwright.engine.deadlines import Deadline
 from tickwright.engine.dispatch import Dispatch
 from tickwright.engine.lanes import StrategyRun
 from tickwright.engine.order_desk import OrderDesk
-from tickwright.engine.position_desk import RETURNS_MAX, PositionDesk
+from tickwright.engine.position_desk import PositionDesk
 from tickwright.engine.state import TradingState
 from tickwright.execution.blotter import Change
 from tickwright.execution.life_cycle import IllegalMove
@@ -233,8 +233,7 @@ class EvidenceDesk:
         instrument = self._state.lanes[fill.instrument_id].instrument
         notional = instrument.notional(fill.size_units, fill.price_units)
         if notional:
-            run.returns.append(realised / notional)
-            del run.returns[:-RETURNS_MAX]
+            run.returns.add(realised / notional)
 
     def _follow_forced(self, fill: Fill) -> None:
         """A liquidation or ADL takes from every share: all plans of the instrument look again."""

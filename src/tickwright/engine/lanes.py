@@ -9,6 +9,7 @@ from tickwright.core.identity import InstrumentId, StrategyId
 from tickwright.core.instrument import Instrument
 from tickwright.core.signals import Decision
 from tickwright.execution.position_plan import PositionPlan
+from tickwright.risk.sizing import ClosedReturns
 from tickwright.strategy.base import Strategy
 from tickwright.strategy.context import StrategyContext
 from tickwright.strategy.indicators import RealisedVolatility
@@ -76,8 +77,8 @@ class StrategyRun:
         self.refusals: dict[str, int] = {}
         self.last_reject = ""
         self.equal_rejects = 0
-        self.returns: list[float] = []
-        """Returns of closed trades on their notional, the last `RETURNS_MAX`; Kelly reads them."""
+        self.returns = ClosedReturns()
+        """Kelly reads them."""
 
     def set_timer(self, name: str, due_ns: int) -> None:
         """Remember a wish to be called back.

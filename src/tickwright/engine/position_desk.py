@@ -17,11 +17,9 @@ from tickwright.execution.planner import Bracket
 from tickwright.execution.position_plan import PositionPlan
 from tickwright.execution.records import Record
 
-__all__ = ["RETURNS_MAX", "PositionDesk"]
+__all__ = ["PositionDesk"]
 
 _MS = 1_000_000
-RETURNS_MAX = 1_000
-"""Closed trades remembered per strategy."""
 
 
 class PositionDesk:

@@ -132,7 +132,7 @@ class SignalDesk:
         twice = book.mid_twice_units
         limits = state.gate.bound_limits(context.account_id, run.strategy_id, instrument.id)
         volatility = None
-        if limits.sizing.volatility_target_percent is not None:
+        if limits.sizing.volatility_target is not None:
             volatility = lane.volatility.over(self._horizon_ns, interval_ns=1_000_000_000)
         decision = state.sizer.size(
             signal,

@@ -15,7 +15,7 @@ from tickwright.core.errors import ConfigError
 from tickwright.core.identity import InstrumentId, StrategyId
 from tickwright.core.units import money_from_decimal
 
-__all__ = ["BoundLimits", "LimitOverrides", "RiskLimits", "SizingLimits", "bind"]
+__all__ = ["BoundLimits", "BoundSizing", "LimitOverrides", "RiskLimits", "SizingLimits", "bind"]
 
 PARTS = 1_000_000
 """Percentages are kept as parts per million of equity: 1 % is 10,000."""
@@ -189,6 +189,38 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             )
 
 
+class BoundSizing:
+    """`SizingLimits` as numbers ready for computing, because sizing is on the order path.
+
+    Parts are parts per million: of equity, of a fraction, of the visible depth. `configured` keeps
+    the figures as a person wrote them.
+    """
+
+    __slots__ = (
+        "confidence_floor_parts",
+        "configured",
+        "depth_levels",
+        "depth_parts",
+        "equity_parts",
+        "kelly_fraction",
+        "kelly_trades_min",
+        "volatility_scale_parts_max",
+        "volatility_target",
+    )
+
+    def __init__(self, sizing: SizingLimits) -> None:
+        target = sizing.volatility_target_percent
+        self.configured = sizing
+        self.equity_parts = int(sizing.equity_percent * 10_000)
+        self.confidence_floor_parts = int(sizing.confidence_floor * PARTS)
+        self.volatility_target = None if target is None else float(target) / 100.0
+        self.volatility_scale_parts_max = int(sizing.volatility_scale_max * PARTS)
+        self.depth_levels = sizing.depth_levels
+        self.depth_parts = int(sizing.depth_share_percent_max * 10_000)
+        self.kelly_fraction = float(sizing.kelly_fraction)
+        self.kelly_trades_min = sizing.kelly_trades_min
+
+
 class BoundLimits:
     """The limits of one (strategy, instrument) as whole numbers, ready for comparing.
 
@@ -249,7 +281,7 @@ class BoundLimits:
         self.orders_per_second = limits.orders_per_second_max
         self.orders_per_minute = limits.orders_per_minute_max
         self.reduce_to_fit = limits.reduce_to_fit
-        self.sizing = limits.sizing
+        self.sizing = BoundSizing(limits.sizing)
 
 
 def bind(limits: RiskLimits, strategy_id: StrategyId, instrument_id: InstrumentId) -> BoundLimits:

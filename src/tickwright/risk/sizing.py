@@ -3,41 +3,136 @@
 A signal names a wished position, so what is held already in its direction is taken off. Arithmetic
 is in whole numbers: a float (confidence, volatility, returns) becomes parts per million first,
 rounded down, so that the size is the same on every machine. Every step that shrinks the size adds a
-sentence.
+sentence, which is put into words when somebody reads it.
 """
 
 import math
-from collections.abc import Sequence
-
-import msgspec
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from tickwright.book.order_book import OrderBook
+from tickwright.core.identity import InstrumentId
 from tickwright.core.instrument import Instrument
 from tickwright.core.signals import Signal, SignalKind
-from tickwright.core.units import MONEY_ONE, money_to_decimal
+from tickwright.core.units import MONEY_ONE, money_from_decimal, money_to_decimal
 from tickwright.core.verdicts import Check, Reason, Rejected
-from tickwright.portfolio.valuation import quote_value
-from tickwright.risk.limits import PARTS, BoundLimits, SizingLimits
+from tickwright.portfolio.valuation import quote_value, unit_value
+from tickwright.risk.limits import PARTS, BoundLimits, BoundSizing
 
-__all__ = ["EQUITY_MAX", "SizeDecision", "Sizer"]
+__all__ = ["EQUITY_MAX", "RETURNS_MAX", "ClosedReturns", "SizeDecision", "Sizer"]
 
 EQUITY_MAX = 10**13 * MONEY_ONE
 """More than ten thousand billions is taken for a broken figure."""
+RETURNS_MAX = 1_000
+"""Closed trades remembered per strategy."""
 WORTH_UNITS = 10**12
+_ONE = 1 << 60
+_WORTHS_MAX = 100_000
+
+Sentence = Callable[[], str]
+"""A sentence that is written when somebody reads it: an order never waits for its explanation."""
 
 
-class SizeDecision(msgspec.Struct, frozen=True):
-    """A size with its reasons, the first one saying where it started."""
+class ClosedReturns:
+    """A strategy's closed trades as fractions of their notional, the last `RETURNS_MAX`.
 
-    size_units: int
-    explanation: tuple[str, ...]
+    Mean and variance are ready at any time: their sums are kept as whole numbers of 2^-60, exact
+    when a trade leaves again, and cost the same after a thousand trades as after one.
+    """
+
+    __slots__ = ("_broken", "_scaled", "_square_sum", "_sum")
+
+    def __init__(self, returns: Iterable[float] = ()) -> None:
+        self._scaled: deque[int | None] = deque()
+        self._sum = 0
+        self._square_sum = 0
+        self._broken = 0
+        for fraction in returns:
+            self.add(fraction)
+
+    def __len__(self) -> int:
+        return len(self._scaled)
+
+    def add(self, fraction: float) -> None:
+        """Take one more; the oldest leaves at the bound."""
+        if len(self._scaled) >= RETURNS_MAX:
+            self._count(self._scaled.popleft(), -1)
+        wide = fraction * _ONE
+        scaled = int(wide) if math.isfinite(wide) else None
+        self._scaled.append(scaled)
+        self._count(scaled, 1)
+
+    def _count(self, scaled: int | None, sign: int) -> None:
+        if scaled is None:
+            self._broken += sign
+        else:
+            self._sum += sign * scaled
+            self._square_sum += sign * scaled * scaled
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every one of them is a number."""
+        return not self._broken
+
+    @property
+    def mean(self) -> float:
+        """Mean return; needs at least one."""
+        return self._sum / (len(self._scaled) * _ONE)
+
+    @property
+    def variance(self) -> float:
+        """Variance of the sample; needs at least two."""
+        count = len(self._scaled)
+        squares = count * self._square_sum - self._sum * self._sum
+        return squares / (count * (count - 1) * _ONE * _ONE)
+
+
+class SizeDecision:
+    """A size with its reasons, written on request."""
+
+    __slots__ = ("_sentences", "size_units")
+
+    def __init__(self, size_units: int, sentences: list[Sentence]) -> None:
+        self.size_units = size_units
+        self._sentences = sentences
+
+    @property
+    def explanation(self) -> tuple[str, ...]:
+        """The reasons in order, the first one saying where the size started."""
+        return tuple(sentence() for sentence in self._sentences)
+
+    def __repr__(self) -> str:
+        return f"SizeDecision({self.size_units}, {self.explanation})"
+
+
+class _Worth:
+    """What an instrument's sizes are worth, as whole numbers, for one version of it."""
+
+    __slots__ = ("instrument", "notional_min", "size_units_max", "unit_value")
+
+    def __init__(self, instrument: Instrument) -> None:
+        self.instrument = instrument
+        self.unit_value = unit_value(instrument)
+        self.notional_min = money_from_decimal(instrument.notional_min)
+        self.size_units_max = min(instrument.market_size_max_units, instrument.size_max_units)
+
+    def of(self, size_units: int, price_units: int) -> int:
+        """Return the worth of a size in money units of the quote asset."""
+        if self.unit_value:
+            return size_units * price_units * self.unit_value
+        return quote_value(self.instrument, size_units, price_units)
 
 
 class Sizer:
     """Sizes signals: a part of equity by confidence and volatility, capped by what is visible.
 
-    Holds no state; one serves every account.
+    Remembers nothing but figures of instruments; one serves every account.
     """
+
+    def __init__(self) -> None:
+        # Bounded by the instruments of the process.
+        self._worths: dict[InstrumentId, _Worth] = {}
 
     def size(
         self,
@@ -50,16 +145,15 @@ class Sizer:
         volatility: float | None,
         position_units: int,
         limits: BoundLimits,
-        closed_returns: Sequence[float] | None = None,
+        closed_returns: ClosedReturns | None = None,
     ) -> SizeDecision | Rejected:
         """Size a signal.
 
         `equity` is money of the instrument's quote asset (`Portfolio.equity_in`). `volatility` is
         the deviation of returns over the interval `volatility_target_percent` was chosen for.
-        `limits` are the gate's for this strategy and instrument (`Gate.bound_limits`).
-        `closed_returns` are the strategy's closed trades as fractions of their notional; with fewer
-        than `kelly_trades_min` of them, or None, Kelly has no say. An exit is for the whole
-        position, a short on spot for what is held.
+        `limits` are the gate's for this strategy and instrument (`Gate.bound_limits`). With fewer
+        `closed_returns` than `kelly_trades_min`, or None, Kelly has no say. An exit is for the
+        whole position, a short on spot for what is held.
         """
         fault = signal.fault()
         if fault is not None:
@@ -80,136 +174,181 @@ class Sizer:
             return _rejected(Reason.PRICE_UNKNOWN, f"{price_units}", "a price above zero")
         if book is None or not book.is_synced:
             return _rejected(Reason.BOOK_NOT_SYNCED, "no proven book", "synced")
-        why: list[str] = []
-        notional = _notional(signal.confidence, equity, instrument, limits.sizing, why)
-        scaled = _by_volatility(notional, volatility, limits.sizing, why)
+        why: list[Sentence] = []
+        sizing = limits.sizing
+        notional = _notional(signal.confidence, equity, instrument, sizing, why)
+        scaled = _by_volatility(notional, volatility, sizing, why)
         if isinstance(scaled, Rejected):
             return scaled
-        capped = _by_kelly(scaled, equity, closed_returns, instrument, limits.sizing, why)
+        capped = _by_kelly(scaled, equity, closed_returns, instrument, sizing, why)
         if isinstance(capped, Rejected):
             return capped
-        worth = quote_value(instrument, WORTH_UNITS, price_units)
-        size_units = capped * WORTH_UNITS // worth
+        worth = self._worths.get(instrument.id)
+        if worth is None or worth.instrument is not instrument:
+            assert len(self._worths) < _WORTHS_MAX, "instruments must be few"
+            worth = self._worths[instrument.id] = _Worth(instrument)
+        size_units = capped * WORTH_UNITS // worth.of(WORTH_UNITS, price_units)
         sign = 1 if signal.kind is SignalKind.LONG else -1
-        return self._fit(
-            size_units, sign, price_units, position_units, instrument, book, limits, why
-        )
+        return _fit(size_units, sign, price_units, position_units, worth, book, sizing, why)
 
-    def _fit(
-        self,
-        size_units: int,
-        sign: int,
-        price_units: int,
-        position_units: int,
-        instrument: Instrument,
-        book: OrderBook,
-        limits: BoundLimits,
-        why: list[str],
-    ) -> SizeDecision | Rejected:
-        """Take off what is held, cap by the visible book, round down, look at minimums."""
-        held = position_units * sign
-        if held > 0:
-            size_units -= held
-            why.append(f"less {instrument.size_text(held)} held already")
-            if size_units <= 0:
-                value = f"holds {instrument.size_text(held)}"
-                bound = f"{instrument.size_text(size_units + held)} wished by this signal"
-                return _rejected(Reason.POSITION_LIMIT, value, bound)
-        cap = _depth_cap(sign, book, limits.sizing)
-        if cap <= 0:
-            return _rejected(Reason.DEPTH_TOO_THIN, "nothing visible", "some depth to take")
-        if size_units > cap:
-            size_units = cap
-            share = limits.sizing.depth_share_percent_max
-            why.append(
-                f"capped at {instrument.size_text(cap)}: {share} % of "
-                f"{limits.sizing.depth_levels} levels"
-            )
-        if size_units > instrument.market_size_max_units or size_units > instrument.size_max_units:
-            size_units = min(instrument.market_size_max_units, instrument.size_max_units)
-            why.append(f"capped at the venue's maximum {instrument.size_text(size_units)}")
-        fitting = size_units // instrument.lot_units * instrument.lot_units
-        if fitting < max(1, instrument.size_min_units):
-            value = f"size {instrument.size_text(size_units)} ({'; '.join(why)})"
-            bound = f"at least {instrument.size_text(instrument.size_min_units)}"
-            return _rejected(Reason.SIZE_INVALID, value, bound)
-        value_now = quote_value(instrument, fitting, price_units)
-        if value_now < instrument.notional_min * MONEY_ONE:
-            worth = f"{money_to_decimal(value_now):.4f} {instrument.quote_asset}"
-            value = f"{worth} ({'; '.join(why)})"
-            bound = f"at least {instrument.notional_min} {instrument.quote_asset}"
-            return _rejected(Reason.NOTIONAL_TOO_SMALL, value, bound)
-        why.append(f"{instrument.size_text(fitting)} in whole lots")
-        return SizeDecision(fitting, tuple(why))
+
+def _fit(
+    size_units: int,
+    sign: int,
+    price_units: int,
+    position_units: int,
+    worth: _Worth,
+    book: OrderBook,
+    sizing: BoundSizing,
+    why: list[Sentence],
+) -> SizeDecision | Rejected:
+    """Take off what is held, cap by the visible book, round down, look at minimums."""
+    instrument = worth.instrument
+    held = position_units * sign
+    if held > 0:
+        size_units -= held
+        why.append(partial(_held_sentence, instrument, held))
+        if size_units <= 0:
+            value = f"holds {instrument.size_text(held)}"
+            bound = f"{instrument.size_text(size_units + held)} wished by this signal"
+            return _rejected(Reason.POSITION_LIMIT, value, bound)
+    cap = _depth_cap(sign, book, sizing)
+    if cap <= 0:
+        return _rejected(Reason.DEPTH_TOO_THIN, "nothing visible", "some depth to take")
+    if size_units > cap:
+        size_units = cap
+        why.append(partial(_depth_sentence, instrument, cap, sizing))
+    if size_units > worth.size_units_max:
+        size_units = worth.size_units_max
+        why.append(partial(_venue_sentence, instrument, size_units))
+    fitting = size_units // instrument.lot_units * instrument.lot_units
+    if fitting < max(1, instrument.size_min_units):
+        value = f"size {instrument.size_text(size_units)} ({_joined(why)})"
+        bound = f"at least {instrument.size_text(instrument.size_min_units)}"
+        return _rejected(Reason.SIZE_INVALID, value, bound)
+    if worth.notional_min and worth.of(fitting, price_units) < worth.notional_min:
+        now = money_to_decimal(worth.of(fitting, price_units))
+        value = f"{now:.4f} {instrument.quote_asset} ({_joined(why)})"
+        bound = f"at least {instrument.notional_min} {instrument.quote_asset}"
+        return _rejected(Reason.NOTIONAL_TOO_SMALL, value, bound)
+    why.append(partial(_lots_sentence, instrument, fitting))
+    return SizeDecision(fitting, why)
 
 
 def _notional(
-    confidence: float, equity: int, instrument: Instrument, sizing: SizingLimits, why: list[str]
+    confidence: float,
+    equity: int,
+    instrument: Instrument,
+    sizing: BoundSizing,
+    why: list[Sentence],
 ) -> int:
-    full = equity * int(sizing.equity_percent * 10_000) // PARTS
-    floor_parts = int(sizing.confidence_floor * PARTS)
+    full = equity * sizing.equity_parts // PARTS
+    floor_parts = sizing.confidence_floor_parts
     parts = floor_parts + (PARTS - floor_parts) * int(confidence * PARTS) // PARTS
-    notional = full * parts // PARTS
-    why.append(
-        f"{sizing.equity_percent} % of {money_to_decimal(equity):.2f} {instrument.quote_asset} "
-        f"x {parts / PARTS:.3f} for confidence {confidence:.3g}"
-    )
-    return notional
+    why.append(partial(_start_sentence, equity, parts, confidence, instrument, sizing))
+    return full * parts // PARTS
 
 
 def _by_volatility(
-    notional: int, volatility: float | None, sizing: SizingLimits, why: list[str]
+    notional: int, volatility: float | None, sizing: BoundSizing, why: list[Sentence]
 ) -> int | Rejected:
     if volatility is not None and not (math.isfinite(volatility) and volatility > 0.0):
         return _rejected(Reason.SIGNAL_INVALID, f"volatility {volatility}", "a number above zero")
-    target = sizing.volatility_target_percent
+    target = sizing.volatility_target
     if target is None:
         return notional
     if volatility is None:
-        bound = f"known, to aim at {target} %"
+        bound = f"known, to aim at {sizing.configured.volatility_target_percent} %"
         return _rejected(Reason.SIGNAL_INVALID, "volatility unknown", bound)
-    most = int(sizing.volatility_scale_max * PARTS)
-    parts = min(most, int(min(float(target) / 100.0 / volatility, float(most)) * PARTS))
-    why.append(f"x {parts / PARTS:.3f} for volatility {volatility * 100:.3g} % against {target} %")
+    most = sizing.volatility_scale_parts_max
+    parts = min(most, int(min(target / volatility, float(most)) * PARTS))
+    why.append(partial(_volatility_sentence, parts, volatility, sizing))
     return notional * parts // PARTS
 
 
 def _by_kelly(
     notional: int,
     equity: int,
-    closed_returns: Sequence[float] | None,
+    closed_returns: ClosedReturns | None,
     instrument: Instrument,
-    sizing: SizingLimits,
-    why: list[str],
+    sizing: BoundSizing,
+    why: list[Sentence],
 ) -> int | Rejected:
     if closed_returns is None or len(closed_returns) < sizing.kelly_trades_min:
         return notional
-    if not all(math.isfinite(value) for value in closed_returns):
+    if not closed_returns.is_finite:
         return _rejected(Reason.SIGNAL_INVALID, "a closed trade's return is no number", "finite")
-    count = len(closed_returns)
-    mean = math.fsum(closed_returns) / count
-    variance = math.fsum((value - mean) ** 2 for value in closed_returns) / (count - 1)
+    count, variance = len(closed_returns), closed_returns.variance
     # Shrunk towards no edge: a mean known from few trades is mostly luck.
-    mean *= count / (count + sizing.kelly_trades_min)
+    mean = closed_returns.mean * count / (count + sizing.kelly_trades_min)
     if mean <= 0.0:
         value = f"mean return {mean:.3g} over {count} trades"
         return _rejected(Reason.SIGNAL_INVALID, value, "an edge above zero (Kelly)")
-    kelly = float(sizing.kelly_fraction) * mean / variance if variance > 0.0 else math.inf
+    kelly = sizing.kelly_fraction * mean / variance if variance > 0.0 else math.inf
     # A fraction beyond a hundred times equity says nothing more: other limits are far below it.
     cap = equity * int(min(kelly, 100.0) * PARTS) // PARTS
     if cap >= notional:
         return notional
-    why.append(
-        f"capped at {money_to_decimal(cap):.2f} {instrument.quote_asset}: "
-        f"{sizing.kelly_fraction} of Kelly over {count} trades"
-    )
+    why.append(partial(_kelly_sentence, cap, count, instrument, sizing))
     return cap
 
 
-def _depth_cap(sign: int, book: OrderBook, sizing: SizingLimits) -> int:
+def _depth_cap(sign: int, book: OrderBook, sizing: BoundSizing) -> int:
     levels = book.asks(sizing.depth_levels) if sign > 0 else book.bids(sizing.depth_levels)
-    visible = sum(size for _, size in levels)
-    return visible * int(sizing.depth_share_percent_max * 10_000) // PARTS
+    visible = 0
+    # A loop, not `sum` over a generator: half the time, and every order pays it.
+    for _, size in levels:
+        visible += size
+    return visible * sizing.depth_parts // PARTS
+
+
+# sentences ----------------------------------------------------------------------------------------
+
+
+def _joined(why: list[Sentence]) -> str:
+    return "; ".join(sentence() for sentence in why)
+
+
+def _start_sentence(
+    equity: int, parts: int, confidence: float, instrument: Instrument, sizing: BoundSizing
+) -> str:
+    return (
+        f"{sizing.configured.equity_percent} % of {money_to_decimal(equity):.2f} "
+        f"{instrument.quote_asset} x {parts / PARTS:.3f} for confidence {confidence:.3g}"
+    )
+
+
+def _volatility_sentence(parts: int, volatility: float, sizing: BoundSizing) -> str:
+    target = sizing.configured.volatility_target_percent
+    return f"x {parts / PARTS:.3f} for volatility {volatility * 100:.3g} % against {target} %"
+
+
+def _kelly_sentence(cap: int, count: int, instrument: Instrument, sizing: BoundSizing) -> str:
+    return (
+        f"capped at {money_to_decimal(cap):.2f} {instrument.quote_asset}: "
+        f"{sizing.configured.kelly_fraction} of Kelly over {count} trades"
+    )
+
+
+def _held_sentence(instrument: Instrument, held: int) -> str:
+    return f"less {instrument.size_text(held)} held already"
+
+
+def _depth_sentence(instrument: Instrument, cap: int, sizing: BoundSizing) -> str:
+    share = sizing.configured.depth_share_percent_max
+    return f"capped at {instrument.size_text(cap)}: {share} % of {sizing.depth_levels} levels"
+
+
+def _venue_sentence(instrument: Instrument, size_units: int) -> str:
+    return f"capped at the venue's maximum {instrument.size_text(size_units)}"
+
+
+def _lots_sentence(instrument: Instrument, size_units: int) -> str:
+    return f"{instrument.size_text(size_units)} in whole lots"
+
+
+def _closing_sentence(instrument: Instrument, size_units: int, what: str) -> str:
+    return f"{what}: all {instrument.size_text(size_units)} held"
 
 
 def _close(
@@ -222,7 +361,7 @@ def _close(
     fitting = held // instrument.lot_units * instrument.lot_units
     if fitting == 0:
         return _rejected(reason, f"holds {instrument.size_text(held)}, less than a lot", "a lot")
-    return SizeDecision(fitting, (f"{what}: all {instrument.size_text(fitting)} held",))
+    return SizeDecision(fitting, [partial(_closing_sentence, instrument, fitting, what)])
 
 
 def _rejected(reason: Reason, value: str, bound: str) -> Rejected:

@@ -1,5 +1,6 @@
 """Sizes of signals: every step counts once, says so, and refuses numbers that are none."""
 
+import statistics
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +17,7 @@ from tickwright.core.verdicts import Reason, Rejected
 from tickwright.portfolio.valuation import quote_value
 from tickwright.risk import LimitOverrides, RiskLimits, SizingLimits
 from tickwright.risk.limits import bind
-from tickwright.risk.sizing import SizeDecision, Sizer
+from tickwright.risk.sizing import RETURNS_MAX, ClosedReturns, SizeDecision, Sizer
 
 BTC = linear()
 PLAIN = SizingLimits()
@@ -44,6 +45,8 @@ def size(
         "limits": bind(limits, ALPHA, instrument.id),
     }
     fields.update(changes)
+    if (returns := fields.get("closed_returns")) is not None:
+        fields["closed_returns"] = ClosedReturns(returns)
     signal = Signal(instrument_id=instrument.id, kind=kind, confidence=confidence)
     return Sizer().size(signal, instrument=instrument, **fields)
 
@@ -113,6 +116,21 @@ def test_size_when_kelly_has_enough_trades_then_it_caps_and_before_it_is_silent(
     assert "mean return" in refused(sizing=sizing, closed_returns=losing).check.value
     broken = [float("nan")] * 20
     assert refused(sizing=sizing, closed_returns=broken).reason is Reason.SIGNAL_INVALID
+
+
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=60))
+def test_closed_returns_when_any_then_mean_and_variance_are_the_statistics(returns: list[float]):
+    closed = ClosedReturns(returns)
+    assert closed.mean == pytest.approx(statistics.fmean(returns), rel=1e-9, abs=1e-15)
+    assert closed.variance == pytest.approx(statistics.variance(returns), rel=1e-9, abs=1e-15)
+
+
+def test_closed_returns_when_full_then_the_oldest_leave_without_a_trace():
+    closed = ClosedReturns([float("nan"), 0.5, *[0.01, -0.02] * (RETURNS_MAX // 2)])
+    assert len(closed) == RETURNS_MAX
+    assert closed.is_finite
+    fresh = ClosedReturns([0.01, -0.02] * (RETURNS_MAX // 2))
+    assert (closed.mean, closed.variance) == (fresh.mean, fresh.variance)
 
 
 def test_size_when_the_signal_is_an_exit_then_the_whole_position():
