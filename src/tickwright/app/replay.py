@@ -4,6 +4,7 @@ It refuses to pass over a difference: the first digest that isn't the recorded o
 number of the input. Nothing is sent anywhere.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tickwright.app.plan import TradingPlan, add_strategies, build_engine
 from tickwright.app.strategy_source import load_strategy
 from tickwright.app.venue_kit import make_replay_session
 from tickwright.book.control import BookControl, BookVerb, control_book
-from tickwright.book.order_book import OrderBook
+from tickwright.book.order_book import LatencyHistogram, OrderBook
 from tickwright.book.policy import BookPolicy
 from tickwright.core.commands import Command
 from tickwright.core.errors import InstrumentUnknown, StorageError
@@ -42,6 +43,8 @@ class ReplayResult(msgspec.Struct, kw_only=True):
     decisions_checked: int = 0
     digest: str = ""
     recorded_digest: str = ""
+    frames_ns: int = 0
+    """Time spent in all frames together."""
     is_complete: bool = False
     difference: str = ""
 
@@ -67,6 +70,8 @@ class Replay:
             self.plan, epoch=header.epoch, seed=header.seed, now_ns=header.started_ns
         )
         self.on_book: Callable[[int, int], Sequence[Command]] = self.engine.on_book
+        self.frame_time = LatencyHistogram()
+        """Work for one frame: scanned, applied, judged by strategies and risk; nothing waits."""
         self._books: dict[int, OrderBook] = {}
         self._instruments: dict[str, Instrument] = {}
         self._sessions: dict[int, PublicSession] = {}
@@ -91,8 +96,12 @@ class Replay:
         kind = record.kind
         if kind is RecordKind.FRAME:
             self.result.frames += 1
-            session = self._session(record.source)
-            session.sink.feed(record.payload, record.now_ns, last=bool(record.flags & 1))
+            sink = self._session(record.source).sink
+            began_ns = time.perf_counter_ns()
+            sink.feed(record.payload, record.now_ns, last=bool(record.flags & 1))
+            spent_ns = time.perf_counter_ns() - began_ns
+            self.frame_time.record(spent_ns)
+            self.result.frames_ns += spent_ns
         elif kind is RecordKind.INPUT:
             event = self._decode_input(record.payload)
             self.engine.handle(event, record.now_ns)

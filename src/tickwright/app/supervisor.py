@@ -81,7 +81,7 @@ def supervise(
         return INTERRUPTED
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - the one guard around everything
+    except Exception as error:
         if life is not None and life.bug is not None:
             return _end_of(life.bug, log)
         return _end_of(error, log)

@@ -470,6 +470,11 @@ class Trader:
         """What screens and reports call this run."""
         return "+".join(sorted({venue.mode for venue in self.settings.venues}))
 
+    @property
+    def seconds(self) -> float:
+        """Since trading began."""
+        return time.monotonic() - self._started
+
     def snapshot(self) -> TraderSnapshot:
         """Return the whole process at this moment."""
         now_ns = utc_now_ns()
@@ -486,7 +491,7 @@ class Trader:
         offsets = [kit.clock.offset_ns for kit in self._kits.values()]
         return TraderSnapshot(
             mode=self.mode,
-            seconds=time.monotonic() - self._started,
+            seconds=self.seconds,
             cpu_seconds=time.process_time() - self._cpu_started,
             messages=sum(c.frame_count for f in self.feeds for c in f.connections),
             book_updates=sum(s.book_frame_count for s in sessions),

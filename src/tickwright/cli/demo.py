@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tickwright.cli.json_file import check_json_path
+from tickwright.cli.json_file import check_json_path, write_json
 from tickwright.cli.outcome import check_sockets, verb
 
 __all__ = ["demo"]
@@ -29,7 +29,18 @@ def demo(
 ) -> int:
     """Trade recorded and synthetic markets on loopback, and end with a report."""
     check_json_path(json)
-    check_sockets()
+    check_sockets("demo")
     from tickwright.app.demo import run_demo
+    from tickwright.cli.screens import console_for, screen_for
 
-    return run_demo(seconds=seconds, symbols=symbols, seed=seed, json_path=json)
+    console = console_for(json)
+    code, report = run_demo(
+        seconds=seconds,
+        symbols=symbols,
+        seed=seed,
+        make_screen=screen_for(console),
+        console=console,
+    )
+    if json is not None and report is not None:
+        write_json(json, report)
+    return code

@@ -67,6 +67,28 @@ def run(
             confirmed.append(typer.prompt("Type the account's name to go on", err=True))
     confirm_mainnet(loaded, confirmed)
     check_sockets()
-    from tickwright.app.trader import run_trader
+    from tickwright.app.report_view import show_report
+    from tickwright.app.run import run_trader
+    from tickwright.cli.screens import console_for, screen_for
 
-    return run_trader(loaded, seconds=seconds, json_path=json)
+    console = console_for(json)
+    code, report = run_trader(
+        loaded,
+        seconds=seconds,
+        make_screen=screen_for(console),
+        is_quiet=console.is_terminal,
+    )
+    if report is not None:
+        show_report(report, console)
+        if json is not None:
+            write_json(json, report)
+    return code
+
+
+def _replay(session: Path, json: Path | None) -> int:
+    from tickwright.app.replay_run import replay_session
+
+    code, check = replay_session(session, file=sys.stderr if json == STDOUT else None)
+    if json is not None:
+        write_json(json, check)
+    return code

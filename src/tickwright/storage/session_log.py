@@ -179,6 +179,8 @@ class SessionReader:
             raise StorageError(
                 f"{folder} has session format {self.header.format}; this version reads {FORMAT}"
             )
+        self.position = 0
+        """Bytes read so far, for a progress bar."""
         self.is_cut = False
         """Whether the file ended inside a block: a crash, or a session still being written."""
 
@@ -210,6 +212,7 @@ class SessionReader:
                     return
                 if binascii.crc32(block) != checksum:
                     raise StorageError(f"{path}: the block at byte {position} is damaged")
+                self.position = file.tell()
                 yield from _records(block, path, position)
 
 
