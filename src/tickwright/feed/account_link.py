@@ -121,6 +121,11 @@ class AccountLink:
                 on_change=self._changed("trade"),
             )
 
+    @property
+    def trade_connection(self) -> Connection | None:
+        """The order socket's connection; None when orders go by REST."""
+        return self._trade
+
     def wake(self) -> None:
         """Poll both sessions as soon as the loop is free."""
         for connection in (self._private, self._trade):
