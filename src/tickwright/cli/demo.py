@@ -29,7 +29,7 @@ def demo(
 ) -> int:
     """Trade recorded and synthetic markets on loopback, and end with a report."""
     check_json_path(json)
-    check_sockets("demo")
+    check_sockets()
     from tickwright.app.demo import run_demo
     from tickwright.cli.screens import console_for, screen_for
 

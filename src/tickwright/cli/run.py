@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tickwright.cli.json_file import check_json_path, write_json
+from tickwright.cli.json_file import STDOUT, check_json_path, write_json
 from tickwright.cli.outcome import check_sockets, verb
 from tickwright.core.errors import ConfigError
 
@@ -46,12 +46,7 @@ def run(
     """Trade what CONFIG says. Nothing starts before the whole configuration is found good."""
     check_json_path(json)
     if replay is not None:
-        from tickwright.app.replay_run import replay_session
-
-        code, found = replay_session(replay)
-        if json is not None:
-            write_json(json, found)
-        return code
+        return _replay(replay, json)
     if config is None:
         raise ConfigError("give a configuration; `tickwright init` writes one to start from")
     from tickwright.app.config import confirm_mainnet, load_config
