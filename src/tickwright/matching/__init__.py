@@ -1,20 +1,22 @@
 """Price-time matching, queue positions and triggers of orders; pure, for every simulation."""
 
-from tickwright.matching.book import MARKET_BOUND_PPM, MatchingBook
+from tickwright.matching.book import MatchingBook
 from tickwright.matching.events import (
     Amended,
     Armed,
     Cancelled,
     Execution,
-    FillCause,
     MatchEvent,
     StopsChanged,
     Triggered,
     Trimmed,
     Working,
 )
-from tickwright.matching.levels import ExternalLevels, Level, Liquidity
-from tickwright.matching.orders import BookOrder, CancelReason, OrderPhase, SelfTrade, StopKind
+from tickwright.matching.kinds import CancelReason, FillCause, OrderPhase, SelfTrade, StopKind
+from tickwright.matching.levels import ExternalLevels
+from tickwright.matching.liquidity import Level, Liquidity
+from tickwright.matching.live_orders import MARKET_BOUND_PPM
+from tickwright.matching.orders import BookOrder, OrderIds
 
 __all__ = [
     "MARKET_BOUND_PPM",
@@ -30,6 +32,7 @@ __all__ = [
     "Liquidity",
     "MatchEvent",
     "MatchingBook",
+    "OrderIds",
     "OrderPhase",
     "SelfTrade",
     "StopKind",

@@ -1,41 +1,29 @@
-"""Owns the matching of users' orders at one instrument: who trades with whom, when, at what price.
+"""The matching engine that the compiled one is held against: plain lists, plain rules, no speed.
 
-Refuses money, wire words and a time of its own: `now_ns` comes in, everything is a whole number.
-
-The rules, in one place:
-- Price, then time. An order queues behind the external size at its price when it arrives
-  (`ahead_units`); external trades at the price and users' takes move it forward; a level that
-  shrinks caps its place.
-- An external trade fills our orders beyond its price first, then those at its price whose turn has
-  come. All of them share the one traded size. A trade that uses up the queue exactly fills nobody.
-- External size that appears at or beyond our price meets our order at our price, for no more than
-  is shown, and is consumed.
-- An incoming order takes external levels and users' orders at better prices first; what it takes
-  stays taken until the source sets the level again (`Liquidity`).
-- Trades of an instant come before the level changes that show their effect; otherwise a place in
-  the queue would be counted forward twice.
-- A reduce-only order never fills beyond its position; it is trimmed whenever the position shrinks.
+It was the engine itself before that was compiled; the rules are written down in
+`tickwright.matching.book`.
 """
 
 from collections.abc import Callable, Iterator
 
-from tickwright.core.orders import Side, TimeInForce, TriggerBy
-from tickwright.matching.events import (
+from tests.oracle.matching.events import (
     Amended,
     Armed,
     Cancelled,
     Execution,
-    FillCause,
     MatchEvent,
     StopsChanged,
     Triggered,
     Trimmed,
     Working,
 )
-from tickwright.matching.levels import Liquidity
-from tickwright.matching.orders import BookOrder, CancelReason, OrderPhase, SelfTrade, StopKind
-from tickwright.matching.queues import OwnSide
-from tickwright.matching.triggers import TriggerBook
+from tests.oracle.matching.orders import BookOrder
+from tests.oracle.matching.queues import OwnSide
+from tests.oracle.matching.triggers import TriggerBook
+from tickwright.core.orders import Side, TimeInForce, TriggerBy
+from tickwright.core.units import INT64_MAX
+from tickwright.matching.kinds import CancelReason, FillCause, OrderPhase, SelfTrade, StopKind
+from tickwright.matching.liquidity import Liquidity
 
 __all__ = ["MARKET_BOUND_PPM", "MatchingBook"]
 
@@ -207,7 +195,7 @@ class MatchingBook:
                     self._new_id(),
                     account,
                     Side.SELL if held > 0 else Side.BUY,
-                    abs(held),
+                    min(abs(held), INT64_MAX),
                     0,
                     position=position,
                     is_market=True,
@@ -423,7 +411,7 @@ class MatchingBook:
         order: BookOrder,
         price: int,
         size: int,
-        is_maker: bool,  # noqa: FBT001 - a hot internal call
+        is_maker: bool,
         cause: FillCause,
         counter: int,
         match_id: int,
@@ -579,9 +567,8 @@ class MatchingBook:
         order.phase = OrderPhase.NEW
         is_position_stop = self._drop_stop(order)
         if order.closes_position:
-            self._resize(
-                order, max(1, abs(self.positions.get(order.position, 0)) + order.filled_units)
-            )
+            held = abs(self.positions.get(order.position, 0))
+            self._resize(order, min(max(1, held + order.filled_units), INT64_MAX))
         self.events.append(Triggered(order, seen_price_units, now_ns))
         if is_position_stop:
             self._tell_stops(order.account, order.position, now_ns)

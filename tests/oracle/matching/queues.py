@@ -7,8 +7,8 @@ routine serves both sides.
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 
+from tests.oracle.matching.orders import BookOrder
 from tickwright.core.orders import Side
-from tickwright.matching.orders import BookOrder
 
 __all__ = ["OwnSide"]
 

@@ -2,8 +2,8 @@
 
 from bisect import bisect_left, insort
 
+from tests.oracle.matching.orders import BookOrder
 from tickwright.core.orders import TriggerBy
-from tickwright.matching.orders import BookOrder
 
 __all__ = ["TriggerBook"]
 

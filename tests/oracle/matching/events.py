@@ -1,42 +1,21 @@
-"""Owns what the matching engine reports, a record per change of an order; refuses to decide.
-
-Each record carries the order itself and the figures as they were at that moment, because an order
-may have moved on before the reader sees the record.
-"""
-
-import enum
+"""What the plain engine reports: the same records with the same names and fields."""
 
 import msgspec
 
-from tickwright.matching.orders import BookOrder, CancelReason
+from tests.oracle.matching.orders import BookOrder
+from tickwright.matching.kinds import CancelReason, FillCause
 
 __all__ = [
     "Amended",
     "Armed",
     "Cancelled",
     "Execution",
-    "FillCause",
     "MatchEvent",
     "StopsChanged",
     "Trimmed",
     "Triggered",
     "Working",
 ]
-
-
-class FillCause(enum.Enum):
-    """What made a fill happen; there is no fill without one."""
-
-    TOOK = "took"
-    """The order took resting size on arrival."""
-    HIT_BY_ORDER = "hit_by_order"
-    """Another user's incoming order took it."""
-    HIT_BY_TRADE = "hit_by_trade"
-    """An external trade at its price used up the queue before it."""
-    TRADED_THROUGH = "traded_through"
-    """An external trade printed beyond its price."""
-    BOOK_CROSSED = "book_crossed"
-    """External resting size appeared at or beyond its price."""
 
 
 class Working(msgspec.Struct, gc=False):

@@ -1,62 +1,10 @@
-"""Owns an order as the matching engine holds it, in whole numbers; refuses wire words and money."""
-
-import enum
+"""The order as the plain engine holds it; the words that sort orders are the package's own."""
 
 from tickwright.core.orders import Side, TimeInForce, TriggerBy
 from tickwright.core.units import INT64_MAX
+from tickwright.matching.kinds import OrderPhase, SelfTrade, StopKind
 
-__all__ = ["BookOrder", "CancelReason", "OrderPhase", "SelfTrade", "StopKind"]
-
-
-class OrderPhase(enum.IntEnum):
-    """Where an order is inside the engine."""
-
-    NEW = 0
-    ARMED = 1
-    DUE = 2
-    """Its price was seen; it enters the book when the orders triggered before it have."""
-    RESTING = 3
-    DONE = 4
-
-
-class SelfTrade(enum.IntEnum):
-    """What happens when an order meets one of its own account; the incoming one's choice counts."""
-
-    NONE = 0
-    CANCEL_MAKER = 1
-    CANCEL_TAKER = 2
-    CANCEL_BOTH = 3
-
-
-class StopKind(enum.IntEnum):
-    """What a conditional order is for."""
-
-    NONE = 0
-    STOP = 1
-    STOP_LOSS = 2
-    TAKE_PROFIT = 3
-
-
-class CancelReason(enum.Enum):
-    """Why an order ended before it was filled."""
-
-    BY_USER = "by_user"
-    POST_ONLY_WOULD_TAKE = "post_only_would_take"
-    NO_LIQUIDITY = "no_liquidity"
-    """An immediate order found nothing at its price."""
-    NOT_ENOUGH_FOR_FULL = "not_enough_for_full"
-    """A fill-or-kill order could not be filled whole."""
-    REMAINDER = "remainder"
-    """The rest of an immediate order that was filled in part."""
-    QUOTE_SPENT = "quote_spent"
-    """An order by quote amount has no more than one lot's price left: it is complete."""
-    SELF_TRADE = "self_trade"
-    REDUCE_ONLY = "reduce_only"
-    """The position has nothing left for it to reduce."""
-    STOPS_CLEARED = "stops_cleared"
-    """The position's stop or take profit ended with the position, or was replaced."""
-    MARGIN = "margin"
-    """The owner's check refused it when it was triggered."""
+__all__ = ["BookOrder"]
 
 
 class BookOrder:

@@ -1,0 +1,49 @@
+from libc.stdint cimport int64_t
+
+from tickwright.matching.orders cimport int128
+
+cdef struct Found:
+    int64_t price
+    int64_t size
+
+cdef struct Cell:
+    int64_t key
+    int64_t external
+    int128 own
+
+
+cdef class LevelSource:
+    # What the last `take_within` took or `see_within` saw, best first.
+    cdef Found* found
+    cdef int found_count
+    cdef int found_room
+
+    cdef int find(self, int64_t price, int64_t size) except -1
+    cdef int64_t best_price(self, int side) except? -1
+    cdef int64_t external_at(self, int side, int64_t price) except? -1
+    cdef int show(self, int side, int64_t price, int64_t size) except -1
+    cdef int hide(self, int side, int64_t price, int64_t size) except -1
+    cdef int take_within(self, int side, int64_t size, int64_t limit) except -1
+    cdef int see_within(self, int side, int64_t limit) except -1
+
+
+cdef class ExternalLevels(LevelSource):
+    cdef Cell* cells[2]
+    cdef int[2] counts
+    cdef int[2] rooms
+
+    cdef object best_of(self, int place)
+    cdef tuple level_at(self, int place, int at)
+    cdef int place_of(self, int place, int64_t key) noexcept
+    cdef int insert(self, int place, int at, int64_t key) except -1
+    cdef void remove(self, int place, int at) noexcept
+    cdef int put(self, int side, int64_t price, int64_t size) except -1
+    cdef int change_own(self, int side, int64_t price, int128 change) except -1
+    cdef int take_keys(self, int side, int64_t size, int64_t limit_key) except -1
+
+
+cdef class PortLevels(LevelSource):
+    cdef object port
+
+
+cdef LevelSource level_source(object liquidity)

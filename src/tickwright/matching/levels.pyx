@@ -1,0 +1,307 @@
+"""Owns others' resting size by price as the engine reads it; refuses to hold users' orders.
+
+`ExternalLevels` is the plain compiled `Liquidity`. Any other one is asked through `PortLevels`, by
+the same compiled calls.
+
+Per side one array of cells, ascending by signed key (bids +price, asks -price), so that the best
+level is last, one routine serves both sides, and changes near the top move few bytes.
+"""
+
+cimport cython
+from libc.stdint cimport INT64_MIN, int64_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memmove
+
+from tickwright.matching.orders cimport int128
+
+from tickwright.core.orders import Side
+
+__all__ = ["ExternalLevels", "LevelSource", "PortLevels"]
+
+cdef enum:
+    STEPS_MAX = 8      # how far from the best a plain walk beats a binary search
+
+cdef object _BUY = Side.BUY
+cdef object _SELL = Side.SELL
+
+
+cdef class LevelSource:
+    """What the compiled engine asks of external levels; `side` as a place: BUY is the bids."""
+
+    def __dealloc__(self):
+        free(self.found)
+
+    cdef int find(self, int64_t price, int64_t size) except -1:
+        """Note one level taken or seen."""
+        cdef int room
+        cdef Found* moved
+        if self.found_count == self.found_room:
+            room = 2 * self.found_room if self.found_room else 16
+            moved = <Found*> realloc(self.found, room * sizeof(Found))
+            if moved == NULL:
+                raise MemoryError
+            self.found = moved
+            self.found_room = room
+        self.found[self.found_count].price = price
+        self.found[self.found_count].size = size
+        self.found_count += 1
+        return 0
+
+    cdef int64_t best_price(self, int side) except? -1:
+        """Return a side's best price, users' orders included; 0 for an empty side."""
+        raise NotImplementedError
+
+    cdef int64_t external_at(self, int side, int64_t price) except? -1:
+        """Return the external size at a price."""
+        raise NotImplementedError
+
+    cdef int show(self, int side, int64_t price, int64_t size) except -1:
+        """Show a user's resting size."""
+        raise NotImplementedError
+
+    cdef int hide(self, int side, int64_t price, int64_t size) except -1:
+        """Take a user's resting size back."""
+        raise NotImplementedError
+
+    cdef int take_within(self, int side, int64_t size, int64_t limit) except -1:
+        """Consume external size as an aggressor on `side`; `found` tells what was taken."""
+        raise NotImplementedError
+
+    cdef int see_within(self, int side, int64_t limit) except -1:
+        """Find the external size of every level an aggressor on `side` could reach."""
+        raise NotImplementedError
+
+
+@cython.final
+cdef class ExternalLevels(LevelSource):
+    """The plain `Liquidity`: levels set one by one by whoever replays a market."""
+
+    def __dealloc__(self):
+        free(self.cells[0])
+        free(self.cells[1])
+
+    # for Python: `Liquidity` --------------------------------------------------------------------
+
+    def set_level(self, int side, int64_t price_units, int64_t size_units):
+        """Set the external size at a price; 0 removes it. Forgets what users took there."""
+        self.put(side, price_units, size_units)
+
+    def best(self):
+        """Return the best bid and ask, users' orders included."""
+        return self.best_of(0), self.best_of(1)
+
+    def levels(self, int side, limit=None):
+        """Return a side's levels best first, users' orders included."""
+        cdef int place = 0 if side > 0 else 1, i, count = self.counts[place], last = 0
+        if limit is not None and limit < count:
+            last = count - max(0, <int> limit)
+        return [self.level_at(place, i) for i in range(count - 1, last - 1, -1)]
+
+    def external_size(self, int side, int64_t price_units):
+        """Return the external size resting at a price."""
+        return self.external_at(side, price_units)
+
+    def add_own(self, int side, int64_t price_units, int64_t size_units):
+        """Show a user's resting size."""
+        self.change_own(side, price_units, size_units)
+
+    def remove_own(self, int side, int64_t price_units, int64_t size_units):
+        """Take a user's resting size back."""
+        self.change_own(side, price_units, -(<int128> size_units))
+
+    def take(self, int side, int64_t size_units, limit_price_units):
+        """Consume external size as an aggressor on `side`, best first, within the limit price."""
+        cdef int i
+        cdef int64_t limit_key = INT64_MIN
+        if limit_price_units is not None:
+            limit_key = -side * <int64_t> limit_price_units
+        self.take_keys(side, size_units, limit_key)
+        return [(self.found[i].price, self.found[i].size) for i in range(self.found_count)]
+
+    cdef object best_of(self, int place):
+        cdef int last = self.counts[place] - 1
+        return None if last < 0 else self.level_at(place, last)
+
+    cdef tuple level_at(self, int place, int at):
+        cdef Cell* cell = self.cells[place] + at
+        return cell.key if place == 0 else -cell.key, cell.external + cell.own
+
+    # for the engine -----------------------------------------------------------------------------
+
+    cdef int64_t best_price(self, int side) except? -1:
+        cdef int place = 0 if side > 0 else 1
+        cdef int count = self.counts[place]
+        return side * self.cells[place][count - 1].key if count else 0
+
+    cdef int64_t external_at(self, int side, int64_t price) except? -1:
+        cdef int place = 0 if side > 0 else 1
+        cdef int64_t key = side * price
+        cdef int at = self.place_of(place, key)
+        if at < self.counts[place] and self.cells[place][at].key == key:
+            return self.cells[place][at].external
+        return 0
+
+    cdef int show(self, int side, int64_t price, int64_t size) except -1:
+        return self.change_own(side, price, size)
+
+    cdef int hide(self, int side, int64_t price, int64_t size) except -1:
+        return self.change_own(side, price, -(<int128> size))
+
+    cdef int take_within(self, int side, int64_t size, int64_t limit) except -1:
+        return self.take_keys(side, size, -side * limit)
+
+    cdef int see_within(self, int side, int64_t limit) except -1:
+        cdef int place = 1 if side > 0 else 0, i
+        cdef int64_t limit_key = -side * limit
+        cdef Cell* cells = self.cells[place]
+        self.found_count = 0
+        for i in range(self.counts[place] - 1, -1, -1):
+            if cells[i].key < limit_key:
+                break
+            self.find(-side * cells[i].key, cells[i].external)
+        return 0
+
+    # the cells ----------------------------------------------------------------------------------
+
+    cdef int place_of(self, int place, int64_t key) noexcept:
+        """Return where a key is, or where it would be."""
+        cdef Cell* cells = self.cells[place]
+        cdef int low = 0, high = self.counts[place], middle, _
+        for _ in range(STEPS_MAX):
+            if high == 0 or cells[high - 1].key < key:
+                return high
+            high -= 1
+        while low < high:
+            middle = (low + high) >> 1
+            if cells[middle].key < key:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    cdef int insert(self, int place, int at, int64_t key) except -1:
+        cdef int count = self.counts[place], room
+        cdef Cell* cells
+        if count == self.rooms[place]:
+            room = 2 * count if count else 64
+            cells = <Cell*> realloc(self.cells[place], room * sizeof(Cell))
+            if cells == NULL:
+                raise MemoryError
+            self.cells[place] = cells
+            self.rooms[place] = room
+        cells = self.cells[place]
+        memmove(cells + at + 1, cells + at, (count - at) * sizeof(Cell))
+        cells[at].key = key
+        cells[at].external = 0
+        cells[at].own = 0
+        self.counts[place] = count + 1
+        return 0
+
+    cdef void remove(self, int place, int at) noexcept:
+        cdef Cell* cells = self.cells[place]
+        self.counts[place] -= 1
+        memmove(cells + at, cells + at + 1, (self.counts[place] - at) * sizeof(Cell))
+
+    cdef int put(self, int side, int64_t price, int64_t size) except -1:
+        """Set the external size at a price."""
+        cdef int place = 0 if side > 0 else 1
+        cdef int64_t key = side * price
+        cdef int at = self.place_of(place, key)
+        cdef bint is_there = at < self.counts[place] and self.cells[place][at].key == key
+        assert size >= 0, f"size at {price} would be {size}"
+        if not is_there:
+            if size == 0:
+                return 0
+            self.insert(place, at, key)
+        self.cells[place][at].external = size
+        if size == 0 and self.cells[place][at].own == 0:
+            self.remove(place, at)
+        return 0
+
+    cdef int change_own(self, int side, int64_t price, int128 change) except -1:
+        cdef int place = 0 if side > 0 else 1
+        cdef int64_t key = side * price
+        cdef int at = self.place_of(place, key)
+        cdef bint is_there = at < self.counts[place] and self.cells[place][at].key == key
+        cdef int128 size = change
+        if is_there:
+            size += self.cells[place][at].own
+        assert size >= 0, f"own size at {price} would be {size}"
+        if not is_there:
+            if size == 0:
+                return 0
+            self.insert(place, at, key)
+        self.cells[place][at].own = size
+        if size == 0 and self.cells[place][at].external == 0:
+            self.remove(place, at)
+        return 0
+
+    cdef int take_keys(self, int side, int64_t size, int64_t limit_key) except -1:
+        cdef int place = 1 if side > 0 else 0, i
+        cdef Cell* cells = self.cells[place]
+        cdef int64_t taken
+        self.found_count = 0
+        for i in range(self.counts[place] - 1, -1, -1):
+            if size <= 0 or cells[i].key < limit_key:
+                break
+            taken = cells[i].external
+            if taken == 0:
+                continue
+            if taken > size:
+                taken = size
+            self.find(-side * cells[i].key, taken)
+            cells[i].external -= taken
+            size -= taken
+            if cells[i].external == 0 and cells[i].own == 0:
+                self.remove(place, i)
+        return 0
+
+
+@cython.final
+cdef class PortLevels(LevelSource):
+    """Asks any other `Liquidity`, written in Python."""
+
+    def __init__(self, port):
+        self.port = port
+
+    cdef int64_t best_price(self, int side) except? -1:
+        bid, ask = self.port.best()
+        level = bid if side > 0 else ask
+        return 0 if level is None else level[0]
+
+    cdef int64_t external_at(self, int side, int64_t price) except? -1:
+        return self.port.external_size(_BUY if side > 0 else _SELL, price)
+
+    cdef int show(self, int side, int64_t price, int64_t size) except -1:
+        self.port.add_own(_BUY if side > 0 else _SELL, price, size)
+        return 0
+
+    cdef int hide(self, int side, int64_t price, int64_t size) except -1:
+        self.port.remove_own(_BUY if side > 0 else _SELL, price, size)
+        return 0
+
+    cdef int take_within(self, int side, int64_t size, int64_t limit) except -1:
+        taken = self.port.take(_BUY if side > 0 else _SELL, size, limit)
+        self.found_count = 0
+        for price, part in taken:
+            self.find(price, part)
+        return 0
+
+    cdef int see_within(self, int side, int64_t limit) except -1:
+        cdef int64_t price
+        place = _SELL if side > 0 else _BUY
+        levels = self.port.levels(place)
+        self.found_count = 0
+        for level in levels:
+            price = level[0]
+            if side * price > side * limit:
+                break
+            self.find(price, self.port.external_size(place, price))
+        return 0
+
+
+cdef LevelSource level_source(object liquidity):
+    """Return what the engine asks: the levels themselves, or a way to ask them."""
+    if isinstance(liquidity, LevelSource):
+        return liquidity
+    return PortLevels(liquidity)
