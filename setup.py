@@ -26,7 +26,7 @@ from setuptools.command.build_ext import build_ext  # noqa: E402
 
 SOURCE = Path("src")
 BUILD = Path("build") / "cython"
-COMPILE_ARGS = ["-O2"]
+COMPILE_ARGS = ["-O3"]
 DIRECTIVES = {
     "language_level": "3",
     "boundscheck": False,

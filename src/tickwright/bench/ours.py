@@ -101,15 +101,13 @@ class Strategy:
     def _full(self, slot: int, now_ns: int) -> None:
         book = self._books[slot]
         self.updates += 1
-        book.best_bid, book.best_ask, book.mid, book.spread  # noqa: B018  # reading them is the work
-        imbalance = book.imbalance(IMBALANCE_LEVELS)
-        score = self._scores[slot]
+        book.best_bid, book.best_ask  # noqa: B018  # reading them is the work
+        features = book.features(IMBALANCE_LEVELS)
         mid_twice_units = book.mid_twice_units
-        if mid_twice_units is None or imbalance is None:
+        if mid_twice_units is None or features is None:
             return
-        score.update(mid_twice_units)
-        z_score = score.score(mid_twice_units)
-        if z_score is not None and z_score < -2.0 and imbalance > 0.1:
+        z_score = self._scores[slot].step(mid_twice_units)
+        if z_score is not None and z_score < -2.0 and features[3] > 0.1:
             self.signals += 1
 
 

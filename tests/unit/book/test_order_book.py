@@ -225,3 +225,16 @@ def test_books_when_made_and_dropped_by_thousands_then_give_their_memory_back():
     grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     # Leaking the two level arrays of each book would be 60 MB, the histograms alone 50 MB.
     assert grown_kib < 8 * 1024
+
+
+def test_features_when_read_in_one_call_then_they_equal_the_single_ones() -> None:
+    book = OrderBook(make_instrument(), capacity=50)
+    assert book.features() is None
+    bids = [(1000 - k, 10 + k) for k in range(20)]
+    asks = [(1003 + k, 7 + 2 * k) for k in range(5)]
+    book.apply_snapshot(bids, asks, update_id=1, received_ns=1)
+    for levels in (1, 3, 10, 100):
+        expected = (book.mid, book.spread, book.microprice, book.imbalance(levels))
+        assert expected == book.features(levels)
+    with pytest.raises(ValueError, match="at least one level"):
+        book.features(0)
