@@ -253,9 +253,11 @@ class Desk:
 
     # lookups ----------------------------------------------------------------------------------
 
-    def category(self, text: str) -> Category:
-        """Read a category; refuses those this venue doesn't list."""
+    def category(self, text: str, *, reading: bool = False) -> Category:
+        """Read a category; refuses those this venue doesn't list, except to read their nothing."""
         category = _CATEGORIES.get(text)
+        if reading and text in ("inverse", "option"):
+            return Category(text)
         if category is None:
             raise parameter("params error: category invalid")
         return category

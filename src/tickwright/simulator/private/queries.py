@@ -11,7 +11,7 @@ from tickwright.simulator.private.accounts import Account
 from tickwright.simulator.private.desk import Desk
 from tickwright.simulator.private.records import OPEN_STATUSES, ExecutionRecord, VenueOrder
 from tickwright.simulator.private.refusals import parameter
-from tickwright.simulator.private.settlement import FEES_PPM
+from tickwright.simulator.private.settlement import FEES_PPM, SymbolDesk
 from tickwright.simulator.private.shapes import Row, execution_row, order_row, rate_text
 
 __all__ = ["CLOSED_IN_REALTIME", "Queries", "page_of", "time_window", "whole"]
@@ -35,7 +35,7 @@ class Queries:
 
     def open_orders(self, account: Account, query: Query) -> Row:
         """Answer order/realtime: open orders, or with openOnly=1 the latest closed ones."""
-        category = self._desk.category(query.get("category", ""))
+        category = self._desk.category(query.get("category", ""), reading=True)
         self._need_scope(category, query)
         store = self._desk.stores[account.uid]
         limit = whole(query, "limit", 20, 1, 50)
@@ -58,7 +58,7 @@ class Queries:
 
     def order_history(self, account: Account, query: Query) -> Row:
         """Answer order/history: finished orders; unfilled ones disappear after a day."""
-        category = self._desk.category(query.get("category", ""))
+        category = self._desk.category(query.get("category", ""), reading=True)
         store = self._desk.stores[account.uid]
         limit = whole(query, "limit", 20, 1, 50)
         start, end = time_window(query, self._now_ms())
@@ -80,7 +80,7 @@ class Queries:
 
     def executions(self, account: Account, query: Query) -> Row:
         """Answer execution/list."""
-        category = self._desk.category(query.get("category", ""))
+        category = self._desk.category(query.get("category", ""), reading=True)
         limit = whole(query, "limit", 50, 1, 100)
         start, end = time_window(query, self._now_ms())
         chosen = [
@@ -101,18 +101,19 @@ class Queries:
 
     def positions(self, account: Account, query: Query) -> Row:
         """Answer position/list: with a symbol flat ones too, with a settle coin open ones alone."""
-        category = self._desk.category(query.get("category", ""))
+        category = self._desk.category(query.get("category", ""), reading=True)
         if category is Category.SPOT:
             raise parameter("params error: category invalid")
         symbol, coin = query.get("symbol", ""), query.get("settleCoin", "")
-        if not symbol and not coin:
+        if category is Category.LINEAR and not symbol and not coin:
             raise parameter("Missing some parameters that must be filled in, symbol or settleCoin")
         limit = whole(query, "limit", 20, 1, 200)
         settlement = self._desk.settlement
-        if symbol:
+        chosen: list[tuple[SymbolDesk, int]] = []
+        if symbol and category is Category.LINEAR:
             desk = self._desk.desk_of(self._desk.market(category.value, symbol))
             chosen = [(desk, index) for index in account.indexes(symbol)]
-        else:
+        elif category is Category.LINEAR:
             chosen = [
                 (self._desk.desk_of(settlement.linear_market(held)), index)
                 for (held, index), position in sorted(account.ledger.positions.items())
@@ -138,8 +139,9 @@ class Queries:
 
     def fee_rates(self, account: Account, query: Query) -> Row:
         """Answer account/fee-rate."""
-        category = self._desk.category(query.get("category", ""))
-        maker, taker = (rate_text(ppm * 100) for ppm in FEES_PPM[category])
+        category = self._desk.category(query.get("category", ""), reading=True)
+        fees = FEES_PPM.get(category, FEES_PPM[Category.LINEAR])
+        maker, taker = (rate_text(ppm * 100) for ppm in fees)
         symbol, base = query.get("symbol", ""), query.get("baseCoin", "")
         if symbol:
             self._desk.market(category.value, symbol)
