@@ -23,6 +23,9 @@ VenueOrderId = NewType("VenueOrderId", str)
 class Category(enum.Enum):
     """Product line of a venue: the same symbol may exist in several."""
 
+    # Members are single objects; the hash of `Enum` is a Python call on every look-up.
+    __hash__ = object.__hash__
+
     SPOT = "spot"
     LINEAR = "linear"
     INVERSE = "inverse"
@@ -34,6 +37,9 @@ class Leg(enum.Enum):
 
     The net one, or one side of a hedge.
     """
+
+    # Members are single objects; the hash of `Enum` is a Python call on every look-up.
+    __hash__ = object.__hash__
 
     NET = "net"
     LONG = "long"

@@ -55,12 +55,18 @@ class Side(enum.IntEnum):
 class OrderType(enum.Enum):
     """Limit: at this price or better. Market: at once, at any price the venue allows."""
 
+    # Members are single objects; the hash of `Enum` is a Python call on every look-up.
+    __hash__ = object.__hash__
+
     LIMIT = "limit"
     MARKET = "market"
 
 
 class TimeInForce(enum.Enum):
     """How long an order lives."""
+
+    # Members are single objects; the hash of `Enum` is a Python call on every look-up.
+    __hash__ = object.__hash__
 
     GTC = "gtc"
     IOC = "ioc"
@@ -69,6 +75,9 @@ class TimeInForce(enum.Enum):
 
 class TriggerBy(enum.Enum):
     """Which price arms a conditional order."""
+
+    # Members are single objects; the hash of `Enum` is a Python call on every look-up.
+    __hash__ = object.__hash__
 
     LAST = "last"
     MARK = "mark"
@@ -87,6 +96,9 @@ class Purpose(enum.Enum):
 
 class OrderState(enum.Enum):
     """Where an order stands at the venue, as far as evidence says."""
+
+    # Members are single objects; the hash of `Enum` is a Python call on every look-up.
+    __hash__ = object.__hash__
 
     INTENDED = "intended"
     ACCEPTED = "accepted"
@@ -107,6 +119,9 @@ FINAL_STATES = frozenset(
 class RequestKind(enum.Enum):
     """What was asked of the venue for an order."""
 
+    # Members are single objects; the hash of `Enum` is a Python call on every look-up.
+    __hash__ = object.__hash__
+
     CREATE = "create"
     AMEND = "amend"
     CANCEL = "cancel"
@@ -114,6 +129,9 @@ class RequestKind(enum.Enum):
 
 class RequestState(enum.Enum):
     """How far a request got; `UNKNOWN` ends only by the venue's evidence."""
+
+    # Members are single objects; the hash of `Enum` is a Python call on every look-up.
+    __hash__ = object.__hash__
 
     SENT = "sent"
     ANSWERED = "answered"

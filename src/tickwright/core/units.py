@@ -64,8 +64,9 @@ def units_to_text(units: int, decimals: int) -> str:
     sign, digits = ("-", str(-units)) if units < 0 else ("", str(units))
     if decimals == 0:
         return sign + digits
-    digits = digits.rjust(decimals + 1, "0")
-    return f"{sign}{digits[:-decimals]}.{digits[-decimals:]}"
+    if len(digits) > decimals:
+        return f"{sign}{digits[:-decimals]}.{digits[-decimals:]}"
+    return f"{sign}0.{digits.rjust(decimals, '0')}"
 
 
 def decimal_from_units(units: int, decimals: int) -> Decimal:

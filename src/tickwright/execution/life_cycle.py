@@ -30,6 +30,9 @@ class IllegalMove(AssertionError):
 class Evidence(enum.Enum):
     """What we learn about an order; `SEEN_*` is the venue's order stream or a query."""
 
+    # Members are single objects; the hash of `Enum` is a Python call on every look-up.
+    __hash__ = object.__hash__
+
     NOT_SENT = "not_sent"
     """Proof that the create never left us."""
     ACKNOWLEDGED = "acknowledged"
@@ -163,6 +166,9 @@ EVIDENCE_OF_REPORT: Mapping[OrderState, Evidence] = MappingProxyType(
 
 class RequestEvent(enum.Enum):
     """What happens to a request under way."""
+
+    # Members are single objects; the hash of `Enum` is a Python call on every look-up.
+    __hash__ = object.__hash__
 
     ANSWER = "answer"
     LOST = "lost"

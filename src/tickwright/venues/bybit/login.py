@@ -51,6 +51,9 @@ class LoginPhase(enum.Enum):
     FAILED = "failed"
 
 
+# Looking a member up in its class is a Python call, and every order asks.
+_LOGGED_IN = LoginPhase.LOGGED_IN
+
 # The only moves there are; every socket loss leads to DOWN.
 _MOVES = {
     (LoginPhase.CONNECTED, "ask"): LoginPhase.ASKED,
@@ -88,7 +91,7 @@ class Login:
     @property
     def is_logged_in(self) -> bool:
         """Whether the venue accepted the login of this connection."""
-        return self.phase is LoginPhase.LOGGED_IN
+        return self.phase is _LOGGED_IN
 
     def connected(self, now_ns: int) -> None:
         """Start over on a new socket."""

@@ -5,18 +5,20 @@ socket and REST.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
 from tickwright.core.commands import AmendOrder, CancelOrder, PlaceOrder
 from tickwright.core.errors import InstrumentUnknown
-from tickwright.core.identity import ClientId, InstrumentId
+from tickwright.core.identity import ClientId, InstrumentId, Leg
 from tickwright.core.instrument import Instrument
 from tickwright.core.orders import OrderType, RequestKind, Side, TimeInForce, TriggerBy
+from tickwright.core.units import units_to_text
 from tickwright.venues.bybit.private_decode import leg_index
 from tickwright.venues.port import OrderRequest, Unsendable
 
-__all__ = ["OrderEncoder", "OrderForm", "request_kind_of"]
+__all__ = ["OrderEncoder", "OrderForm", "PlainRow", "request_kind_of"]
 
 _SIDES = {Side.BUY: "Buy", Side.SELL: "Sell"}
 _TIMES = {TimeInForce.GTC: "GTC", TimeInForce.IOC: "IOC", TimeInForce.FOK: "FOK"}
@@ -26,6 +28,8 @@ _TRIGGERS = {
     TriggerBy.INDEX: "IndexPrice",
 }
 _RISES, _FALLS = 1, 2
+# Looking a member up in its class is a Python call.
+_LIMIT = OrderType.LIMIT
 _CLIENT_ID_LENGTH_MAX = 36
 
 
@@ -63,6 +67,29 @@ def request_kind_of(request: OrderRequest) -> RequestKind:
     return RequestKind.AMEND if isinstance(request, AmendOrder) else RequestKind.CANCEL
 
 
+class PlainRow(NamedTuple):
+    """A row as JSON text, with its product line."""
+
+    category: str
+    text: str
+
+
+class _Fragments:
+    """The parts of a plain limit order's row that one version of an instrument fixes."""
+
+    __slots__ = ("category", "head", "instrument", "legs", "tail")
+
+    def __init__(self, instrument: Instrument) -> None:
+        self.instrument = instrument
+        self.category = instrument.id.category.value
+        head = msgspec.json.encode(OrderForm(self.category, instrument.symbol)).decode()
+        self.head = head[:-1] + ',"orderLinkId":"'
+        self.legs = {
+            leg: "" if instrument.is_spot else f',"positionIdx":{leg_index(leg)}' for leg in Leg
+        }
+        self.tail = ',"isLeverage":0,"orderFilter":"Order"}' if instrument.is_spot else "}"
+
+
 class OrderEncoder:
     """Makes rows for the instruments it can look up.
 
@@ -72,6 +99,39 @@ class OrderEncoder:
 
     def __init__(self, instrument_of: Callable[[InstrumentId], Instrument]) -> None:
         self._instrument_of = instrument_of
+        self._fragments: dict[InstrumentId, _Fragments] = {}
+
+    def plain_row(self, order: PlaceOrder, now_ns: int) -> PlainRow | Unsendable | None:
+        """Return the JSON text of what `row` makes of a plain limit order; None for another kind.
+
+        Put together from fixed parts, because every order waits for it: a third of the time of a
+        form of 22 fields and its encoding. A test holds it to the form's bytes.
+        """
+        if order.order_type is not _LIMIT or order.trigger_price_units is not None:
+            return None
+        try:
+            instrument = self._instrument_of(order.instrument_id)
+        except InstrumentUnknown as error:
+            return Unsendable(order.client_id, RequestKind.CREATE, str(error))
+        reason = _create_fault(order, instrument, now_ns)
+        if reason:
+            return Unsendable(order.client_id, RequestKind.CREATE, reason)
+        fixed = self._fragments.get(order.instrument_id)
+        if fixed is None or fixed.instrument is not instrument:
+            fixed = self._fragments[order.instrument_id] = _Fragments(instrument)
+        price_units = order.price_units
+        assert price_units is not None, "a limit order without a price is a fault"
+        decimals = instrument.price_decimals
+        qty = units_to_text(order.size_units, instrument.size_decimals)
+        price = units_to_text(price_units, decimals)
+        time_in_force = "PostOnly" if order.post_only else _TIMES[order.time_in_force]
+        reduce_only = ',"reduceOnly":true' if order.reduce_only else ""
+        text = (
+            f'{fixed.head}{order.client_id}","side":"{_SIDES[order.side]}","orderType":"Limit",'
+            f'"qty":"{qty}","price":"{price}","timeInForce":"{time_in_force}"'
+            f"{fixed.legs[order.leg]}{reduce_only}{_bracket_text(order, decimals)}{fixed.tail}"
+        )
+        return PlainRow(fixed.category, text)
 
     def row(
         self, request: OrderRequest, now_ns: int, *, last_price_units: int | None = None
@@ -104,6 +164,21 @@ class OrderEncoder:
         )
 
 
+def _bracket_text(order: PlaceOrder, decimals: int) -> str:
+    stop, profit = order.stop_loss_price_units, order.take_profit_price_units
+    if stop is None and profit is None:
+        return ""
+    by = _TRIGGERS[order.trigger_by]
+    levels = kinds = ""
+    if profit is not None:
+        levels = f',"takeProfit":"{units_to_text(profit, decimals)}"'
+        kinds = f',"tpTriggerBy":"{by}"'
+    if stop is not None:
+        levels += f',"stopLoss":"{units_to_text(stop, decimals)}"'
+        kinds += f',"slTriggerBy":"{by}"'
+    return f'{levels}{kinds},"tpslMode":"Full"'
+
+
 def _create_fault(order: PlaceOrder, instrument: Instrument, now_ns: int) -> str:
     if order.valid_until_ns and now_ns > order.valid_until_ns:
         return "expired before it was sent"
@@ -112,10 +187,10 @@ def _create_fault(order: PlaceOrder, instrument: Instrument, now_ns: int) -> str
     if order.size_units <= 0:
         return "size must be above zero"
     has_price = order.price_units is not None and order.price_units > 0
-    if has_price is not (order.order_type is OrderType.LIMIT):
+    if has_price is not (order.order_type is _LIMIT):
         return "a limit order needs a price, a market order has none"
     if order.post_only and (
-        order.order_type is not OrderType.LIMIT or order.time_in_force is not TimeInForce.GTC
+        order.order_type is not _LIMIT or order.time_in_force is not TimeInForce.GTC
     ):
         return "post-only is for resting limit orders"
     has_bracket = (

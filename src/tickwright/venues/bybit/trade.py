@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from tickwright.core.commands import PlaceOrder
 from tickwright.core.errors import FrameError
 from tickwright.core.events import Outcome, RateLimitReport, Reply
 from tickwright.core.identity import AccountId, ClientId, VenueOrderId
@@ -18,7 +19,12 @@ from tickwright.net.session import Action
 from tickwright.venues.bybit.control import Classified, FrameKind, classify
 from tickwright.venues.bybit.errors import Reaction, outcome_of, reaction_of
 from tickwright.venues.bybit.login import IDLE_PING_NS, Login
-from tickwright.venues.bybit.order_encode import OrderEncoder, OrderForm, request_kind_of
+from tickwright.venues.bybit.order_encode import (
+    OrderEncoder,
+    OrderForm,
+    PlainRow,
+    request_kind_of,
+)
 from tickwright.venues.bybit.private import BytesSink
 from tickwright.venues.bybit.private_wire import LimitHeader, TradeReply
 from tickwright.venues.bybit.sign import RECV_WINDOW_MS, Credentials
@@ -155,15 +161,27 @@ class TradeSession:
             return Unsendable(request.client_id, kind, "the trade socket is not logged in")
         if len(self._outstanding) >= OUTSTANDING_MAX:
             return Unsendable(request.client_id, kind, f"{OUTSTANDING_MAX} requests unanswered")
-        row = self._encoder.row(request, now_ns, last_price_units=last_price_units)
+        row: PlainRow | OrderForm | Unsendable | None = None
+        if isinstance(request, PlaceOrder):
+            row = self._encoder.plain_row(request, now_ns)
+        if row is None:
+            row = self._encoder.row(request, now_ns, last_price_units=last_price_units)
         if isinstance(row, Unsendable):
             return row
         self._number += 1
         number = f"-{self._number}"
         request_id = request.client_id[: _REQUEST_ID_LENGTH_MAX - len(number)] + number
         timestamp_ms = (now_ns + self._login.offset_ns) // 1_000_000
-        header = _Header(str(timestamp_ms), self._recv_window)
-        message = self._json.encode(_Request(request_id, header, _OPS[kind], (row,)))
+        if isinstance(row, PlainRow):
+            # The encoder made sure that the client id needs no escape.
+            message = (
+                f'{{"reqId":"{request_id}","header":{{"X-BAPI-TIMESTAMP":"{timestamp_ms}",'
+                f'"X-BAPI-RECV-WINDOW":"{self._recv_window}"}},"op":"order.create",'
+                f'"args":[{row.text}]}}'
+            ).encode()
+        else:
+            header = _Header(str(timestamp_ms), self._recv_window)
+            message = self._json.encode(_Request(request_id, header, _OPS[kind], (row,)))
         self._outstanding[request_id] = _Outstanding(
             request.client_id, kind, row.category, now_ns + self._patience_ns
         )

@@ -4,8 +4,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.unit.venues.bybit.accounts import (
+    BTC,
     CLIENT,
     NOW,
     SPOT_BTC,
@@ -157,6 +160,39 @@ def test_create_when_venue_cannot_be_asked_then_reason(changes: dict[str, Any], 
     refused = ENCODER.row(place(**changes), NOW)
     assert isinstance(refused, Unsendable)
     assert reason in refused.reason
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "instrument_id": st.sampled_from([BTC, SPOT_BTC.id]),
+            "side": st.sampled_from(Side),
+            "order_type": st.sampled_from(OrderType),
+            "time_in_force": st.sampled_from(TimeInForce),
+            "post_only": st.booleans(),
+            "reduce_only": st.booleans(),
+            "leg": st.sampled_from(Leg),
+            "size_units": st.integers(-1, 2**63 - 1),
+            "price_units": st.none() | st.integers(0, 2**63 - 1),
+            "stop_loss_price_units": st.none() | st.integers(1, 2**63 - 1),
+            "take_profit_price_units": st.none() | st.integers(1, 2**63 - 1),
+            "trigger_price_units": st.none() | st.just(1),
+            "trigger_by": st.sampled_from(TriggerBy),
+            "client_id": st.sampled_from([CLIENT, ClientId('quo"te'), ClientId("a-b_c")]),
+        }
+    )
+)
+def test_plain_row_when_any_order_then_the_bytes_of_its_form(changes: dict[str, Any]):
+    order = place(**changes)
+    plain = ENCODER.plain_row(order, NOW)
+    form = ENCODER.row(order, NOW)
+    if plain is None:
+        assert order.order_type is OrderType.MARKET or order.trigger_price_units is not None
+    elif isinstance(plain, Unsendable) or isinstance(form, Unsendable):
+        assert plain == form
+    else:
+        assert plain.text.encode() == msgspec.json.encode(form)
+        assert plain.category == form.category
 
 
 def test_amend_when_price_changes_then_price_alone():
