@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
+from tickwright.app.article import article_rows
 from tickwright.app.config import load_config
 from tickwright.app.progress import Screen
 from tickwright.app.replay_run import check_replay
@@ -36,6 +37,9 @@ DIFFERS = 1
 RECORDED = ("BTCUSDT", "XRPUSDT")
 _STATE = "tickwright/demo"
 
+_ADVICE = (
+    "These parameters make something happen within seconds and pay fees for it; they are no advice."
+)
 _TEMPLATE = """\
 # What `tickwright demo` traded. Change it and run it: tickwright run {path}
 # The parameters make something happen within seconds; they are no advice.
@@ -56,15 +60,15 @@ venue = "box"
 {strategies}
 [risk]
 position_percent_max = 6
-order_notional_usdt_max = 600
-exposure_percent_max = 25     # about six positions: one more is refused
+order_notional_usdt_max = 400
+exposure_percent_max = 15     # about six positions: one more is refused
 leverage_max = 2
 daily_loss_percent_max = 3
 drawdown_percent_max = 10
-spread_bps_max = 20
+spread_bps_max = 2            # wider books are refused
 
 [sizing]
-equity_percent = 5
+equity_percent = 4
 confidence_floor = 0.5
 
 [execution]
@@ -125,7 +129,7 @@ def demo_config(path: Path, symbols: Sequence[str], *, seed: int) -> str:
         seed=seed,
         strategies="".join(parts),
         books_max=max(100, len(symbols)),
-        audit_s=10.0,
+        audit_s=20.0,
     )
 
 
@@ -210,8 +214,10 @@ def run_demo(
     if report is None:
         return code, None
     report = _replayed(report)
-    show_report(report, console, has_article=True)
+    report = msgspec.structs.replace(report, article=article_rows(report))
+    show_report(report, console)
     console.print(f"what it traded: {path}", style="dim", soft_wrap=True)
+    console.print(_ADVICE, style="dim")
     return (code if report.is_sound else DIFFERS), report
 
 

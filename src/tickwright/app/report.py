@@ -21,6 +21,7 @@ from tickwright.core.orders import OrderState
 from tickwright.engine.summary import PositionSummary
 
 __all__ = [
+    "ArticleRow",
     "BookReport",
     "Brackets",
     "CutReport",
@@ -125,6 +126,15 @@ class ReplayCheck(msgspec.Struct, frozen=True, kw_only=True):
     frame_us_p99: float | None = None
 
 
+class ArticleRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One figure of the article beside the one measured, as texts for people."""
+
+    what: str
+    article: str
+    here: str
+    measured: str
+
+
 class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     """A whole run."""
 
@@ -173,6 +183,8 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     session_mb: float
     session_is_whole: bool
     replay: ReplayCheck | None = None
+    article: tuple[ArticleRow, ...] = ()
+    """The demo alone compares itself with the article."""
 
     @property
     def is_sound(self) -> bool:

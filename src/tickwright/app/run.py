@@ -7,6 +7,7 @@ and then the sockets go.
 
 import asyncio
 import contextlib
+import gc
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -34,12 +35,13 @@ __all__ = ["RunPlan", "open_log", "run_plan", "run_trader", "trade"]
 
 T = TypeVar("T")
 
-SHOW_EVERY_S = 0.4
+SHOW_EVERY_S = 0.5
 LABELS_EVERY_S = 2.0
 LOOK_S = 0.002
 CUT_WAIT_S = 10.0
 """A cut whose books aren't valid again by then is reported as not healed."""
 REMARKS_MAX = 50
+_RECORDING = "recording"
 
 
 class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +103,9 @@ class _Run:
         self.trader = Trader(settings, on_note=self._note, on_notice=self._notice)
         stack.push_async_callback(self.trader.close)
         await self.trader.start()
+        # What is loaded by now stays: no collection need look at it again while the loop waits.
+        gc.collect()
+        gc.freeze()
         return LedgerWatch(self.trader.engine)
 
     async def _start_simulators(self, stack: contextlib.AsyncExitStack) -> dict[str, Hosts]:
@@ -158,9 +163,25 @@ class _Run:
         while self.consoles:
             for console in self.consoles:
                 with contextlib.suppress(ConnectionLost, FrameError):
-                    for name, label in (await console.labels()).items():
-                        self.labels[name.rpartition(":")[2]] = label
+                    self._take_labels(await console.labels())
             await asyncio.sleep(LABELS_EVERY_S)
+
+    def _take_labels(self, labels: dict[str, str]) -> None:
+        traded = {symbol for feed in self.trader.feeds for symbol in feed.symbols}
+        for name, label in labels.items():
+            symbol = name.rpartition(":")[2]
+            if symbol not in traded:
+                continue
+            before = self.labels.get(symbol, "")
+            if _RECORDING not in label:
+                # What was recorded so far was real, whatever follows it.
+                if before.startswith("real "):
+                    head = before.partition(", then ")[0]
+                    self.labels[symbol] = f"{head}, then {label}"
+                    continue
+                self.labels[symbol] = label
+            else:
+                self.labels[symbol] = f"real {label}"
 
     async def _cut_once(self) -> None:
         at_s = self.plan.cut_at_s

@@ -101,16 +101,17 @@ class Painter:
         signals = sum(one.signals for one in engine.strategies)
         exits = sum(one.exits for one in engine.strategies)
         trading = _labelled("trading")
-        trading.append(f"{signals} signals  {exits} exits  ")
-        refusals = _refusals(shot)
-        trading.append(f"{sum(refusals.values())} refused", "yellow" if refusals else "")
-        if refusals:
-            trading.append(f" ({_top(refusals)})", "dim")
         trading.append(
-            f"  {engine.orders_placed} orders ({engine.orders_live} live)  {engine.fills} fills  "
-            f"{frame.stop_losses} stops  {frame.take_profits} takes"
+            f"{signals} signals  {exits} exits  {engine.orders_placed} orders "
+            f"({engine.orders_live} live)  {engine.fills} fills  {frame.stop_losses} stop losses  "
+            f"{frame.take_profits} take profits"
         )
-        return [title, market, speed, trading, *self._money(shot), *_halts(shot), Text("")]
+        refusals = _refusals(shot)
+        refused = _labelled("refused")
+        refused.append(f"{sum(refusals.values())}", "yellow" if refusals else "")
+        refused.append(f"  {_top(refusals)}" if refusals else "", "dim")
+        money = self._money(shot)
+        return [title, market, speed, trading, refused, *money, *_origins(frame), *_halts(shot)]
 
     def _money(self, shot: TraderSnapshot) -> Iterable[Text]:
         positions = shot.engine.positions
@@ -145,18 +146,15 @@ class Painter:
                 symbol = one.instrument.rpartition(":")[2]
                 size, pnl = held.get(symbol, (0.0, 0.0))
                 held[symbol] = (size + float(one.size), pnl + float(one.unrealised or 0))
+        # Recorded markets first, then what is held or in trouble, then the busiest.
         ranked = sorted(
-            shot.books, key=lambda book: (book.symbol not in held, book.state == "synced")
+            shot.books,
+            key=lambda book: (
+                _RECORDED not in frame.labels.get(book.symbol, ""),
+                book.symbol not in held and book.state == "synced",
+                -book.updates,
+            ),
         )
-        if len(ranked) > room:
-            # The busiest of the rest; those with a position or a trouble come first.
-            ranked.sort(
-                key=lambda book: (
-                    book.symbol not in held,
-                    book.state == "synced",
-                    -book.updates,
-                )
-            )
         shown = ranked[: room if len(ranked) <= room else max(1, room - 1)]
         text.append(_HEAD[:width] + "\n", "bold underline")
         for book in shown:
@@ -199,13 +197,17 @@ class Painter:
             ("refused", "yellow", shot.last_refusals),
             ("order", "dim", shot.notes),
         ):
-            rows = list(found[-TAIL_ROWS:])
+            # What the venue does by itself beside an order (arming, the other stop) is noise here.
+            told = [row for row in found if not any(word in row for word in _NOISE)]
+            rows = [row.removeprefix(f"{name} ") for row in told[-TAIL_ROWS:]]
             rows += [""] * (TAIL_ROWS - len(rows))
             lines += [Text.assemble((f"{name:>8}  ", "dim"), (row, style)) for row in rows]
         lines += [Text(f"{'':>8}  {remark}", "bold magenta") for remark in frame.remarks]
         return lines
 
 
+_RECORDED = "recording"
+_NOISE = ("Deactivated", " triggered: ", "create accepted", "account.connected")
 _HEAD = (
     f"{'symbol':<13}{'state':<9}{'age s':>6}{'bid':>12}{'ask':>12}{'bps':>8}{'upd/s':>7} "
     f"{'imbalance':^9}{'position':>13}{'PnL':>10}  market"
@@ -257,6 +259,16 @@ class LiveScreen:
             size = self._console.size
             text = self._painter.paint(frame, size.width, size.height - 1)
             self._live.update(text, refresh=True)
+
+
+def _origins(frame: Frame) -> Iterable[Text]:
+    """Say which markets are recorded, and that the others are made up."""
+    found = [f"{name} {what}" for name, what in frame.labels.items() if _RECORDED in what]
+    if frame.labels:
+        line = _labelled("origin")
+        others = len(frame.labels) - len(found)
+        line.append("; ".join([*found, f"{others} synthetic"] if others else found), "dim")
+        yield line
 
 
 def _labelled(name: str) -> Text:

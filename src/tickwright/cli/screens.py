@@ -1,5 +1,6 @@
 """Owns which screen a verb gets: a live one on a terminal, lines elsewhere."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,16 @@ from tickwright.cli.json_file import STDOUT
 
 __all__ = ["console_for", "screen_for"]
 
+FILE_WIDTH = 120
+
 
 def console_for(json: Path | None) -> Console:
     """Return where people read: stdout, or stderr when the JSON takes stdout."""
-    return Console(stderr=json == STDOUT, highlight=False)
+    console = Console(stderr=json == STDOUT, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        # A file has no width of its own, and rich would take a narrow one.
+        console.width = FILE_WIDTH
+    return console
 
 
 def screen_for(console: Console) -> Callable[[], Screen]:

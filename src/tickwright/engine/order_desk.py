@@ -65,7 +65,9 @@ class OrderDesk:
         if due_ns <= now_ns:
             return None
         wait_ms = (due_ns - now_ns) / 1e6
-        check = Check(Reason.RATE_LIMIT, f"{group} is used up", f"free in {wait_ms:g} ms")
+        check = Check(
+            Reason.RATE_LIMIT, f"no {group} request left", f"one, free in {wait_ms:.0f} ms"
+        )
         return Rejected(check)
 
     def place(
