@@ -15,6 +15,7 @@ from tickwright.bench.core import measure_core
 from tickwright.bench.feed import measure_feed
 from tickwright.bench.latency import measure_latency
 from tickwright.bench.machine import load_warning, read_machine
+from tickwright.bench.matching import measure_matching
 from tickwright.bench.memory import measure_memory
 from tickwright.bench.reconnect import measure_reconnect
 from tickwright.bench.report import Section, print_section, write_json
@@ -28,6 +29,7 @@ _MEASURES: Final[dict[str, Callable[[Session], Section | list[Section]]]] = {
     "core": measure_core,
     "feed": measure_feed,
     "latency": measure_latency,
+    "matching": measure_matching,
     "memory": measure_memory,
     "reconnect": measure_reconnect,
 }

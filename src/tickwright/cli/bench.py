@@ -19,8 +19,9 @@ def bench(
     which: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Sections to measure, all without any: core, feed, latency, memory, reconnect.",
-            metavar="[core|feed|latency|memory|reconnect]...",
+            help="Sections to measure, all without any: "
+            "core, feed, latency, matching, memory, reconnect.",
+            metavar="[core|feed|latency|matching|memory|reconnect]...",
         ),
     ] = None,
     *,
