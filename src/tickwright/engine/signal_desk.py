@@ -87,7 +87,7 @@ class SignalDesk:
     ) -> Rejected | None:
         """Say which state refuses before anything is computed; the gate looks at them again."""
         view = self._state.view
-        if instrument_id not in run.context.instruments:
+        if not run.context.knows(instrument_id):
             return _refusal(Reason.INSTRUMENT_UNKNOWN, str(instrument_id), "a subscribed one")
         if run.context.account_id not in view.ready_accounts:
             return _refusal(Reason.ACCOUNT_NOT_READY, "not reconciled", "ready")

@@ -166,19 +166,20 @@ class AccountLink:
         self, command: PlaceOrder | AmendOrder | CancelOrder | CancelAll | QueryOrder
     ) -> None:
         """Carry one command out; what becomes of it comes in by the door."""
-        if isinstance(command, QueryOrder):
+        if isinstance(command, (PlaceOrder, AmendOrder)):
+            if not self._promise(command):
+                return
+            if self._journal.sync == "always":
+                self._spawn(self._send_after_flush(command))
+            else:
+                self._send(command)
+        elif isinstance(command, QueryOrder):
             self._spawn(self._query(command))
         elif isinstance(command, CancelAll):
             self._spawn(self._cancel_all(command))
-        elif isinstance(command, CancelOrder):
-            self._send(command)
-            self._journal.note_cancel(command, utc_now_ns())
-        elif not self._promise(command):
-            return
-        elif self._journal.sync == "always":
-            self._spawn(self._send_after_flush(command))
         else:
             self._send(command)
+            self._journal.note_cancel(command, utc_now_ns())
 
     def _promise(self, command: PlaceOrder | AmendOrder) -> bool:
         try:
@@ -198,10 +199,13 @@ class AccountLink:
 
     def _send(self, command: OrderRequest) -> None:
         now_ns = utc_now_ns()
-        if isinstance(command, PlaceOrder) and 0 < command.valid_until_ns < now_ns:
-            self._unsent(command, "expired before it could be sent")
-            return
-        last = self._last_price_units(command) if isinstance(command, PlaceOrder) else None
+        last = None
+        if isinstance(command, PlaceOrder):
+            if 0 < command.valid_until_ns < now_ns:
+                self._unsent(command, "expired before it could be sent")
+                return
+            if command.trigger_price_units is not None:
+                last = self._last_price_units(command)
         channel = self._channel
         if channel is not None and channel.is_ready and self._trade is not None:
             encoded = channel.encode(command, now_ns, last_price_units=last)

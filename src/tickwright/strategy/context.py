@@ -157,6 +157,10 @@ class StrategyContext:
         """Ask for `on_timer(name)` at `due_ns`; the same name replaces an earlier wish."""
         self._world.set_timer(self.strategy_id, name, due_ns)
 
+    def knows(self, instrument_id: InstrumentId) -> bool:
+        """Whether the strategy is subscribed to an instrument."""
+        return instrument_id in self._known
+
     def _subscribed(self, instrument_id: InstrumentId) -> InstrumentId:
         if instrument_id not in self._known:
             raise ConfigError(f"strategy {self.strategy_id} is not subscribed to {instrument_id}")
