@@ -27,12 +27,12 @@ class _Trial:
 
 
 _TRIALS: Final = (
-    _Trial("reset", "TCP reset", 5, 100),
-    _Trial("lost_delta", "one delta lost", 5, 100),
-    _Trial("silent_topic", "a busy topic silent", 1, 9),
+    _Trial("reset", "TCP reset", 5, 50),
+    _Trial("lost_delta", "one delta lost", 5, 50),
+    _Trial("silent_topic", "a busy topic silent", 1, 5),
     # A vanished socket stays on the simulator's list, so that the next fault could strike it again.
     _Trial("vanished", "the peer vanished (no data, no pong, no FIN)", 1, 1),
-    _Trial("outage", "outage, counted from the server's return", 1, 5),
+    _Trial("outage", "outage, counted from the server's return", 1, 3),
 )
 
 
