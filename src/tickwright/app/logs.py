@@ -110,7 +110,8 @@ class RunLog:
         """Take over what the standard library's logging carries, until `close`."""
         root = logging.getLogger()
         root.addHandler(self._bridge)
-        root.setLevel(max(self._least, logging.INFO))
+        # Libraries tell every connection they make: only their troubles are worth a line.
+        root.setLevel(logging.DEBUG if self._least <= logging.DEBUG else logging.WARNING)
 
     def clean(self, text: str) -> str:
         """Return a text with stars in the place of secrets, for a screen."""

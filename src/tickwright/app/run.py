@@ -18,6 +18,7 @@ import msgspec
 from tickwright.app.config import Config
 from tickwright.app.ledger_check import LedgerCheck, LedgerWatch
 from tickwright.app.logs import RunLog
+from tickwright.app.notice_log import log_notice
 from tickwright.app.progress import Frame, Screen
 from tickwright.app.report import Brackets, CutReport, RunReport, count_bracket, make_report
 from tickwright.app.settings import simulator_arguments, trader_settings
@@ -215,6 +216,7 @@ class _Run:
 
     def _notice(self, notice: Notice) -> None:
         count_bracket(self.brackets, notice)
+        log_notice(self.log, notice)
 
     def _remark(self, text: str) -> None:
         clean = self.log.clean(text)

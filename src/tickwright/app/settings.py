@@ -54,7 +54,12 @@ def trader_settings(
         plan=trading_plan(config),
         classes={strategy.source: strategy.kind for strategy in config.strategies},
         venues=tuple(
-            VenueSettings(name=venue.kind, hosts=hosts[name], mode=venue.env)
+            VenueSettings(
+                name=venue.kind,
+                hosts=hosts[name],
+                mode=venue.env,
+                ca_file=None if venue.ca_file is None else config.path.parent / venue.ca_file,
+            )
             for name, venue in venues.items()
         ),
         feeds=tuple(feeds),

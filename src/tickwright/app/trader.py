@@ -7,6 +7,7 @@ key rights, books, strategies, then the sockets; an account trades once it was r
 import asyncio
 import contextlib
 import difflib
+import ssl
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -82,6 +83,8 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True):
     hosts: Hosts
     mode: str
     """What screens and reports call it: simulator, testnet, demo or mainnet."""
+    ca_file: Path | None = None
+    """Certificates to trust in place of the system's, for every address of this venue."""
 
 
 class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,7 +223,10 @@ class Trader:
         """
         settings = self.settings
         for venue in settings.venues:
-            self._kits[venue.name] = BybitKit(venue.name, venue.hosts, self._random)
+            trusted = _trusted(venue)
+            self._kits[venue.name] = BybitKit(
+                venue.name, venue.hosts, self._random, ssl_context=trusted
+            )
         for venue in settings.venues:
             await self._patiently(venue.name, self._kits[venue.name].measure_clock)
         for feed in settings.feeds:
@@ -234,7 +240,7 @@ class Trader:
                 raise ConfigError(
                     f"account {account.account_id}: its API key may withdraw; make one that can't"
                 )
-            if not rights.is_bound_to_address:
+            if not rights.is_bound_to_address and self.mode != "simulator":
                 self._note("account.key_unbound", f"{account.account_id}: bind the key to your IP")
             clients[account.account_id] = client
         started_ns = utc_now_ns()
@@ -521,6 +527,15 @@ class Trader:
             last_signals=tuple(self.last_signals),
             notes=tuple(self.notes),
         )
+
+
+def _trusted(venue: VenueSettings) -> ssl.SSLContext | None:
+    if venue.ca_file is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=str(venue.ca_file))
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"venue {venue.name}: ca_file {venue.ca_file}: {error}") from None
 
 
 def _book_line(book: OrderBook, now_ns: int) -> BookLine:

@@ -177,7 +177,13 @@ class BybitKit:
             trade = (self.hosts.trade, session)
         if not self.hosts.private:
             raise ConfigError(f"venue {self.name}: an account needs private_url")
-        link.connect((self.hosts.private, private), trade, self.account_gate, self.trade_gate)
+        link.connect(
+            (self.hosts.private, private),
+            trade,
+            self.account_gate,
+            self.trade_gate,
+            ssl_context=self._ssl,
+        )
         return link
 
     async def aclose(self) -> None:

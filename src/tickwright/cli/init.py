@@ -22,5 +22,5 @@ def init(
     from tickwright.app.config_file import write_template
 
     write_template(path, force=force)
-    typer.echo(f"Wrote {path}. Try it: tickwright run {path} --seconds 20")
+    typer.echo(f"Wrote {path}. Try it: tickwright run {path} --seconds 60")
     return 0

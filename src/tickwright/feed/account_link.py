@@ -7,6 +7,7 @@ then may it trade.
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Protocol
 
@@ -101,8 +102,13 @@ class AccountLink:
         trade: tuple[str, TradeChannel] | None,
         gate: DialGate,
         trade_gate: DialGate,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        """Give the link its sockets: (address, session); no trade socket means orders by REST."""
+        """Give the link its sockets: (address, session); no trade socket means orders by REST.
+
+        `ssl_context` is for wss; None takes the system's certificates.
+        """
         venue = self.account_id.venue
         self._private = Connection(
             private[0],
@@ -110,6 +116,7 @@ class AccountLink:
             gate,
             name=f"{venue}-private",
             on_change=self._changed("private"),
+            ssl_context=ssl_context,
         )
         if trade is not None:
             self._channel = trade[1]
@@ -119,6 +126,7 @@ class AccountLink:
                 trade_gate,
                 name=f"{venue}-trade",
                 on_change=self._changed("trade"),
+                ssl_context=ssl_context,
             )
 
     @property
