@@ -32,6 +32,9 @@ __all__ = [
     "SizeUnit",
 ]
 
+# Looking a member up in its class is a Python call, and every order asks.
+_SPOT = Category.SPOT
+
 
 class Payoff(enum.Enum):
     """How profit follows price: linear settles in quote, inverse in base."""
@@ -132,7 +135,7 @@ class Instrument(msgspec.Struct, frozen=True):
     @property
     def is_spot(self) -> bool:
         """Whether buying means holding the asset (no position, no reduce-only)."""
-        return self.id.category is Category.SPOT
+        return self.id.category is _SPOT
 
     # prices and sizes -----------------------------------------------------------------------------
 

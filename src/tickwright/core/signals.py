@@ -4,7 +4,6 @@ Refuses bytes and sizes in it.
 """
 
 import enum
-import math
 
 import msgspec
 
@@ -40,11 +39,15 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True, tag="signal"):
 
     def fault(self) -> str | None:
         """Say what makes the signal unusable, or None."""
-        if not math.isfinite(self.confidence) or not 0.0 <= self.confidence <= 1.0:
+        # Comparing with bounds refuses what is no number, too.
+        if not 0.0 <= self.confidence <= 1.0:
             return f"confidence {self.confidence} is not between 0 and 1"
+        stop, profit = self.stop_loss_fraction, self.take_profit_fraction
+        if (stop is None or 0.0 < stop < 1.0) and (profit is None or 0.0 < profit < 1.0):
+            return None
         for name in ("stop_loss_fraction", "take_profit_fraction"):
             value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and 0.0 < value < 1.0):
+            if value is not None and not 0.0 < value < 1.0:
                 return f"{name} {value} is not between 0 and 1"
         return None
 

@@ -11,7 +11,7 @@ from tickwright.core.verdicts import Check, Reason, Rejected
 from tickwright.engine.deadlines import Deadline
 from tickwright.engine.state import TradingState
 from tickwright.execution.blotter import LIVE_ORDERS_MAX, Change
-from tickwright.execution.records import Record
+from tickwright.execution.records import Record, Working
 
 __all__ = ["OrderDesk"]
 
@@ -30,6 +30,9 @@ _CREATE = {category: f"create.{category.value}" for category in Category}
 _CANCEL = {category: f"cancel.{category.value}" for category in Category}
 _QUERY = {category: f"query.{category.value}" for category in Category}
 """Names of the request groups, by product line."""
+# Looking a member up in its class is a Python call, and these are asked for every order.
+_OPEN = Purpose.OPEN
+_CREATE_ANSWER = Deadline.CREATE_ANSWER
 
 
 class OrderDesk:
@@ -81,9 +84,11 @@ class OrderDesk:
     ) -> Record:
         """Send an approved order; `obstacle` was asked before."""
         state = self._state
-        now_ns = state.now_ns
-        is_urgent = intent.purpose is not Purpose.OPEN
-        group = _CREATE[intent.instrument_id.category]
+        moment = state.moment
+        now_ns = moment.now_ns
+        instrument_id = intent.instrument_id
+        is_urgent = intent.purpose is not _OPEN
+        group = _CREATE[instrument_id.category]
         taken = state.budget.take(account_id, group, now_ns, is_urgent=is_urgent)
         assert taken, "a create is sent only when the budget has room"
         order = Order(
@@ -96,11 +101,11 @@ class OrderDesk:
             created_ns=now_ns,
         )
         record = state.blotter.open(order, now_ns)
-        state.outbox.command(state.planner.command(order, state.moment.event_id))
-        state.deadlines.add(now_ns + self._answer_ns, Deadline.CREATE_ANSWER, order.client_id)
+        state.outbox.command(state.planner.command(order, moment.event_id))
+        state.deadlines.add(now_ns + self._answer_ns, _CREATE_ANSWER, order.client_id)
         self.placed_count += 1
-        self._ensure_mark(intent.instrument_id)
-        self.publish(account_id, intent.instrument_id)
+        self._ensure_mark(instrument_id)
+        self._publish(account_id, instrument_id, record.working)
         return record
 
     def _ensure_mark(self, instrument_id: InstrumentId) -> None:
@@ -321,6 +326,11 @@ class OrderDesk:
     def publish(self, account_id: AccountId, instrument_id: InstrumentId) -> None:
         """Tell the portfolio what is working, so that the gate counts it."""
         working = self._state.blotter.working(account_id, instrument_id)
+        self._publish(account_id, instrument_id, working)
+
+    def _publish(
+        self, account_id: AccountId, instrument_id: InstrumentId, working: Working
+    ) -> None:
         self._state.portfolio.set_working(
             account_id,
             instrument_id,

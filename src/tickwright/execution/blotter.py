@@ -27,7 +27,7 @@ from tickwright.core.orders import (
 )
 from tickwright.execution.client_ids import ClientIds
 from tickwright.execution.life_cycle import EVIDENCE_OF_REPORT, Evidence, RequestEvent
-from tickwright.execution.records import Record, Request
+from tickwright.execution.records import Record, Request, Working
 
 __all__ = [
     "EXECUTION_IDS_MAX",
@@ -44,6 +44,7 @@ LIVE_ORDERS_MAX = 10_000
 """Orders not settled; the planner opens no more at this bound."""
 FINAL_ORDERS_MAX = 4_096
 EXECUTION_IDS_MAX = 65_536
+_CREATE = RequestKind.CREATE
 FOREIGN_ORDERS_MAX = 1_024
 
 
@@ -70,31 +71,6 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     def is_news(self) -> bool:
         """Whether anybody should hear of it."""
         return self.is_moved or self.is_filled or self.is_request_moved
-
-
-class Working:
-    """What is under way in one instrument of one account, in size units, as sums kept ready.
-
-    `buy_units` and `sell_units` leave out reduce-only orders, `reduce_*` are these; unknown
-    requests and fills not seen yet count as live.
-    """
-
-    __slots__ = (
-        "buy_units",
-        "open_orders",
-        "reduce_buy_units",
-        "reduce_sell_units",
-        "sell_units",
-        "unknown_requests",
-    )
-
-    def __init__(self) -> None:
-        self.buy_units = 0
-        self.sell_units = 0
-        self.reduce_buy_units = 0
-        self.reduce_sell_units = 0
-        self.open_orders = 0
-        self.unknown_requests = 0
 
 
 class Blotter:
@@ -177,9 +153,23 @@ class Blotter:
         """Take in an order whose create is about to be sent."""
         assert order.client_id not in self._live, "a client id is given once"
         assert order.state is OrderState.INTENDED, "a new order is intended"
-        record = Record(order, Request(RequestKind.CREATE, now_ns))
+        working = self.working(order.account_id, order.instrument_id)
+        record = Record(order, Request(_CREATE, now_ns), working)
         self._live[order.client_id] = record
-        self._count(record)
+        # What `_count` makes of a new order, without asking it about fills, amends and answers
+        # that can't be there yet: a third of the time, and every order waits for it.
+        size_units = order.size_units
+        buy, sell = (size_units, 0) if order.intent.side > 0 else (0, size_units)
+        if order.intent.reduce_only:
+            working.reduce_buy_units += buy
+            working.reduce_sell_units += sell
+        else:
+            working.buy_units += buy
+            working.sell_units += sell
+        record.counted_buy_units = buy
+        record.counted_sell_units = sell
+        working.open_orders += 1
+        record.counted_open = 1
         return record
 
     def start_cancel(self, record: Record, now_ns: int, reason: str) -> bool:
@@ -455,7 +445,7 @@ class Blotter:
     def _count(self, record: Record) -> None:
         """Bring the ready sums up to date with one record, and move it to the ring when settled."""
         order = record.order
-        working = self.working(order.account_id, order.instrument_id)
+        working = record.working
         live = record.live_units
         buy, sell = (live, 0) if order.side > 0 else (0, live)
         if order.intent.reduce_only:

@@ -19,6 +19,12 @@ __all__ = ["Bracket", "Planner"]
 
 _PARTS = 10**9
 _BPS_PARTS = 10**5
+# Looking a member up in its class is a Python call, and these are asked for every order.
+_BUY, _SELL = Side.BUY, Side.SELL
+_LONG, _EXIT = SignalKind.LONG, SignalKind.EXIT
+_GTC, _IOC = TimeInForce.GTC, TimeInForce.IOC
+_LIMIT = OrderType.LIMIT
+_OPEN = Purpose.OPEN
 
 
 class Bracket(msgspec.Struct, frozen=True, gc=False):
@@ -31,6 +37,9 @@ class Bracket(msgspec.Struct, frozen=True, gc=False):
     def is_empty(self) -> bool:
         """Whether there is nothing to watch."""
         return self.stop_units is None and self.take_units is None
+
+
+_NO_BRACKET = Bracket()
 
 
 class Planner:
@@ -53,14 +62,14 @@ class Planner:
         has_attached_bracket: bool,
     ) -> OrderIntent | Rejected:
         """Plan the order that opens what a long or short signal asks for."""
-        assert signal.kind is not SignalKind.EXIT, "an exit opens nothing"
-        side = Side.BUY if signal.kind is SignalKind.LONG else Side.SELL
+        assert signal.kind is not _EXIT, "an exit opens nothing"
+        side = _BUY if signal.kind is _LONG else _SELL
         bid, ask = book.best_bid, book.best_ask
         if bid is None or ask is None:
             return Rejected(Check(Reason.BOOK_EMPTY, "a side is empty", "both sides"))
-        is_buy = side is Side.BUY
+        is_buy = side is _BUY
         reference = ask if is_buy else bid
-        time_in_force = TimeInForce.GTC
+        time_in_force = _GTC
         post_only = False
         if signal.price_units is not None:
             price_units = reference = signal.price_units
@@ -69,8 +78,8 @@ class Planner:
             post_only = True
         else:
             price_units = _capped(reference, self._entry_parts, side, instrument)
-            time_in_force = TimeInForce.IOC
-        bracket = Bracket()
+            time_in_force = _IOC
+        bracket = _NO_BRACKET
         if has_attached_bracket:
             # Around the worst entry allowed, or the stop could lie inside the slippage.
             bracket = self.bracket(
@@ -84,11 +93,11 @@ class Planner:
             instrument_id=instrument.id,
             side=side,
             size_units=size_units,
-            order_type=OrderType.LIMIT,
+            order_type=_LIMIT,
             price_units=price_units,
             time_in_force=time_in_force,
             post_only=post_only,
-            purpose=Purpose.OPEN,
+            purpose=_OPEN,
             stop_loss_price_units=bracket.stop_units,
             take_profit_price_units=bracket.take_units,
             valid_until_ns=now_ns + self._valid_ns,
@@ -121,7 +130,7 @@ class Planner:
         nothing = Check(Reason.NOTHING_TO_CLOSE, "flat", "a position")
         if not share_units:
             return Rejected(nothing)
-        side = Side.SELL if share_units > 0 else Side.BUY
+        side = _SELL if share_units > 0 else _BUY
         bid, ask = book.best_bid, book.best_ask
         if bid is None or ask is None:
             return Rejected(Check(Reason.BOOK_EMPTY, "a side is empty", "both sides"))
@@ -146,14 +155,14 @@ class Planner:
             return Rejected(
                 Check(Reason.NOTHING_TO_CLOSE, "less than a lot", instrument.size_text(lot))
             )
-        touch = bid if side is Side.SELL else ask
+        touch = bid if side is _SELL else ask
         return OrderIntent(
             instrument_id=instrument.id,
             side=side,
             size_units=size_units,
-            order_type=OrderType.LIMIT,
+            order_type=_LIMIT,
             price_units=_capped(touch, self._exit_parts, side, instrument),
-            time_in_force=TimeInForce.IOC,
+            time_in_force=_IOC,
             reduce_only=reduce_only,
             purpose=purpose,
             valid_until_ns=now_ns + self._valid_ns,
@@ -175,17 +184,17 @@ class Planner:
         from it; both stay at least a tick from it and inside the instrument's price bounds.
         """
         tick = instrument.tick_units
-        sign = int(side)
+        sign = 1 if side is _BUY else -1
         stop = take = None
+        base = _on_tick(entry_units, instrument, up=sign > 0)
+        lowest = _on_tick(instrument.price_min_units, instrument, up=True)
         if stop_loss_fraction is not None:
             distance = entry_units * round(stop_loss_fraction * _PARTS) // _PARTS // tick * tick
-            stop = _on_tick(entry_units, instrument, up=sign > 0) - sign * max(distance, tick)
-            stop = max(stop, _on_tick(instrument.price_min_units, instrument, up=True))
+            stop = max(base - sign * max(distance, tick), lowest)
         if take_profit_fraction is not None:
             distance = -(-entry_units * round(take_profit_fraction * _PARTS) // _PARTS)
             distance = -(-distance // tick) * tick
-            take = _on_tick(entry_units, instrument, up=sign > 0) + sign * max(distance, tick)
-            take = max(take, _on_tick(instrument.price_min_units, instrument, up=True))
+            take = max(base + sign * max(distance, tick), lowest)
         return Bracket(stop, take)
 
     @staticmethod
@@ -218,7 +227,7 @@ def _capped(touch: int, parts: int, side: Side, instrument: Instrument) -> int:
     """Return the worst price an order may take: `parts` of the touch through it, rounded inward."""
     tick = instrument.tick_units
     distance = touch * parts // _PARTS // tick * tick
-    if side is Side.BUY:
+    if side is _BUY:
         highest = instrument.price_max_units // tick * tick
         return min(touch + distance, highest)
     return max(touch - distance, _on_tick(instrument.price_min_units, instrument, up=True))

@@ -20,7 +20,12 @@ from tickwright.execution.life_cycle import (
     next_request_state,
 )
 
-__all__ = ["Record", "Request"]
+__all__ = ["Record", "Request", "Working"]
+
+# Looking a member up in its class is a Python call, and these are asked for every order.
+_ANSWERED = RequestState.ANSWERED
+_SENT = RequestState.SENT
+_UNKNOWN = RequestState.UNKNOWN
 
 
 class Request:
@@ -39,7 +44,7 @@ class Request:
 
     def __init__(self, kind: RequestKind, sent_ns: int) -> None:
         self.kind = kind
-        self.state = RequestState.SENT
+        self.state = _SENT
         self.sent_ns = sent_ns
         self.outcome: Outcome | None = None
         self.reason = ""
@@ -52,12 +57,12 @@ class Request:
     @property
     def is_open(self) -> bool:
         """Whether nobody knows yet what became of it."""
-        return self.state is not RequestState.ANSWERED
+        return self.state is not _ANSWERED
 
     @property
     def is_unknown(self) -> bool:
         """Whether the answer was lost."""
-        return self.state is RequestState.UNKNOWN
+        return self.state is _UNKNOWN
 
     def move(self, event: RequestEvent) -> bool:
         """Move by the table; return whether the state changed."""
@@ -66,6 +71,31 @@ class Request:
         if event is RequestEvent.EVIDENCE or event is RequestEvent.NOT_SENT:
             self.is_confirmed = True
         return self.state is not before
+
+
+class Working:
+    """What is under way in one instrument of one account, in size units, as sums kept ready.
+
+    `buy_units` and `sell_units` leave out reduce-only orders, `reduce_*` are these; unknown
+    requests and fills not seen yet count as live.
+    """
+
+    __slots__ = (
+        "buy_units",
+        "open_orders",
+        "reduce_buy_units",
+        "reduce_sell_units",
+        "sell_units",
+        "unknown_requests",
+    )
+
+    def __init__(self) -> None:
+        self.buy_units = 0
+        self.sell_units = 0
+        self.reduce_buy_units = 0
+        self.reduce_sell_units = 0
+        self.open_orders = 0
+        self.unknown_requests = 0
 
 
 class Record:
@@ -96,11 +126,14 @@ class Record:
         "order",
         "query_due_ns",
         "reported_filled_units",
+        "working",
     )
 
-    def __init__(self, order: Order, create: Request) -> None:
+    def __init__(self, order: Order, create: Request, working: Working) -> None:
         self.order = order
         self.create = create
+        self.working = working
+        """The sums of its account and instrument, which it is counted in."""
         self.amend: Request | None = None
         self.cancel: Request | None = None
         self.cancel_reason = ""
@@ -147,10 +180,10 @@ class Record:
     @property
     def unknown_requests(self) -> int:
         """How many requests have lost their answer."""
-        count = 1 if self.create.state is RequestState.UNKNOWN else 0
-        if self.amend is not None and self.amend.state is RequestState.UNKNOWN:
+        count = 1 if self.create.state is _UNKNOWN else 0
+        if self.amend is not None and self.amend.state is _UNKNOWN:
             count += 1
-        if self.cancel is not None and self.cancel.state is RequestState.UNKNOWN:
+        if self.cancel is not None and self.cancel.state is _UNKNOWN:
             count += 1
         return count
 

@@ -105,6 +105,12 @@ class RequestBudget:
         """Return the earliest time at which `take` could succeed; changes nothing."""
         state = self._group(account_id, group)
         room = state.limit if is_urgent else state.limit - state.reserve
+        if (
+            len(state.sent) < room
+            and state.stopped_until_ns <= now_ns
+            and not self._stopped_until_ns
+        ):
+            return now_ns
         earliest = max(now_ns, state.stopped_until_ns, self._stopped_until_ns.get(account_id, 0))
         # Room opens when so many of the oldest have left that fewer than `room` remain.
         excess = len(state.sent) - room

@@ -247,7 +247,7 @@ class Portfolio:
         `buy_units` and `sell_units` leave out reduce-only orders and count unknown requests as
         live; `open_orders` counts every unfinished order.
         """
-        assert min(buy_units, sell_units, open_orders) >= 0, "totals are counts"
+        assert buy_units >= 0 and sell_units >= 0 and open_orders >= 0, "totals are counts"
         holding = self.holding(account_id, instrument_id)
         holding.open_orders = open_orders
         holding.unknown_requests = unknown_requests

@@ -30,6 +30,10 @@ WORTH_UNITS = 10**12
 _ONE = 1 << 60
 _WORTHS_MAX = 100_000
 
+# Looking a member up in its class is a Python call, and these are asked for every order.
+_EXIT = SignalKind.EXIT
+_SHORT = SignalKind.SHORT
+
 Sentence = Callable[[], str]
 """A sentence that is written when somebody reads it: an order never waits for its explanation."""
 
@@ -158,9 +162,9 @@ class Sizer:
         fault = signal.fault()
         if fault is not None:
             return _rejected(Reason.SIGNAL_INVALID, fault, "a usable signal")
-        if signal.kind is SignalKind.EXIT:
+        if signal.kind is _EXIT:
             return _close(instrument, position_units, Reason.NOTHING_TO_CLOSE, "exit")
-        if signal.kind is SignalKind.SHORT and instrument.is_spot:
+        if signal.kind is _SHORT and instrument.is_spot:
             return _close(
                 instrument, position_units, Reason.SHORT_UNAVAILABLE, "spot sells holdings"
             )
@@ -187,8 +191,11 @@ class Sizer:
         if worth is None or worth.instrument is not instrument:
             assert len(self._worths) < _WORTHS_MAX, "instruments must be few"
             worth = self._worths[instrument.id] = _Worth(instrument)
-        size_units = capped * WORTH_UNITS // worth.of(WORTH_UNITS, price_units)
-        sign = 1 if signal.kind is SignalKind.LONG else -1
+        if worth.unit_value:
+            size_units = capped // (price_units * worth.unit_value)
+        else:
+            size_units = capped * WORTH_UNITS // worth.of(WORTH_UNITS, price_units)
+        sign = -1 if signal.kind is _SHORT else 1
         return _fit(size_units, sign, price_units, position_units, worth, book, sizing, why)
 
 
