@@ -152,9 +152,7 @@ def test_position_with_every_kind_of_stop_then_closed_shows_its_profit(day):
     held = day.row("position", side="Buy", size="0.030")
     assert (held["leverage"], float(held["liqPrice"] or 0) < float(held["entryPrice"])) == ("5", 1)
     bid, _ = day.best()
-    http.set_trading_stop(
-        **LINEAR, tpslMode="Full", stopLoss=f"{bid * 0.9:.1f}", positionIdx=0
-    )
+    http.set_trading_stop(**LINEAR, tpslMode="Full", stopLoss=f"{bid * 0.9:.1f}", positionIdx=0)
     http.set_trading_stop(
         **LINEAR,
         tpslMode="Partial",

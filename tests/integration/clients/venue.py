@@ -1,32 +1,35 @@
-"""A simulator in a thread of its own, so that clients that block may be tested beside it."""
+"""A simulator in a process of its own: what a client finds, its own threads undisturbed."""
 
-import asyncio
 import json
-import threading
+import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tickwright.core.errors import TickwrightError
-from tickwright.simulator.private import DEMO_KEY, DEMO_SECRET, PrivateOptions, private_half
-from tickwright.simulator.run import RunningSimulator, SimulatorOptions, serve
+from tickwright.simulator.private import DEMO_KEY, DEMO_SECRET
 
 __all__ = ["KEY", "SECRET", "Venue", "running", "wait_until"]
 
 KEY, SECRET = DEMO_KEY, DEMO_SECRET
-_START_S = 20.0
+
+_SERVE = """
+import sys
+from tickwright.simulator.run import SimulatorOptions, main
+sys.exit(main(SimulatorOptions(symbols=["BTCUSDT", "ETHUSDT"], seed=11)))
+"""
 
 
 class Venue:
     """Addresses of a running simulator, and its control endpoints."""
 
-    def __init__(self, simulator: RunningSimulator) -> None:
-        self.rest = simulator.rest
-        self.public = simulator.public
-        self.private = simulator.private
-        self.trade = simulator.trade
+    def __init__(self, addresses: dict[str, str]) -> None:
+        self.rest = addresses["rest"]
+        self.public = addresses["public"]
+        self.private = addresses["private"]
+        self.trade = addresses["trade"]
 
     def control(self, path: str, body: Any = None) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()
@@ -56,38 +59,12 @@ def wait_until(reached: Callable[[], Any], seconds: float = 5.0) -> Any:
 
 
 @contextmanager
-def running(**options: Any) -> Iterator[Venue]:
+def running() -> Iterator[Venue]:
     """Yield a fresh venue with BTCUSDT and ETHUSDT, linear and spot, at the venue's own limits."""
-    loop = asyncio.new_event_loop()
-    started = threading.Event()
-    found: list[RunningSimulator] = []
-    stop = asyncio.Event()
-
-    async def live() -> None:
-        simulator = await serve(
-            SimulatorOptions(symbols=["BTCUSDT", "ETHUSDT"], seed=11),
-            plug_ins=[private_half(PrivateOptions(**options))],
-        )
-        found.append(simulator)
-        started.set()
-        await stop.wait()
-        await simulator.stop()
-
-    def run() -> None:
+    process = subprocess.Popen([sys.executable, "-c", _SERVE], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process, process.stdout:
         try:
-            loop.run_until_complete(live())
-        except (OSError, TickwrightError):
-            started.set()
-            raise
+            yield Venue(json.loads(process.stdout.readline()))
         finally:
-            loop.close()
-
-    thread = threading.Thread(target=run, name="simulator")
-    thread.start()
-    started.wait(_START_S)
-    assert found, "the simulator did not start"
-    try:
-        yield Venue(found[0])
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(_START_S)
+            process.terminate()

@@ -80,13 +80,13 @@ class PrivateSocket(WSListener):
         if not frame.fin or frame.payload_size > REQUEST_BYTES_MAX:
             self.cut()
             return
-        self.on_request(frame.get_payload_as_bytes())
-        self.flush()
+        if self.on_request(frame.get_payload_as_bytes()):
+            self.flush()
 
     # words ------------------------------------------------------------------------------------
 
-    def on_request(self, text: bytes) -> None:
-        """Carry out one text frame."""
+    def on_request(self, text: bytes) -> bool:
+        """Carry out one text frame; False leaves the answer to the turn's end."""
         raise NotImplementedError
 
     def on_opened(self) -> None:

@@ -58,8 +58,12 @@ class TradeSocket(PrivateSocket):
         """Count out."""
         self._registry.discard(self)
 
-    def on_request(self, text: bytes) -> None:
+    def on_request(self, text: bytes) -> bool:
         """Carry out one text frame."""
+        self._carry_out(text)
+        return True
+
+    def _carry_out(self, text: bytes) -> None:
         try:
             message = msgspec.json.decode(text)
         except msgspec.DecodeError:
