@@ -86,12 +86,12 @@ def tops_of(books: Sequence[OrderBook]) -> dict[str, Top]:
 class Strategy:
     """Reads the same features as a rival's callback is given and decides by the same rule."""
 
-    def __init__(self, books: Sequence[OrderBook], features: Features) -> None:
+    def __init__(self, books: Sequence[OrderBook], count: int, features: Features) -> None:
         self.updates = 0
         self.signals = 0
         self.on_book: Callable[[int, int], None] = self._full if features == "full" else self._touch
         self._books = books
-        self._scores = [RollingZScore(WINDOW, floor=1e-9) for _ in books]
+        self._scores = [RollingZScore(WINDOW, floor=1e-9) for _ in range(count)]
 
     def _touch(self, slot: int, now_ns: int) -> None:
         book = self._books[slot]
@@ -116,7 +116,7 @@ class OursStack:
 
     def __init__(self, tape: Tape, features: Features) -> None:
         self.books = _make_books(tape)
-        self.strategy = Strategy(self.books, features)
+        self.strategy = Strategy(self.books, len(self.books), features)
         self.refused: list[bytes] = []
         self.scanner = PublicScanner(
             on_book=self.strategy.on_book, on_trades=self._on_trades, on_other=self._on_other
@@ -251,7 +251,10 @@ class OursClient:
         """Read until the sender closes. Raises BenchFault when a book was in doubt on the way."""
         is_over = asyncio.Event()
         category = Category(self._tape.category)
-        door = BenchDoor(self._timed, self._on_first, is_over.set)
+        # Given before the books are made, because sessions keep the door's call from their start.
+        strategy = Strategy(self._books, len(self._tape.instruments), self._features)
+        on_book = strategy.on_book if self._arrivals is None else self._timed
+        door = BenchDoor(on_book, self._on_first, is_over.set)
 
         def make_session(feed: PublicFeed, source: int) -> PublicSession:
             # No level-1 companions: the sender answers subscriptions before a run only.
@@ -272,11 +275,8 @@ class OursClient:
             rest=None,
             ssl_context=context,
         )
-        self._books = [
-            feed.add(instrument_of(named, category.value)) for named in self._tape.instruments
-        ]
-        if self._arrivals is None:
-            door.on_book = Strategy(self._books, self._features).on_book
+        for named in self._tape.instruments:
+            self._books.append(feed.add(instrument_of(named, category.value)))
         running = asyncio.create_task(feed.run())
         over = asyncio.create_task(is_over.wait())
         await asyncio.wait((running, over), return_when=asyncio.FIRST_COMPLETED)
