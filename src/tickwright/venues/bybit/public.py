@@ -56,6 +56,8 @@ DISAGREE_NS = 800_000_000
 DENIED_NS = 150_000_000
 """A REST answer that shows another top is believed when the feed hasn't followed for this long."""
 JUDGE_EVERY_NS = 5_000_000_000
+MUTE_NS = 2_900_000_000
+"""Level 1 is repeated every 3 s at least: a socket without data for this long is suspicious."""
 TIMEOUTS_MAX = 3
 """So many unanswered requests of one topic mean that the connection is no good."""
 
@@ -262,6 +264,8 @@ class PublicSession:
         for late in self.subscriptions.expire(now_ns):
             if late.timeouts >= TIMEOUTS_MAX:
                 self._abort_reason = f"{late.topic} got no answer {TIMEOUTS_MAX} times"
+            elif self._is_mute(now_ns):
+                self._abort_reason = f"{late.topic} is late, and no topic has any data"
         actions: list[Action] = []
         self._beat(now_ns, actions)
         for watch in list(self._watches.values()):
@@ -288,6 +292,11 @@ class PublicSession:
         if now_ns - self._pinged_ns >= wait:
             self._pinged_ns = now_ns
             actions.append(Send(b'{"req_id":"ping","op":"ping"}'))
+
+    def _is_mute(self, now_ns: int) -> bool:
+        """Whether no topic had a frame for long: a socket that answers and sends no data is dead."""
+        topics = map(self.scanner.topic, self.subscriptions.by_topic)
+        return not any(topic and now_ns - topic.last_frame_ns < MUTE_NS for topic in topics)
 
     def _note_data(self) -> None:
         for subscription in self.subscriptions.by_topic.values():

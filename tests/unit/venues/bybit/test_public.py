@@ -72,22 +72,40 @@ def test_acks_when_lost_then_data_is_proof_enough():
 
 
 def test_topic_when_acked_three_times_without_data_then_the_connection_is_given_up():
-    world = World(has_companion=False)
-    world.venue.has_no_snapshots = True
+    world = World(("BTCUSDT", "ETHUSDT"), has_companion=False)
+    world.venue.silent = {"orderbook.50.BTCUSDT"}
     world.connect()
-    took = world.wait_until(lambda: bool(world.aborts), 15_000)
+
+    def is_over() -> bool:
+        world.venue.change("ETHUSDT", world.now_ns)
+        return bool(world.aborts)
+
+    took = world.wait_until(is_over, 15_000)
     assert "orderbook.50.BTCUSDT got no answer 3 times" == world.aborts[0][1]
     assert 8.8 <= took < 10.5
     assert 2 == len(world.requests("unsubscribe"))
 
 
-def test_topic_when_its_snapshot_is_lost_once_then_asked_again():
-    world = World()
+def test_socket_when_it_acknowledges_and_sends_no_data_then_given_up_at_once():
+    world = World(THREE)
     world.venue.has_no_snapshots = True
     world.connect()
-    world.venue.has_no_snapshots = False
+    assert world.wait_until(lambda: bool(world.aborts), 15_000) < 3.2
+    assert world.aborts[0][1].endswith("is late, and no topic has any data")
+
+
+def test_topic_when_its_snapshot_is_lost_once_then_asked_again():
+    world = World(("BTCUSDT", "ETHUSDT"))
+    world.venue.silent = {"orderbook.50.BTCUSDT"}
+    world.connect()
+    world.venue.silent.clear()
     assert not world.book().is_synced
-    assert world.wait_until(lambda: world.book().is_synced, 5_000) < 3.3
+
+    def is_back() -> bool:
+        world.venue.change("ETHUSDT", world.now_ns)
+        return world.book().is_synced
+
+    assert world.wait_until(is_back, 5_000) < 3.3
     assert [] == world.aborts
 
 
