@@ -128,6 +128,7 @@ class _Venue(WSListener):
         if op.startswith("order."):
             self.requests += 1
             return
+        op = "pong" if op == "ping" else op
         answer = {"success": True, "ret_msg": "", "retCode": 0, "retMsg": "OK", "op": op}
         answer |= {"conn_id": "bench", "connId": "bench", "req_id": asked.get("req_id", "")}
         if op == "auth":
