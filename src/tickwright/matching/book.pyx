@@ -238,7 +238,6 @@ cdef class MatchingBook(LiveOrders):
     cdef int levels_changed(self, int64_t now_ns) except -1:
         cdef OwnSide makers
         cdef BookOrder last
-        cdef int64_t bid, ask
         cdef int place, side
         if self.bids.count == 0 and self.asks.count == 0:
             return 0
@@ -248,9 +247,7 @@ cdef class MatchingBook(LiveOrders):
                 last = <BookOrder> makers.queues[place].tail
                 if last.ahead_units:
                     makers.cap(place, self.levels.external_at(side, last.price_units))
-        bid = self.levels.best_price(1)
-        ask = self.levels.best_price(-1)
-        if bid == 0 or ask == 0 or bid < ask:
+        if not self.levels.is_crossed():
             return 0
         self.cross(1, now_ns)
         self.cross(-1, now_ns)

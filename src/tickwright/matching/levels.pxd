@@ -20,6 +20,7 @@ cdef class LevelSource:
 
     cdef int find(self, int64_t price, int64_t size) except -1
     cdef int64_t best_price(self, int side) except? -1
+    cdef bint is_crossed(self) except -1
     cdef int64_t external_at(self, int side, int64_t price) except? -1
     cdef int show(self, int side, int64_t price, int64_t size) except -1
     cdef int hide(self, int side, int64_t price, int64_t size) except -1

@@ -51,6 +51,10 @@ cdef class LevelSource:
         """Return a side's best price, users' orders included; 0 for an empty side."""
         raise NotImplementedError
 
+    cdef bint is_crossed(self) except -1:
+        """Whether the best bid, users' orders included, has reached the best ask."""
+        raise NotImplementedError
+
     cdef int64_t external_at(self, int side, int64_t price) except? -1:
         """Return the external size at a price."""
         raise NotImplementedError
@@ -132,6 +136,12 @@ cdef class ExternalLevels(LevelSource):
         cdef int place = 0 if side > 0 else 1
         cdef int count = self.counts[place]
         return side * self.cells[place][count - 1].key if count else 0
+
+    cdef bint is_crossed(self) except -1:
+        cdef int bids = self.counts[0], asks = self.counts[1]
+        if bids == 0 or asks == 0:
+            return False
+        return self.cells[0][bids - 1].key >= -self.cells[1][asks - 1].key
 
     cdef int64_t external_at(self, int side, int64_t price) except? -1:
         cdef int place = 0 if side > 0 else 1
@@ -268,6 +278,10 @@ cdef class PortLevels(LevelSource):
         bid, ask = self.port.best()
         level = bid if side > 0 else ask
         return 0 if level is None else level[0]
+
+    cdef bint is_crossed(self) except -1:
+        bid, ask = self.port.best()
+        return bid is not None and ask is not None and bid[0] >= ask[0]
 
     cdef int64_t external_at(self, int side, int64_t price) except? -1:
         return self.port.external_size(_BUY if side > 0 else _SELL, price)
