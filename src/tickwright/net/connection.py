@@ -197,6 +197,9 @@ class Connection:
             ),
             HANDSHAKE_S + 1.0,
         )
+        if listener.transport is None:
+            # picows returns as if all was well, and never tells the listener.
+            raise ConnectionResetError("the peer closed during the handshake")
         self._is_up = True
         self.counts.connects += 1
         self.session.on_connected(utc_now_ns())
