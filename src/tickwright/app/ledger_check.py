@@ -6,24 +6,36 @@ balance was taken over.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from typing import Protocol
 
 import msgspec
 
 from tickwright.core.errors import ConnectionLost, FrameError, VenueError
-from tickwright.core.events import BalanceReport
+from tickwright.core.events import AccountState, BalanceReport, PositionReport
 from tickwright.core.identity import AccountId, Category
 from tickwright.core.units import money_to_decimal
 from tickwright.engine.engine import Engine
-from tickwright.venues.port import AccountClient
 
-__all__ = ["LedgerCheck", "LedgerWatch"]
+__all__ = ["LedgerCheck", "LedgerSource", "LedgerWatch"]
 
 TRIES_MAX = 10
 PAUSE_S = 0.1
 """Between two tries: a fill may be on its way while the venue answers."""
 DIFFERENCES_MAX = 20
+
+
+class LedgerSource(Protocol):
+    """Where the venue's side is read: the part of an account's client that this needs."""
+
+    async def positions(self, category: Category) -> Sequence[PositionReport]:
+        """Read all positions of a category."""
+        ...
+
+    async def wallet(self) -> Sequence[BalanceReport | AccountState]:
+        """Read balances and totals."""
+        ...
 
 
 class LedgerCheck(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +80,7 @@ class LedgerWatch:
         return len(self._ready) == len(self._engine.state.accounts)
 
     async def check(
-        self, account_id: AccountId, client: AccountClient, categories: Iterable[Category]
+        self, account_id: AccountId, client: LedgerSource, categories: Iterable[Category]
     ) -> LedgerCheck:
         """Ask the venue and compare, a few times if need be: equal once is equal."""
         kinds = tuple(categories)
@@ -88,7 +100,7 @@ class LedgerWatch:
         return found
 
     async def _compare(
-        self, account_id: AccountId, client: AccountClient, categories: tuple[Category, ...]
+        self, account_id: AccountId, client: LedgerSource, categories: tuple[Category, ...]
     ) -> LedgerCheck:
         reports = [one for category in categories for one in await client.positions(category)]
         wallet = [one for one in await client.wallet() if isinstance(one, BalanceReport)]

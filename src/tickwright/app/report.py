@@ -38,6 +38,7 @@ __all__ = [
 
 CENT = Decimal("0.00000001")
 STOP, TAKE = "StopLoss", "TakeProfit"
+_ENDED = "stopped: end of the run"
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
@@ -338,13 +339,13 @@ def _refusals(shot: TraderSnapshot) -> dict[str, int]:
 
 def _halts(shot: TraderSnapshot) -> tuple[str, ...]:
     engine = shot.engine
-    found = [f"{one.strategy_id}: {one.halt_reason}" for one in engine.strategies]
-    found = [text for text in found if not text.endswith(": ")]
-    found += [f"{name}: {reason}" for name, reason in engine.halted_instruments.items()]
+    found = [(str(one.strategy_id), one.halt_reason) for one in engine.strategies]
+    found += engine.halted_instruments.items()
+    found.append(("engine", engine.engine_halt))
     # The end of a run halts the engine in order: that is no news.
-    if engine.engine_halt and not engine.engine_halt.startswith("stopped: end of the run"):
-        found.append(f"engine: {engine.engine_halt}")
-    return tuple(found)
+    return tuple(
+        f"{name}: {reason}" for name, reason in found if reason and not reason.startswith(_ENDED)
+    )
 
 
 def _pnl(held: Sequence[PositionSummary], asset: str) -> Pnl:

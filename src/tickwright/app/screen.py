@@ -18,8 +18,6 @@ from tickwright.app.trader import BookLine, TraderSnapshot
 
 __all__ = ["LiveScreen", "Painter"]
 
-CLOSE_WAIT_S = 1.0
-"""How long the end waits for a terminal that doesn't take what is written."""
 TAIL_ROWS = 3
 """Lines each of signals, refusals and remarks below the books."""
 BAR_HALF = 4
@@ -240,13 +238,12 @@ class LiveScreen:
         """Remarks stand in the frames: nothing to add."""
 
     def close(self) -> None:
-        """End the drawing and give the terminal back."""
+        """End the drawing and give the terminal back; a stopped one is waited for."""
         with self._ready:
             self._is_closed = True
             self._ready.notify()
-        self._thread.join(CLOSE_WAIT_S)
-        if not self._thread.is_alive():
-            self._live.stop()
+        self._thread.join()
+        self._live.stop()
 
     def _work(self) -> None:
         while True:
