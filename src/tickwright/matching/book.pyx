@@ -76,7 +76,8 @@ cdef class MatchingBook(LiveOrders):
     now_ns) before a triggered order enters the book; None admits all. `positions` are the signed
     sizes by position key, the fold of executions.
 
-    Neither of the two, nor the liquidity, may call the book back: that raises RuntimeError.
+    Neither of the two, nor the liquidity, may call the book back: that raises RuntimeError. How
+    many orders live here is the caller's limit; records are kept until `drain`.
     """
 
     def __cinit__(
@@ -186,6 +187,8 @@ cdef class MatchingBook(LiveOrders):
 
     def on_trade(self, int aggressor, int64_t price_units, int64_t size_units, int64_t now_ns):
         """Let an external trade fill the orders it reached and trigger what waits for it."""
+        assert aggressor * aggressor == 1 and 0 < price_units <= PRICE_UNITS_LIMIT
+        assert size_units >= 0, f"a trade of {size_units}"
         self.begin()
         try:
             self.external_trade(aggressor, price_units, size_units, now_ns)

@@ -12,7 +12,7 @@ from libc.stdint cimport INT64_MIN, int64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memmove
 
-from tickwright.matching.orders cimport int128
+from tickwright.matching.orders cimport PRICE_UNITS_LIMIT, int128
 
 from tickwright.core.orders import Side
 
@@ -218,6 +218,7 @@ cdef class ExternalLevels(LevelSource):
         cdef int64_t key = side * price
         cdef int at = self.place_of(place, key)
         cdef bint is_there = at < self.counts[place] and self.cells[place][at].key == key
+        assert side * side == 1 and 0 < price <= PRICE_UNITS_LIMIT, f"side {side}, price {price}"
         assert size >= 0, f"size at {price} would be {size}"
         if not is_there:
             if size == 0:
@@ -236,6 +237,7 @@ cdef class ExternalLevels(LevelSource):
         cdef int128 size = change
         if is_there:
             size += self.cells[place][at].own
+        assert side * side == 1 and 0 < price <= PRICE_UNITS_LIMIT, f"side {side}, price {price}"
         assert size >= 0, f"own size at {price} would be {size}"
         if not is_there:
             if size == 0:

@@ -350,6 +350,35 @@ def test_order_when_submitted_twice_or_to_two_books_then_is_refused():
         first.submit(BookOrder(1, 2, SELL, 1, 200), 3)
 
 
+@pytest.mark.parametrize(
+    ("price", "size"), [(0, 1), (-5, 1), (2**62, 1), (100, -1), (2**63, 1), (100, 2**63)]
+)
+def test_level_that_cannot_be_then_is_refused_and_changes_nothing(price: int, size: int):
+    levels = ExternalLevels()
+    with pytest.raises((AssertionError, OverflowError)):
+        levels.set_level(BUY, price, size)
+    assert levels.best() == (None, None)
+
+
+@pytest.mark.parametrize(("price", "size"), [(0, 1), (-5, 1), (2**62, 1), (100, -1)])
+def test_trade_that_cannot_be_then_is_refused_and_fills_nobody(price: int, size: int):
+    t = tape()
+    order = t.send(0, BUY, 3, 100)
+    t.run()
+    with pytest.raises(AssertionError):
+        t.book.on_trade(SELL, price, size, 20)
+    assert order.filled_units == 0
+    assert t.book.last_price_units == 0
+
+
+def test_own_size_when_more_is_taken_back_than_was_shown_then_is_refused():
+    levels = ExternalLevels()
+    levels.add_own(BUY, 100, 2)
+    with pytest.raises(AssertionError, match="own size at 100 would be -1"):
+        levels.remove_own(BUY, 100, 3)
+    assert levels.best() == ((100, 2), None)
+
+
 def test_orders_and_books_when_either_is_dropped_first_then_the_other_lives_on():
     book = MatchingBook(ExternalLevels(), new_id=OrderIds())
     orders = [BookOrder(n, 1, BUY, 1, 100, reduce_only=False) for n in range(1, 50)]
