@@ -1,0 +1,59 @@
+"""The example strategy is found by its configuration and trades on a book made by hand."""
+
+from pathlib import Path
+
+import msgspec
+
+from tests.unit.engine.bench import BTC, CONFIG, Bench
+from tickwright.app.config import load_config
+from tickwright.core.commands import PlaceOrder, SignalNotice
+from tickwright.core.orders import Side
+
+ROOT = Path(__file__).resolve().parents[3]
+EXAMPLE = ROOT / "examples" / "lean.toml"
+
+
+def lean_on(bench: Bench, *, bid_size: int, ask_size: int, updates: int) -> list[PlaceOrder]:
+    """Show the engine a book that leans to one side; return the orders it sends."""
+    book = bench.books[BTC]
+    orders: list[PlaceOrder] = []
+    for _ in range(updates):
+        bench.now_ns += 10_000_000
+        bench._update_id += 1
+        book.apply_snapshot(
+            [(600_000 - level, bid_size) for level in range(20)],
+            [(600_001 + level, ask_size) for level in range(20)],
+            update_id=bench._update_id,
+            received_ns=bench.now_ns,
+        )
+        commands = bench.take(bench.engine.on_book(book.slot, bench.now_ns))
+        orders += [command for command in commands if isinstance(command, PlaceOrder)]
+    return orders
+
+
+def test_example_when_checked_then_is_good_and_names_its_strategy():
+    config = load_config(EXAMPLE)
+
+    assert ["Lean"] == [strategy.kind.__name__ for strategy in config.strategies]
+    assert {"levels": 5, "window": 30, "entry": 0.3} == msgspec.to_builtins(
+        config.strategies[0].parameters
+    )
+
+
+def test_example_when_bids_outweigh_asks_for_a_window_then_buys_once():
+    kind = load_config(EXAMPLE).strategies[0].kind
+    bench = Bench(CONFIG, strategies={"lean": kind()})
+
+    assert [] == lean_on(bench, bid_size=9_000, ask_size=1_000, updates=48)
+    (order,) = lean_on(bench, bid_size=9_000, ask_size=1_000, updates=3)
+    assert Side.BUY is order.side
+
+
+def test_example_when_asks_outweigh_bids_then_sells_and_its_reason_is_told():
+    kind = load_config(EXAMPLE).strategies[0].kind
+    bench = Bench(CONFIG, strategies={"lean": kind()})
+
+    (order,) = lean_on(bench, bid_size=1_000, ask_size=9_000, updates=60)
+    assert Side.SELL is order.side
+    (signal,) = [n for n in bench.notices if isinstance(n, SignalNotice)]
+    assert "average imbalance -" in signal.signal.reason
