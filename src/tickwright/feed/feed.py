@@ -134,6 +134,7 @@ class PublicFeed:
         self._shards: list[_Shard] = []
         self._shard_of: dict[str, _Shard] = {}
         self._policy = book_policy(options)
+        self._group: asyncio.TaskGroup | None = None
         self._checks: set[asyncio.Task[None]] = set()
         self._doubts: set[str] = set()
         self._audit_next = 0
@@ -313,6 +314,8 @@ class PublicFeed:
     async def run(self) -> None:
         """Keep everything alive until cancelled; raises only what the program itself did wrong."""
         async with asyncio.TaskGroup() as group:
+            # A bug in a check must end the feed, not pass for a venue that doesn't answer.
+            self._group = group
             for shard in self._shards:
                 group.create_task(shard.connection.run())
             if self._rest is not None and self.options.audit_interval_s > 0:
@@ -372,15 +375,12 @@ class PublicFeed:
         return after_poll
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        if self._group is None:
+            work.close()  # nobody runs this feed yet
+            return
+        task = self._group.create_task(work)
         self._checks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: "asyncio.Task[None]") -> None:
-        self._checks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            # A bug in a check must be seen, and must not pass for a venue that doesn't answer.
-            raise error
+        task.add_done_callback(self._checks.discard)
 
     def _note(self, event: str, text: str) -> None:
         if self._on_note is not None:
@@ -470,11 +470,15 @@ class PublicFeed:
         )
         self.counts.instruments_changed += 1
         self._door.on_input(InstrumentChanged(changed), now_ns)
-        self.apply_instrument(changed)
-        if (held.price_decimals, held.size_decimals) != (
+        has_other_units = (held.price_decimals, held.size_decimals) != (
             changed.price_decimals,
             changed.size_decimals,
-        ):
+        )
+        if has_other_units:
+            # Said before the book forgets its levels, so that strategies hear of it.
+            self.control_book(slot, BookVerb.CLEAR, "its units changed", now_ns)
+        self.apply_instrument(changed)
+        if has_other_units:
             self._shard_of[changed.symbol].session.resync(slot, now_ns)
 
     def apply_instrument(self, instrument: Instrument) -> None:
