@@ -41,6 +41,10 @@ __all__ = ["AccountGateState", "CheckResult", "Gate", "GateState", "RiskView"]
 
 SECOND_NS = 1_000_000_000
 MINUTE_NS = 60 * SECOND_NS
+# Looking a member up in its class is a Python call, and these are asked for every order.
+_BUY = Side.BUY
+_LIMIT = OrderType.LIMIT
+_NET = Leg.NET
 
 
 @dataclass(slots=True)
@@ -431,8 +435,8 @@ def _refill(stamps: deque[int], approvals_ns: Iterable[int]) -> None:
 def _set_sizes(q: Question) -> None:
     """Work out whether the order can only close, and what its direction holds."""
     intent, holding = q.intent, q.holding
-    is_buy = intent.side is Side.BUY
-    if intent.leg is not Leg.NET:
+    is_buy = intent.side is _BUY
+    if intent.leg is not _NET:
         holding.leg(intent.leg)
     if holding.market.is_spot:
         q.is_closing = not is_buy
@@ -441,10 +445,10 @@ def _set_sizes(q: Question) -> None:
         return
     if holding.is_hedged:
         q.held_units = holding.exposure_units
-        closes_long = intent.leg is Leg.LONG or (intent.leg is Leg.NET and not is_buy)
+        closes_long = intent.leg is Leg.LONG or (intent.leg is _NET and not is_buy)
         against = holding.long_units if closes_long else holding.short_units
         is_against = closes_long != is_buy
-        q.is_closing = intent.reduce_only or (intent.leg is not Leg.NET and is_against)
+        q.is_closing = intent.reduce_only or (intent.leg is not _NET and is_against)
         q.closable_units = against if is_against else 0
         return
     position = holding.long_units - holding.short_units
@@ -458,7 +462,7 @@ def _set_sizes(q: Question) -> None:
     if not q.is_closing:
         return
     q.closable_units = against
-    if intent.trigger_price_units is not None or intent.order_type is OrderType.LIMIT:
+    if intent.trigger_price_units is not None or intent.order_type is _LIMIT:
         # A stop or a take profit may be placed for a position that is still growing.
         q.closable_units = max(0, against) + growing
     elif not q.instrument.capabilities.has_reduce_only:

@@ -219,12 +219,15 @@ def _fit(
             value = f"holds {instrument.size_text(held)}"
             bound = f"{instrument.size_text(size_units + held)} wished by this signal"
             return _rejected(Reason.POSITION_LIMIT, value, bound)
-    cap = _depth_cap(sign, book, sizing)
-    if cap <= 0:
-        return _rejected(Reason.DEPTH_TOO_THIN, "nothing visible", "some depth to take")
-    if size_units > cap:
-        size_units = cap
-        why.append(partial(_depth_sentence, instrument, cap, sizing))
+    touch = (book.best_ask_size if sign > 0 else book.best_bid_size) or 0
+    if size_units > touch * sizing.depth_parts // PARTS:
+        # More than the touch alone allows: only now the other levels matter.
+        cap = _depth_cap(sign, book, sizing)
+        if cap <= 0:
+            return _rejected(Reason.DEPTH_TOO_THIN, "nothing visible", "some depth to take")
+        if size_units > cap:
+            size_units = cap
+            why.append(partial(_depth_sentence, instrument, cap, sizing))
     if size_units > worth.size_units_max:
         size_units = worth.size_units_max
         why.append(partial(_venue_sentence, instrument, size_units))
