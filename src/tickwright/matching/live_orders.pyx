@@ -347,6 +347,16 @@ cdef class LiveOrders:
             self.events.append(told)
         return True
 
+    def take_over(self, int64_t position):
+        """Forget the size of a position that its venue took over outside the book.
+
+        Nothing that follows the position may live any more: its orders were cancelled before.
+        """
+        cdef Holding holding = self.holdings.get(position)
+        if holding is not None:
+            assert not holding.stops and not holding.reducing, "the position has orders"
+            holding.held = 0
+
     # a position's stops ---------------------------------------------------------------------------
 
     def set_stops(

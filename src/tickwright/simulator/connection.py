@@ -315,7 +315,7 @@ class PublicConnection(WSListener):
         elif kind in DAMAGE_KINDS:
             self._send(damage(kind, payload, self._venue.rng))
         else:
-            assert kind is FaultKind.GAP, kind
+            assert kind in (FaultKind.GAP, FaultKind.TOPIC_OUTAGE), kind
 
     def _send_fragmented(self, payload: bytes) -> None:
         third = max(1, len(payload) // 3)

@@ -29,6 +29,7 @@ __all__ = [
     "FAULTS_MAX",
     "FRAME_KINDS",
     "ORDER_KINDS",
+    "PRIVATE_KINDS",
     "REQUEST_KINDS",
     "Fault",
     "FaultBoard",
@@ -72,6 +73,10 @@ class FaultKind(enum.Enum):
     MISSING_FIELD = "missing_field"
     LONG_NUMBER = "long_number"
     WRONG_SYMBOL = "wrong_symbol"
+    UNKNOWN_ENUM = "unknown_enum"
+    """A word out of a fixed set is one that nobody knows."""
+    TOPIC_OUTAGE = "topic_outage"
+    """Frames of the topic go nowhere, for everybody, with count = 0 as long as it lasts."""
     FRAGMENTED = "fragmented"
     """A frame is sent as three WebSocket fragments."""
     # a request is the occasion
@@ -102,6 +107,15 @@ class FaultKind(enum.Enum):
     """A private message is sent twice."""
     REORDER_EVENT = "reorder_event"
     """A private message is sent after the following one."""
+    # a private request is the occasion: `topic` is its name (`order.realtime`, `order.create`)
+    LAGGING_REST = "lagging_rest"
+    """A query is answered as of `delay_s` ago, at most a minute."""
+    HALVED_LIMITS = "halved_limits"
+    """The account's request budgets count half."""
+    MAINTENANCE = "maintenance"
+    """Private requests are refused as under maintenance, and the system status says so."""
+    CLOCK = "clock"
+    """The venue's clock is `offset_s` off and drifts by `drift_ppm`; asking it is the occasion."""
     # a new connection is the occasion
     OUTAGE = "outage"
     """Every socket is reset, then new ones get 503 for `duration_s`. REST goes on answering."""
@@ -119,6 +133,7 @@ DAMAGE_KINDS = frozenset(
         FaultKind.MISSING_FIELD,
         FaultKind.LONG_NUMBER,
         FaultKind.WRONG_SYMBOL,
+        FaultKind.UNKNOWN_ENUM,
     }
 )
 REQUEST_KINDS = frozenset(
@@ -141,7 +156,22 @@ ORDER_KINDS = frozenset(
     }
 )
 EVENT_KINDS = frozenset({FaultKind.DUPLICATE_EVENT, FaultKind.REORDER_EVENT})
-FRAME_KINDS = frozenset(FaultKind) - REQUEST_KINDS - CONNECTION_KINDS - ORDER_KINDS - EVENT_KINDS
+PRIVATE_KINDS = frozenset(
+    {
+        FaultKind.LAGGING_REST,
+        FaultKind.HALVED_LIMITS,
+        FaultKind.MAINTENANCE,
+        FaultKind.CLOCK,
+    }
+)
+FRAME_KINDS = (
+    frozenset(FaultKind)
+    - REQUEST_KINDS
+    - CONNECTION_KINDS
+    - ORDER_KINDS
+    - EVENT_KINDS
+    - PRIVATE_KINDS
+)
 
 
 class FaultSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -156,12 +186,16 @@ class FaultSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     probability: float = 1.0
     duration_s: float = 0.0
     delay_s: float = 1.0
+    offset_s: float = 0.0
+    drift_ppm: float = 0.0
     answer_pings: bool = True
 
     def __post_init__(self) -> None:
         for name in ("at_s", "after_frames", "count", "duration_s", "delay_s"):
             if not 0 <= getattr(self, name) < 1e9:
                 raise ValueError(f"{name} must be 0 or more")
+        if not (-1e9 < self.offset_s < 1e9 and -1e6 < self.drift_ppm < 1e6):
+            raise ValueError("offset_s or drift_ppm is out of range")
         if not 0 < self.probability <= 1:
             raise ValueError("probability must be above 0 and at most 1")
 
@@ -271,7 +305,9 @@ class FaultBoard:
         self._rng = rng
         self.faults: list[Fault] = []
         self._live: list[Fault] = []
+        self._clocks: list[Fault] = []
         self.has_frame_faults = False
+        self.has_lag = False
 
     def add(self, spec: FaultSpec, now_ns: int) -> Fault:
         """Put a fault on the board.
@@ -320,6 +356,28 @@ class FaultBoard:
             self._refresh()
         return struck
 
+    def clock_ns(self, now_ns: int) -> int:
+        """Return what the venue's clock says to clients at a venue time."""
+        if not self._clocks:
+            return now_ns
+        said = now_ns
+        for fault in self._clocks:
+            if fault.from_ns <= now_ns and not (fault.until_ns and now_ns >= fault.until_ns):
+                fault.armed += 1
+                fault.hit += 1
+                said += int(fault.spec.offset_s * 1e9)
+                said += int((now_ns - fault.from_ns) * fault.spec.drift_ppm) // 1_000_000
+        return said
+
+    def is_maintained(self, now_ns: int) -> bool:
+        """Whether a maintenance goes on now; the system status says so."""
+        return any(
+            fault.spec.kind is FaultKind.MAINTENANCE
+            and fault.from_ns <= now_ns
+            and not fault.is_over(now_ns)
+            for fault in self._live
+        )
+
     def outages(self, now_ns: int) -> list[Fault]:
         """The outages and refusals of connections that have begun and aren't over."""
         return [
@@ -341,10 +399,16 @@ class FaultBoard:
 
     def _refresh(self) -> None:
         self.has_frame_faults = any(fault.spec.kind in FRAME_KINDS for fault in self._live)
+        self.has_lag = any(fault.spec.kind is FaultKind.LAGGING_REST for fault in self._live)
+        self._clocks = [fault for fault in self._live if fault.spec.kind is FaultKind.CLOCK]
 
 
 _FIRST_NUMBER = re.compile(rb'(\[\["|"p":")[0-9.]+"')
 _UPDATE_ID = re.compile(rb'"u":[0-9]+,|"p":"[0-9.]+",')
+_WORD = re.compile(
+    rb'"(orderStatus|execType|cancelType|createType|positionStatus|accountType|S|side|type|L)"'
+    rb':"[A-Za-z]+"'
+)
 _SYMBOL = re.compile(rb'"(s|symbol)":"[A-Z0-9]+"')
 
 
@@ -364,5 +428,7 @@ def damage(kind: FaultKind, payload: bytes, rng: Random) -> bytes:
         return _UPDATE_ID.sub(b"", payload, count=1)
     if kind is FaultKind.LONG_NUMBER:
         return _FIRST_NUMBER.sub(rb"\g<1>123456789012345678901234567890" + b'"', payload, count=1)
+    if kind is FaultKind.UNKNOWN_ENUM:
+        return _WORD.sub(rb'"\g<1>":"NeverHeardOf"', payload, count=1)
     assert kind is FaultKind.WRONG_SYMBOL, kind
     return _SYMBOL.sub(rb'"\g<1>":"WRONGUSDT"', payload, count=1)

@@ -67,8 +67,12 @@ def _whole(query: Query, name: str, default: int, lowest: int, highest: int) -> 
 class PublicRest:
     """Answers of the public half, from one venue's state."""
 
-    def __init__(self, venue: SimulatedVenue) -> None:
+    def __init__(
+        self, venue: SimulatedVenue, clock_ns: Callable[[], int], is_maintained: Callable[[], bool]
+    ) -> None:
         self._venue = venue
+        self._clock_ns = clock_ns
+        self._is_maintained = is_maintained
 
     def mount(self, app: web.Application) -> None:
         """Add the public routes."""
@@ -89,9 +93,9 @@ class PublicRest:
     def _route(self, answer: Callable[[Query], Result]) -> Callable[[web.Request], Any]:
         async def respond(request: web.Request) -> web.Response:
             try:
-                return envelope(answer(request.query), self._venue.now_ns)
+                return envelope(answer(request.query), self._clock_ns())
             except ParameterError as error:
-                return envelope({}, self._venue.now_ns, code=error.code, text=str(error))
+                return envelope({}, self._clock_ns(), code=error.code, text=str(error))
 
         return respond
 
@@ -100,7 +104,7 @@ class PublicRest:
 
     def time(self, query: Query) -> Result:
         """Venue time in seconds and nanoseconds."""
-        now_ns = self._venue.now_ns
+        now_ns = self._clock_ns()
         return {"timeSecond": str(now_ns // 1_000_000_000), "timeNano": str(now_ns)}
 
     def instruments_info(self, query: Query) -> Result:
@@ -268,8 +272,23 @@ class PublicRest:
         return {"symbol": market.instrument.symbol, "buyLmt": buy, "sellLmt": sell, "ts": at}
 
     def system_status(self, query: Query) -> Result:
-        """No maintenance is announced."""
-        return {"list": []}
+        """Maintenance, while there is one."""
+        if not self._is_maintained():
+            return {"list": []}
+        row = {
+            "id": "1",
+            "title": "Simulated maintenance",
+            "state": "ongoing",
+            "begin": "",
+            "end": "",
+            "href": "",
+            "serviceTypes": [2, 5],
+            "product": [1, 2],
+            "uidSuffix": [],
+            "maintainType": "1",
+            "env": "1",
+        }
+        return {"list": [row]}
 
     # parameters
     # -------------------------------------------------------------------------------------

@@ -73,7 +73,11 @@ class SimulatorServer:
         self._turn_late_ns_max = 0
         # Venue time is anchored once to UTC and moves with the monotonic clock: it never steps.
         self._offset_ns = venue.now_ns - time.monotonic_ns()
-        PublicRest(venue).mount(self.app)
+        PublicRest(
+            venue,
+            lambda: faults.clock_ns(venue.now_ns),
+            lambda: faults.is_maintained(venue.now_ns),
+        ).mount(self.app)
         Control(venue, faults, self.status).mount(self.app)
         self._task: asyncio.Task[None] | None = None
         self._websocket_server: asyncio.Server | None = None

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import ccxt
-import ccxt.pro
+import ccxt  # type: ignore[import-untyped]
+import ccxt.pro  # type: ignore[import-untyped]
 import pytest
 
 from tests.integration.clients.venue import KEY, SECRET, Venue, running
@@ -47,6 +47,13 @@ async def connected() -> AsyncIterator[tuple[Any, Venue]]:
 async def first(coroutine: Any) -> Any:
     async with asyncio.timeout(WAIT_S):
         return await coroutine
+
+
+async def watch_on(exchange: Any) -> None:
+    """Watch a book until something goes wrong."""
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            await exchange.watch_order_book(PERPETUAL)
 
 
 async def until(ask: Any, reached: Any) -> Any:
@@ -156,9 +163,7 @@ async def test_market_by_pro_then_books_trades_and_tickers_flow():
         # A cut breaks the wait; the next call dials again and starts from a snapshot.
         venue.fault(kind="cut", category="linear", topic="orderbook.50.BTCUSDT")
         with pytest.raises(ccxt.NetworkError):
-            async with asyncio.timeout(WAIT_S):
-                while True:
-                    await exchange.watch_order_book(PERPETUAL)
+            await watch_on(exchange)
         again = await first(exchange.watch_order_book(PERPETUAL))
         assert again["bids"][0][0] < again["asks"][0][0]
 
@@ -189,7 +194,5 @@ async def test_account_by_pro_then_orders_by_websocket_are_told():
         made = await first(exchange.create_order_ws(PERPETUAL, "limit", "buy", 0.01, far))
         await first(exchange.edit_order_ws(made["id"], PERPETUAL, "limit", "buy", 0.02, far))
         await first(exchange.cancel_order_ws(made["id"], PERPETUAL))
-        rows = await until(
-            lambda: exchange.fetch_canceled_orders(PERPETUAL), lambda rows: bool(rows)
-        )
+        rows = await until(lambda: exchange.fetch_canceled_orders(PERPETUAL), bool)
         assert rows[0]["amount"] == 0.02

@@ -41,6 +41,10 @@ class Day:
         """Wait for a row of a private topic."""
         return dict(wait_until(lambda: self.rows(topic, **fields))[-1])
 
+    def hear(self, topic: str) -> None:
+        """Wait for a message of a topic."""
+        wait_until(lambda: self.told.get(topic))
+
     def public(self, category: str = "linear") -> Any:
         socket = pybit.WebSocket(testnet=False, channel_type=category)
         self.sockets.append(socket)
@@ -191,7 +195,7 @@ def test_orders_of_every_type_then_each_ends_as_it_should(day):
     bid, ask = day.best()
     base = {**LINEAR, "side": "Buy", "qty": "0.01"}
     far, near = f"{bid * 0.985:.1f}", f"{ask * 1.005:.1f}"
-    made = {
+    made: dict[str, dict[str, Any]] = {
         "post": {"orderType": "Limit", "price": near, "timeInForce": "PostOnly"},
         "ioc": {"orderType": "Limit", "price": near, "timeInForce": "IOC"},
         "fok": {"orderType": "Limit", "price": far, "timeInForce": "FOK"},
@@ -277,7 +281,7 @@ def test_market_streams_then_follow_the_book_and_come_back_after_a_cut(day):
     public.kline_stream(1, "BTCUSDT", day.take)
     topics = ["orderbook.50", "publicTrade", "tickers", "kline.1"]
     for topic in topics:
-        wait_until(lambda topic=topic: day.told.get(f"{topic}.BTCUSDT"))
+        day.hear(f"{topic}.BTCUSDT")
     book = wait_until(lambda: day.told["orderbook.50.BTCUSDT"][-1])["data"]
     bids, asks = ([Decimal(level[0]) for level in book[side]] for side in "ba")
     assert len(bids) == len(asks) == 50

@@ -275,6 +275,12 @@ class MatchingBook:
         """Yield the resting orders of a side in price-time order."""
         return iter(self._bids if side is Side.BUY else self._asks)
 
+    def take_over(self, position: int) -> None:
+        """Forget the size of a position that its venue took over outside the book."""
+        assert not self._stops.get(position)
+        assert not self._reducing.get(position)
+        self.positions.pop(position, None)
+
     def stops(self, position: int) -> tuple[int, int]:
         """Return the (take profit, stop loss) prices of a position; 0 is none."""
         take_profit = stop_loss = 0

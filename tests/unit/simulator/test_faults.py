@@ -147,6 +147,8 @@ def test_damage_changes_the_frame_as_its_kind_says(kind: FaultKind, payload: byt
         assert '"u":' not in text if payload is _DELTA else '"p":' not in text
     elif kind is FaultKind.LONG_NUMBER:
         assert "123456789012345678901234567890" in text
+    elif kind is FaultKind.UNKNOWN_ENUM:
+        assert "NeverHeardOf" in text
     else:
         assert "WRONGUSDT" in text
 

@@ -1,11 +1,13 @@
 """Endpoints by name: batches, budgets, and whatever a client may send."""
 
+from random import Random
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.simulator_private.house import House
+from tickwright.simulator.faults import FaultBoard
 from tickwright.simulator.private.limits import AddressLimits, RequestLimits
 from tickwright.simulator.private.service import GETS, POSTS, Service
 
@@ -43,7 +45,7 @@ LIKELY = BODIES.map(
 @given(st.lists(st.tuples(st.sampled_from(sorted(POSTS)), st.one_of(BODIES, LIKELY)), max_size=12))
 def test_any_body_then_is_answered_with_a_code_and_the_books_balance(calls):
     house = House()
-    service = Service(house.desk, RequestLimits(100.0))
+    service = Service(house.desk, RequestLimits(100.0), FaultBoard(Random(3)))
     key = house.accounts.keys["key0"]
     for name, body in calls:
         wrapped = {"category": "linear", "request": [body, 7]} if "batch" in name else body
@@ -60,13 +62,15 @@ def test_any_body_then_is_answered_with_a_code_and_the_books_balance(calls):
 )
 def test_any_query_then_is_answered_with_a_code(name, query):
     house = House()
-    answer = Service(house.desk, RequestLimits()).get(house.accounts.keys["key0"], name, query)
+    answer = Service(house.desk, RequestLimits(), FaultBoard(Random(3))).get(
+        house.accounts.keys["key0"], name, query
+    )
     assert isinstance(answer.code, int)
 
 
 def test_batch_when_the_budget_ends_midway_then_the_first_pass_and_the_rest_fail_alone():
     house = House()
-    service = Service(house.desk, RequestLimits())
+    service = Service(house.desk, RequestLimits(), FaultBoard(Random(3)))
     order = {"symbol": "BTCUSDT", "side": "Buy", "orderType": "Limit", "qty": "0.001"}
     order["price"] = "59000"
     body = {"category": "linear", "request": [order] * 12}

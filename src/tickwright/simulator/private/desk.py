@@ -6,13 +6,13 @@ book makes of it is seen on the streams alone. Refusals are `VenueRefusal`.
 """
 
 from collections.abc import Callable
+from decimal import Decimal
 from itertools import count
 from random import Random
 
-from tickwright.core.errors import UnitsError
 from tickwright.core.identity import Category
 from tickwright.core.orders import Side, TriggerBy
-from tickwright.core.units import INT64_MAX, MONEY_DECIMALS, units_from_text
+from tickwright.core.units import INT64_MAX, money_from_decimal
 from tickwright.matching import BookOrder, CancelReason, MatchingBook, StopKind
 from tickwright.simulator.book import VenueBook
 from tickwright.simulator.market import SymbolMarket
@@ -45,6 +45,7 @@ from tickwright.simulator.private.terms import (
     TRIGGERS,
     Terms,
     clamp_price,
+    is_decimal,
     position_index,
     price_of,
     size_of,
@@ -223,10 +224,9 @@ class Desk:
             raise parameter("params error: fromMemberId or toMemberId invalid")
         if (request.from_account_type, request.to_account_type) != ("UNIFIED", "UNIFIED"):
             raise parameter("params error: accountType invalid")
-        try:
-            amount = units_from_text(request.amount, MONEY_DECIMALS)
-        except UnitsError:
-            raise parameter("params error: amount invalid") from None
+        if not is_decimal(request.amount):
+            raise parameter("params error: amount invalid")
+        amount = money_from_decimal(Decimal(request.amount))
         if amount <= 0:
             raise parameter("params error: amount invalid")
         source, target = family[ids[0]], family[ids[1]]
@@ -406,6 +406,12 @@ class Desk:
         elif desk.market.instrument.category is Category.LINEAR:
             self.liquidator.watch(desk, self.accounts.by_uid, always=False)
 
+    def pay_funding(self, market: SymbolMarket, rate_e8: int | None = None) -> None:
+        """Let everyone in a contract pay or receive funding now, by default at its present rate."""
+        desk = self.desk_of(market)
+        self.settlement.pay_funding(desk, market.funding_e8 if rate_e8 is None else rate_e8)
+        self.liquidator.watch(desk, self.accounts.by_uid, always=True)
+
     def _schedule_fundings(self) -> None:
         for interval in {
             market.instrument.funding_interval_minutes
@@ -425,7 +431,7 @@ class Desk:
                 instrument.category is Category.LINEAR
                 and instrument.funding_interval_minutes == interval_minutes
             ):
-                self.settlement.pay_funding(desk, desk.market.funding_e8)
+                self.pay_funding(desk.market)
         self._schedule_funding(interval_minutes)
 
     # checks -----------------------------------------------------------------------------------

@@ -79,7 +79,8 @@ class PrivateHalf:
             has_funding=options.has_funding,
         )
         self.limits = RequestLimits(options.rate_scale)
-        self.service = Service(self.desk, self.limits)
+        self.service = Service(self.desk, self.limits, server.faults)
+        server.on_turn(self._keep_past)
         self._rng = rng
         self._streams: set[StreamSocket] = set()
         self._trades: set[TradeSocket] = set()
@@ -92,6 +93,13 @@ class PrivateHalf:
         LedgerControl(self.desk).mount(server.app)
         server.websocket_paths[PRIVATE_PATH] = self._stream
         server.websocket_paths[TRADE_PATH] = self._trade
+
+    def _keep_past(self, now_ns: int) -> None:
+        past = self.desk.settlement.past
+        if self._server.faults.has_lag:
+            past.is_kept = True
+        elif past.is_kept:
+            past.forget()
 
     def _publish(self, account: Account, topic: str, rows: list[Row]) -> None:
         for socket in self._streams:

@@ -79,17 +79,25 @@ class RequestLimits:
         self._recent: dict[tuple[int, str, Category | None], deque[int]] = {}
 
     def spend(
-        self, uid: int, endpoint: str, category: Category | None, now_ms: int, units: int = 1
+        self,
+        uid: int,
+        endpoint: str,
+        category: Category | None,
+        now_ms: int,
+        units: int = 1,
+        *,
+        divisor: int = 1,
     ) -> Budget:
         """Ask for units of an endpoint's budget now; a refused request costs nothing."""
         contracts, spot = _PER_SECOND[endpoint]
-        limit = max(1, int((spot if category is Category.SPOT else contracts) * self.scale))
+        full = (spot if category is Category.SPOT else contracts) * self.scale
+        limit = max(1, int(full / divisor))
         recent = self._recent.setdefault((uid, endpoint, category), deque())
         while recent and recent[0] <= now_ms - _SECOND_MS:
             recent.popleft()
-        granted = min(units, limit - len(recent))
+        granted = max(0, min(units, limit - len(recent)))
         recent.extend([now_ms] * granted)
-        left = limit - len(recent)
+        left = max(0, limit - len(recent))
         reset_ms = now_ms if left else recent[0] + _SECOND_MS
         return Budget(limit, left, reset_ms, granted, units)
 

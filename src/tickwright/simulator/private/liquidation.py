@@ -98,7 +98,7 @@ class Liquidator:
             desk = self._desk_of(market)
             order = self._order(account, desk, index, side, abs(held), price)
             settlement.take_over(desk, order, price)
-            desk.matching.positions[position_key(account.uid, index)] = 0
+            desk.matching.take_over(position_key(account.uid, index))
             self._tell_public(market, order, price)
 
     def _order(

@@ -32,6 +32,8 @@ class Queries:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self.cutoff_ns = 0
+        """When not 0, what happened after it isn't known yet: a fault makes the queries lag."""
 
     def open_orders(self, account: Account, query: Query) -> Row:
         """Answer order/realtime: open orders, or with openOnly=1 the latest closed ones."""
@@ -54,7 +56,11 @@ class Queries:
                 for order in live
                 if order.status in OPEN_STATUSES and _fits(order, category, query)
             ]
-        return _order_page(category, orders, query, limit)
+            if self.cutoff_ns:
+                ended = list(store.finals())[:CLOSED_IN_REALTIME]
+                both = sorted([*live, *ended], key=lambda order: order.number, reverse=True)
+                orders = [o for o in both if _fits(o, category, query) and self._was_open(o)]
+        return self._order_page(category, orders, query, limit)
 
     def order_history(self, account: Account, query: Query) -> Row:
         """Answer order/history: finished orders; unfilled ones disappear after a day."""
@@ -76,7 +82,7 @@ class Queries:
                 and (order.filled_units or order.updated_ms >= unfilled_after)
                 and query.get("orderStatus", "") in ("", order.status)
             ]
-        return _order_page(category, orders, query, limit)
+        return self._order_page(category, orders, query, limit)
 
     def executions(self, account: Account, query: Query) -> Row:
         """Answer execution/list."""
@@ -87,6 +93,7 @@ class Queries:
             execution
             for execution in reversed(self._desk.stores[account.uid].executions)
             if execution.instrument.category is category
+            and not 0 < self.cutoff_ns < execution.at_ms * 1_000_000
             and start <= execution.at_ms <= end
             and _execution_fits(execution, query)
         ]
@@ -124,6 +131,8 @@ class Queries:
             settlement.position_row(account, desk, index, is_stream=False)
             for desk, index in chosen[first : first + limit]
         ]
+        if self.cutoff_ns:
+            rows = [self._past_position(account, row) for row in rows]
         more = str(first + limit) if first + limit < len(chosen) else ""
         return {"list": rows, "nextPageCursor": more, "category": category.value}
 
@@ -166,6 +175,38 @@ class Queries:
             "isMasterTrader": False,
             "spotHedgingStatus": "OFF",
         }
+
+    def _order_page(
+        self, category: Category, orders: list[VenueOrder], query: Query, limit: int
+    ) -> Row:
+        pairs = [(order.number, self._row(order)) for order in orders]
+        known = [(number, row) for number, row in pairs if row is not None]
+        page, cursor = page_of(known, query, limit, lambda pair: pair[0])
+        rows = [{name: row[name] for name in row if name != "category"} for _, row in page]
+        return {"list": rows, "nextPageCursor": cursor, "category": category.value}
+
+    def _row(self, order: VenueOrder) -> Row | None:
+        row = order_row(order)
+        if not self.cutoff_ns:
+            return row
+        uid, about = order.account.uid, f"{order.order_id}:{order.position_index}"
+        return self._desk.settlement.past.row(uid, "order", about, self.cutoff_ns, row)
+
+    def _past_position(self, account: Account, row: Row) -> Row:
+        """Return a position as it was told then; what was never told stays as it is."""
+        about = f"{row['symbol']}:{row['positionIdx']}"
+        past = self._desk.settlement.past
+        old = past.row(account.uid, "position", about, self.cutoff_ns, row)
+        if old is None or old is row:
+            return row
+        shown = dict(old)
+        shown["avgPrice"] = shown.pop("entryPrice")
+        shown.pop("category", None)
+        return shown
+
+    def _was_open(self, order: VenueOrder) -> bool:
+        row = self._row(order)
+        return row is not None and row["orderStatus"] in OPEN_STATUSES
 
     # parameters -------------------------------------------------------------------------------
 
@@ -257,11 +298,3 @@ def page_of(
     rest = [record for record in records if number_of(record) < before]
     page = rest[:limit]
     return page, f"{number_of(page[-1])}%3A{len(page)}" if len(rest) > limit else ""
-
-
-def _order_page(category: Category, orders: list[VenueOrder], query: Query, limit: int) -> Row:
-    page, cursor = page_of(orders, query, limit, lambda order: order.number)
-    rows = [order_row(order) for order in page]
-    for row in rows:
-        del row["category"]
-    return {"list": rows, "nextPageCursor": cursor, "category": category.value}

@@ -117,7 +117,10 @@ class PrivateRest:
         return self._response(answer)
 
     def _key(self, request: web.Request, payload: str) -> ApiKey:
-        return key_of_request(self._accounts, request.headers, payload, self._now_ms())
+        return key_of_request(self._accounts, request.headers, payload, self._clock_ms())
+
+    def _clock_ms(self) -> int:
+        return self._faults.clock_ns(self._venue.now_ns) // 1_000_000
 
     def _now_ms(self) -> int:
         return self._venue.now_ns // 1_000_000
@@ -128,7 +131,7 @@ class PrivateRest:
             "retMsg": answer.text,
             "result": answer.result,
             "retExtInfo": answer.extra,
-            "time": self._now_ms(),
+            "time": self._clock_ms(),
         }
         headers = {}
         if answer.budget is not None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tickwright.core.identity import Category
+from tickwright.simulator.faults import Fault, FaultBoard, FaultKind
 from tickwright.simulator.private.account_queries import AccountQueries
 from tickwright.simulator.private.accounts import Account, ApiKey, Right
 from tickwright.simulator.private.dcp import Disconnection
@@ -98,14 +99,15 @@ class Answer:
 class Service:
     """Carries out private requests of known keys."""
 
-    def __init__(self, desk: Desk, limits: RequestLimits) -> None:
+    def __init__(self, desk: Desk, limits: RequestLimits, faults: FaultBoard) -> None:
         self.desk = desk
+        self._faults = faults
         self.disconnection = Disconnection(
             desk.venue, lambda account, category: desk.cancel_as(account, category, "CancelByDCP")
         )
         self._limits = limits
         self._positions = PositionSettings(desk)
-        queries = Queries(desk)
+        queries = self._queries = Queries(desk)
         more = AccountQueries(desk, self.disconnection)
         self._gets: dict[str, Callable[[ApiKey, Mapping[str, str]], Row]] = {
             "order.realtime": lambda key, query: queries.open_orders(key.account, query),
@@ -147,9 +149,16 @@ class Service:
         try:
             if not budget.is_allowed:
                 raise _TOO_MANY
+            self._check_maintenance(name)
+            lag = self._strike(FaultKind.LAGGING_REST, name)
+            if lag is not None:
+                now_ns = self.desk.venue.now_ns
+                self._queries.cutoff_ns = now_ns - int(lag.spec.delay_s * 1e9)
             return Answer(0, "OK", self._gets[name](key, query), budget=budget)
         except VenueRefusal as refusal:
             return Answer(refusal.code, refusal.text, budget=budget)
+        finally:
+            self._queries.cutoff_ns = 0
 
     def post(self, key: ApiKey, name: str, body: Any) -> Answer:
         """Carry out a changing request; `body` is decoded JSON."""
@@ -160,6 +169,7 @@ class Service:
         try:
             if not budget.is_allowed:
                 raise _TOO_MANY
+            self._check_maintenance(name)
             self._check_rights(key, name, category)
             return Answer(0, "OK", self._posts[name](key.account, body), budget=budget)
         except VenueRefusal as refusal:
@@ -230,6 +240,7 @@ class Service:
             kind = self.desk.category(request.category)
             if not 1 <= len(request.request) <= BATCH_MAX[kind]:
                 raise parameter(f"params error: request must hold 1 to {BATCH_MAX[kind]} orders")
+            self._check_maintenance(name)
             self._check_rights(key, name, request.category)
         except VenueRefusal as refusal:
             return Answer(refusal.code, refusal.text, budget=self._spend(key, name, category))
@@ -261,6 +272,13 @@ class Service:
 
     # gates ------------------------------------------------------------------------------------
 
+    def _strike(self, kind: FaultKind, name: str) -> Fault | None:
+        return self._faults.strike(frozenset({kind}), "private", (name,), self.desk.venue.now_ns)
+
+    def _check_maintenance(self, name: str) -> None:
+        if self._strike(FaultKind.MAINTENANCE, name) is not None:
+            raise VenueRefusal(10016, "Service is under maintenance")
+
     def _check_rights(self, key: ApiKey, name: str, category: object) -> None:
         if name == "asset.universal-transfer":
             needed = Right.TRANSFER
@@ -276,7 +294,10 @@ class Service:
     def _spend(self, key: ApiKey, name: str, category: object, units: int = 1) -> Budget:
         kind = Category(category) if category in ("linear", "spot") else None
         now_ms = self.desk.venue.now_ns // 1_000_000
-        return self._limits.spend(key.account.uid, name, kind, now_ms, units)
+        is_halved = self._strike(FaultKind.HALVED_LIMITS, name) is not None
+        return self._limits.spend(
+            key.account.uid, name, kind, now_ms, units, divisor=2 if is_halved else 1
+        )
 
 
 def _ids(order: VenueOrder) -> Row:

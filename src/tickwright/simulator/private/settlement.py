@@ -32,6 +32,7 @@ from tickwright.simulator.market import SymbolMarket
 from tickwright.simulator.private.accounts import Account
 from tickwright.simulator.private.ledger import Booked, Ledger, Position, money_of, share_of
 from tickwright.simulator.private.margin import liquidation_price, locked, worth
+from tickwright.simulator.private.past import Past
 from tickwright.simulator.private.records import ExecutionRecord, LogRecord, VenueOrder
 from tickwright.simulator.private.shapes import (
     Row,
@@ -125,6 +126,7 @@ class Settlement:
         self._publish = publish
         self._news: dict[Account, _News] = {}
         self.stores: dict[int, OrderStore] = {uid: OrderStore() for uid in accounts}
+        self.past = Past()
         self.trailing_of: Callable[[SymbolDesk, int], tuple[int, int]] = _no_trailing
         for account in accounts.values():
             for asset, amount in account.ledger.deposits.items():
@@ -175,17 +177,21 @@ class Settlement:
         for account, changed in news.items():
             rows = changed.passing + [order_row(order) for order in changed.orders.values()]
             if rows:
-                self._publish(account, "order", rows)
+                self._tell(account, "order", rows)
             if changed.executions:
-                self._publish(account, "execution", [execution_row(e) for e in changed.executions])
+                self._tell(account, "execution", [execution_row(e) for e in changed.executions])
             if changed.positions:
                 rows = [
                     self.position_row(account, desk, index, is_stream=True)
                     for (_, index), desk in changed.positions.items()
                 ]
-                self._publish(account, "position", rows)
+                self._tell(account, "position", rows)
             if changed.is_wallet_changed:
-                self._publish(account, "wallet", [self.wallet_row(account)])
+                self._tell(account, "wallet", [self.wallet_row(account)])
+
+    def _tell(self, account: Account, topic: str, rows: list[Row]) -> None:
+        self.past.keep(account.uid, topic, rows, self._venue.now_ns)
+        self._publish(account, topic, rows)
 
     # rows -------------------------------------------------------------------------------------
 

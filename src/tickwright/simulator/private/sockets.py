@@ -125,6 +125,10 @@ class PrivateSocket(WSListener):
             self.cut()
         return frames
 
+    def clock_ms(self) -> int:
+        """Return what the venue's clock says, which a fault may have put off."""
+        return self._host.faults.clock_ns(self._venue.now_ns) // 1_000_000
+
     def is_idle(self, now_ns: int) -> bool:
         """Whether neither a request nor data passed for the socket's whole span."""
         return now_ns - self._active_at_ns >= self._active_ns

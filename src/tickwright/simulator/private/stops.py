@@ -91,7 +91,7 @@ class PositionStops:
         if not distance:
             return
         last = desk.matching.last_price_units
-        is_long = desk.matching.positions[key] > 0
+        is_long = desk.matching.position(key) > 0
         trail = Trail(account, index, is_long, distance, active, rises=active > last)
         extras.trails[key] = trail
         self._move(desk, trail)
@@ -101,7 +101,7 @@ class PositionStops:
     ) -> list[VenueOrder]:
         """Add one partial stop, or a pair of which one cancels the other; the leg is open."""
         key = position_key(account.uid, index)
-        is_long = desk.matching.positions[key] > 0
+        is_long = desk.matching.position(key) > 0
         made = [self._partial(desk, account, index, size, stop, is_long) for stop in stops]
         extras = self._of(desk)
         extras.partials.setdefault(key, []).extend((order, is_long) for order in made)
@@ -123,7 +123,7 @@ class PositionStops:
         if extras is None:
             return bool(desk.matching.events)
         for key, trail in list(extras.trails.items()):
-            held = desk.matching.positions.get(key, 0)
+            held = desk.matching.position(key)
             over = held == 0 or (held > 0) is not trail.is_long
             if trail.order is not None and not trail.order.is_live:
                 over = True
@@ -143,7 +143,7 @@ class PositionStops:
     def _follow_partials(
         self, desk: SymbolDesk, extras: _Extras, key: int, partials: list[tuple[VenueOrder, bool]]
     ) -> None:
-        held = desk.matching.positions.get(key, 0)
+        held = desk.matching.position(key)
         kept = []
         for order, is_long in partials:
             waits = order.status == "Untriggered"
@@ -166,7 +166,7 @@ class PositionStops:
         """Give what an order has filled its partial stops, or grow those it has already."""
         bracket = order.bracket
         assert bracket is not None
-        held = desk.matching.positions.get(position_key(order.account.uid, order.position_index), 0)
+        held = desk.matching.position(position_key(order.account.uid, order.position_index))
         if held * order.side <= 0:
             return
         grown = False
@@ -223,7 +223,7 @@ class PositionStops:
                 desk,
                 trail.account,
                 trail.index,
-                abs(desk.matching.positions[position_key(trail.account.uid, trail.index)]),
+                abs(desk.matching.position(position_key(trail.account.uid, trail.index))),
                 wanted,
                 TriggerBy.LAST,
                 is_long=trail.is_long,

@@ -26,7 +26,13 @@ _DCP = re.compile(r"(dcp)\.(future|spot|option)")
 _EVENT_FAULTS = (
     EVENT_KINDS
     | (DAMAGE_KINDS - {FaultKind.MISSING_FIELD, FaultKind.LONG_NUMBER})
-    | {FaultKind.CUT, FaultKind.VANISH, FaultKind.SILENCE_SOCKET, FaultKind.SILENCE_TOPIC}
+    | {
+        FaultKind.TOPIC_OUTAGE,
+        FaultKind.CUT,
+        FaultKind.VANISH,
+        FaultKind.SILENCE_SOCKET,
+        FaultKind.SILENCE_TOPIC,
+    }
 )
 _FOREVER_NS = 1 << 62
 
@@ -95,7 +101,7 @@ class StreamSocket(PrivateSocket):
         req_id = req_id if isinstance(req_id, str) else str(req_id)
         op = message.get("op")
         if op == "ping":
-            now_ms = self._venue.now_ns // 1_000_000
+            now_ms = self.clock_ms()
             pong: dict[str, Any] = {"req_id": req_id} if req_id else {}
             self.send(pong | {"op": "pong", "args": [str(now_ms)], "conn_id": self.conn_id})
         elif op == "auth":
@@ -107,7 +113,7 @@ class StreamSocket(PrivateSocket):
 
     def _authorise(self, args: Any, req_id: str) -> None:
         try:
-            self.key = authorise_socket(self._accounts, args, self._venue.now_ns // 1_000_000)
+            self.key = authorise_socket(self._accounts, args, self.clock_ms())
         except VenueRefusal as refusal:
             self._answer("auth", req_id, refusal.text)
             return
@@ -204,6 +210,8 @@ class StreamSocket(PrivateSocket):
         until_ns = _FOREVER_NS
         if spec.duration_s:
             until_ns = self._venue.now_ns + int(spec.duration_s * 1e9)
+        if kind is FaultKind.TOPIC_OUTAGE:
+            return
         if kind is FaultKind.CUT:
             self.cut()
         elif kind is FaultKind.VANISH:

@@ -27,6 +27,7 @@ __all__ = [
     "Terms",
     "check_link_id",
     "clamp_price",
+    "is_decimal",
     "limit_of",
     "position_index",
     "price_of",
@@ -105,7 +106,7 @@ def price_of(instrument: VenueInstrument, text: str, name: str = "price") -> int
     try:
         units = units_from_text(text, instrument.price_decimals)
     except UnitsError:
-        if spot and _is_decimal(text):
+        if spot and is_decimal(text):
             raise VenueRefusal(170134, "Order price has too many decimals.") from None
         raise parameter(f"params error: {name} invalid") from None
     if units <= 0:
@@ -123,7 +124,7 @@ def size_of(instrument: VenueInstrument, text: str, *, is_market: bool) -> int:
     try:
         units = units_from_text(text, instrument.size_decimals)
     except UnitsError:
-        if spot and _is_decimal(text):
+        if spot and is_decimal(text):
             raise VenueRefusal(170137, "Order volume decimal too long.") from None
         raise parameter("Qty invalid") from None
     if units % instrument.lot_units:
@@ -267,7 +268,8 @@ def limit_of(instrument: VenueInstrument, order_type: str, text: str) -> int:
     return price_of(instrument, text, "limitPrice") if order_type == "Limit" else 0
 
 
-def _is_decimal(text: str) -> bool:
+def is_decimal(text: str) -> bool:
+    """Whether a text is a plain decimal number without sign and exponent."""
     return _DECIMAL.fullmatch(text) is not None
 
 
@@ -321,7 +323,7 @@ def _quote(request: CreateRequest, market: SymbolMarket, side: Side) -> tuple[in
         raise parameter("params error: marketUnit invalid")
     if unit == "baseCoin":
         return 0, None
-    if not _is_decimal(request.qty):
+    if not is_decimal(request.qty):
         raise parameter("Qty invalid")
     amount = Decimal(request.qty)
     if amount.as_tuple().exponent < -8:  # type: ignore[operator]  # finite: digits and a dot

@@ -76,7 +76,7 @@ class TradeSocket(PrivateSocket):
         if not isinstance(req_id, str) or not isinstance(op, str):
             self._service_answer("", str(op), 10001, "params error: reqId or op invalid")
         elif op == "ping":
-            now = str(self._venue.now_ns // 1_000_000)
+            now = str(self.clock_ms())
             pong: dict[str, Any] = {"reqId": req_id} if req_id else {}
             pong |= {"retCode": 0, "retMsg": "OK", "op": "pong", "data": [now]}
             self.send(pong | {"connId": self.conn_id})
@@ -90,7 +90,7 @@ class TradeSocket(PrivateSocket):
             self._service_answer(req_id, "auth", 20001, "Repeat auth")
             return
         try:
-            self.key = authorise_socket(self._accounts, args, self._venue.now_ns // 1_000_000)
+            self.key = authorise_socket(self._accounts, args, self.clock_ms())
         except VenueRefusal as refusal:
             self._service_answer(req_id, "auth", refusal.code, refusal.text)
             return
@@ -98,7 +98,7 @@ class TradeSocket(PrivateSocket):
 
     def _request(self, op: str, req_id: str, message: dict[str, Any]) -> None:
         """Carry out an order request, or refuse it with its code."""
-        now_ms = self._venue.now_ns // 1_000_000
+        now_ms = self.clock_ms()
         try:
             if self.key is None:
                 raise VenueRefusal(10005, "Permission denied, the connection is not authorized")
@@ -163,7 +163,7 @@ class TradeSocket(PrivateSocket):
         self.send(message)
 
     def _order_answer(self, op: str, req_id: str, answer: Answer) -> None:
-        now = str(self._venue.now_ns // 1_000_000)
+        now = str(self.clock_ms())
         header = {"Traceid": f"{self._rng.getrandbits(128):032x}", "Timenow": now}
         if answer.budget is not None:
             header = {
