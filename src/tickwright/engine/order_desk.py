@@ -57,12 +57,12 @@ class OrderDesk:
     ) -> Rejected | None:
         """Say what keeps a create from leaving now, or None; counts nothing."""
         state = self._state
-        if state.blotter.live_count >= LIVE_ORDERS_MAX and not is_urgent:
+        if not is_urgent and state.blotter.live_count >= LIVE_ORDERS_MAX:
             check = Check(
                 Reason.OPEN_ORDERS_LIMIT, f"{state.blotter.live_count}", f"{LIVE_ORDERS_MAX}"
             )
             return Rejected(check)
-        now_ns = state.now_ns
+        now_ns = state.moment.now_ns
         group = _CREATE[instrument_id.category]
         due_ns = state.budget.next_ns(account_id, group, now_ns, is_urgent=is_urgent)
         if due_ns <= now_ns:

@@ -22,6 +22,9 @@ from tickwright.execution.records import Record
 __all__ = ["SignalDesk"]
 
 _MS = 1_000_000
+# Looking a member up in its class is a Python call, and these are asked for every order.
+_EXIT, _SHORT = SignalKind.EXIT, SignalKind.SHORT
+_GTC = TimeInForce.GTC
 
 
 class SignalDesk:
@@ -55,7 +58,7 @@ class SignalDesk:
         refused = self._unusable(run, signal)
         if refused is not None:
             verdict = refused
-        elif signal.kind is SignalKind.EXIT:
+        elif signal.kind is _EXIT:
             run.exit_count += 1
             verdict, client_id = self._exit(run, signal.instrument_id, signal.reason)
         else:
@@ -75,7 +78,7 @@ class SignalDesk:
         )
 
     def _unusable(self, run: StrategyRun, signal: Signal) -> Rejected | None:
-        is_exit = signal.kind is SignalKind.EXIT
+        is_exit = signal.kind is _EXIT
         # An entry's numbers are the sizer's to look at; nobody sizes an exit.
         fault = signal.fault() if is_exit else None
         if fault is not None:
@@ -114,23 +117,24 @@ class SignalDesk:
 
     def _entry(self, run: StrategyRun, signal: Signal) -> tuple[Verdict, ClientId | None]:
         state = self._state
-        context = run.context
-        plan = self._positions.plan(run.strategy_id, signal.instrument_id)
-        lane = state.lane(signal.instrument_id)
+        account_id, instrument_id = run.context.account_id, signal.instrument_id
+        now_ns = state.moment.now_ns
+        plan = self._positions.plan(run.strategy_id, instrument_id)
+        lane = state.lanes[instrument_id]
         instrument = lane.instrument
-        if signal.kind is SignalKind.SHORT and instrument.is_spot:
+        if signal.kind is _SHORT and instrument.is_spot:
             if plan.size_units > 0:
                 return self._positions.start_closing(plan, Purpose.CLOSE, signal.reason)
             return _refusal(Reason.SHORT_UNAVAILABLE, "nothing held", "spot sells holdings"), None
         occupied = self._occupied(plan, lane)
         if occupied is not None:
             return occupied, None
-        blocked = self._orders.obstacle(context.account_id, signal.instrument_id, is_urgent=False)
+        blocked = self._orders.obstacle(account_id, instrument_id, is_urgent=False)
         if blocked is not None:
             return blocked, None
         book = lane.book
         twice = book.mid_twice_units
-        limits = state.gate.bound_limits(context.account_id, run.strategy_id, instrument.id)
+        limits = state.gate.bound_limits(account_id, run.strategy_id, instrument_id)
         volatility = None
         if limits.sizing.volatility_target is not None:
             volatility = lane.volatility.over(self._horizon_ns, interval_ns=1_000_000_000)
@@ -138,7 +142,7 @@ class SignalDesk:
             signal,
             instrument=instrument,
             book=book,
-            equity=state.portfolio.equity_in(context.account_id, instrument.quote_asset),
+            equity=state.portfolio.equity_in(account_id, instrument.quote_asset),
             price_units=None if twice is None else twice // 2,
             volatility=volatility,
             position_units=0,
@@ -147,14 +151,14 @@ class SignalDesk:
         )
         if isinstance(decision, Rejected):
             return decision, None
-        has_stop = signal.stop_loss_fraction or signal.take_profit_fraction
-        is_attached = bool(has_stop) and self._can_attach(plan, lane)
+        has_bracket = signal.stop_loss_fraction or signal.take_profit_fraction
+        is_attached = bool(has_bracket) and self._can_attach(plan, lane)
         intent = state.planner.entry(
             signal,
             size_units=decision.size_units,
             book=book,
             instrument=instrument,
-            now_ns=state.now_ns,
+            now_ns=now_ns,
             has_attached_bracket=is_attached,
         )
         if isinstance(intent, Rejected):
@@ -169,8 +173,8 @@ class SignalDesk:
         client_id = self._place(run, intent, verdict).client_id
         plan.entry_id = client_id
         plan.cause_event_id = state.moment.event_id
-        if intent.time_in_force is TimeInForce.GTC:
-            due_ns = state.now_ns + self._entry_timeout_ns
+        if intent.time_in_force is _GTC:
+            due_ns = now_ns + self._entry_timeout_ns
             state.deadlines.add(due_ns, Deadline.ENTRY_TIMEOUT, client_id)
         return verdict, client_id
 
@@ -286,12 +290,13 @@ class SignalDesk:
 
     def _judge(self, run: StrategyRun, intent: OrderIntent, lane: Lane) -> Verdict:
         state = self._state
+        moment = state.moment
         return state.gate.check(
             intent,
             strategy_id=run.strategy_id,
             account_id=run.context.account_id,
-            event_id=state.moment.event_id,
-            now_ns=state.now_ns,
+            event_id=moment.event_id,
+            now_ns=moment.now_ns,
             book=lane.book,
             instrument=lane.instrument,
             view=state.view,

@@ -373,7 +373,7 @@ class Portfolio:
 
     def equity_in(self, account_id: AccountId, asset: str) -> int | None:
         """Return the equity as money of another asset, such as an instrument's quote asset."""
-        equity = self.equity(account_id)
+        equity = self.account(account_id).equity
         return None if equity is None else self.valuer.value_in(asset, equity)
 
     def exposure(self, account_id: AccountId) -> int | None:
