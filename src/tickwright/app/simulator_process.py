@@ -54,7 +54,7 @@ async def simulated_venue(arguments: Sequence[str]) -> AsyncIterator[Hosts]:
                 process.send_signal(signal.SIGTERM)
             try:
                 await asyncio.wait_for(process.communicate(), STOP_S)
-            except (TimeoutError, asyncio.TimeoutError):
+            except TimeoutError:
                 process.kill()
                 await process.communicate()
 
@@ -64,7 +64,7 @@ async def _ready(process: asyncio.subprocess.Process) -> Hosts:
     assert process.stderr is not None
     try:
         line = await asyncio.wait_for(process.stdout.readline(), READY_S)
-    except (TimeoutError, asyncio.TimeoutError):
+    except TimeoutError:
         raise ConnectionLost(f"the simulator wasn't ready within {READY_S:.0f} s") from None
     try:
         ready = msgspec.json.decode(line, type=_Ready)

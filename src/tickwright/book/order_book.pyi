@@ -7,7 +7,9 @@ from tickwright.core.events import BookState
 from tickwright.core.identity import InstrumentId
 from tickwright.core.instrument import Instrument
 
-Level = tuple[int, int]
+__all__ = ["LatencyHistogram", "OrderBook"]
+
+_Level = tuple[int, int]
 
 @final
 class LatencyHistogram:
@@ -39,6 +41,10 @@ class OrderBook:
     @property
     def capacity(self) -> int: ...
     @property
+    def price_decimals(self) -> int: ...
+    @property
+    def size_decimals(self) -> int: ...
+    @property
     def policy(self) -> BookPolicy: ...
     # state
     @property
@@ -61,8 +67,8 @@ class OrderBook:
     # messages
     def apply_snapshot(
         self,
-        bids: Sequence[Level],
-        asks: Sequence[Level],
+        bids: Sequence[_Level],
+        asks: Sequence[_Level],
         *,
         update_id: int,
         received_ns: int,
@@ -71,8 +77,8 @@ class OrderBook:
     ) -> BookVerdict: ...
     def apply_delta(
         self,
-        bids: Sequence[Level],
-        asks: Sequence[Level],
+        bids: Sequence[_Level],
+        asks: Sequence[_Level],
         *,
         update_id: int,
         received_ns: int,
@@ -119,8 +125,8 @@ class OrderBook:
     def vwap_to_sell(self, size_units: int) -> float | None: ...
     def worst_price_to_buy(self, size_units: int) -> int | None: ...
     def worst_price_to_sell(self, size_units: int) -> int | None: ...
-    def bids(self, levels: int = 0) -> list[Level]: ...
-    def asks(self, levels: int = 0) -> list[Level]: ...
+    def bids(self, levels: int = 0) -> list[_Level]: ...
+    def asks(self, levels: int = 0) -> list[_Level]: ...
     def bid_size_at(self, price_units: int) -> int | None: ...
     def ask_size_at(self, price_units: int) -> int | None: ...
     @property

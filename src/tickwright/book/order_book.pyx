@@ -87,7 +87,7 @@ cdef class LatencyHistogram:
         self.add(value_ns)
 
     def percentile_ns(self, double fraction):
-        """Return the duration that `fraction` (0 to 1) of the samples stay below; None without any."""
+        """Return the duration that a `fraction` (0 to 1) of samples stay below, or None."""
         cdef int64_t wanted, seen = 0
         cdef int i, shift
         cdef int64_t edge

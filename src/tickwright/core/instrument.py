@@ -217,11 +217,8 @@ class Instrument(msgspec.Struct, frozen=True):
         """
         size = abs(size_units)
         if self.payoff is Payoff.LINEAR:
-            raw = (
-                size
-                * price_units
-                * 10 ** (MONEY_DECIMALS - self.price_decimals - self.size_decimals)
-            )
+            decimals = MONEY_DECIMALS - self.price_decimals - self.size_decimals
+            raw = size * price_units * int(10**decimals)
             return raw if self.multiplier == 1 else _times(raw, self.multiplier)
         if price_units <= 0:
             raise UnitsError(f"{self.id}: inverse notional needs a price above zero")

@@ -64,7 +64,7 @@ class Backoff:
 class DialBudget:
     """At most `dials_max` new connections to one address in any `window_ns`.
 
-    Bybit allows 500 per 5 minutes and address (Bybit V5 documentation, connection limits); the
+    Venues allow some hundreds (the strictest we dial 500 per 5 minutes and address); the
     default keeps a reserve for other programs of the user.
     """
 

@@ -23,6 +23,8 @@ from tickwright.net.session import Abort, Action, Send, Session
 __all__ = ["Connection", "ConnectionCounts", "DialGate", "bounded_socket"]
 
 POLL_S = 0.05
+CALM_POLL_S = 0.1
+"""How often a session is asked once its connection has settled; it may ask for more by `wake`."""
 SETTLED_NS = 3_000_000_000
 """A connection that dies younger than this counts as a failed dial: the next one waits."""
 HANDSHAKE_S = 3.0
@@ -84,6 +86,48 @@ class DialGate:
             self._back.set()
 
 
+class _Alarm:
+    """Wakes the connection's task: at a time, when nudged, or for good once the socket is gone.
+
+    A future and a timer: waiting for an event with a time-out costs a task each time, 20 times a
+    second.
+    """
+
+    __slots__ = ("_is_nudged", "_waiter", "is_down")
+
+    def __init__(self) -> None:
+        self.is_down = False
+        self._is_nudged = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def down(self) -> None:
+        """The socket is gone."""
+        self.is_down = True
+        self.nudge()
+
+    def nudge(self) -> None:
+        """Wake up now."""
+        waiter = self._waiter
+        if waiter is None:
+            self._is_nudged = True
+        elif not waiter.done():
+            waiter.set_result(None)
+
+    async def wait(self, seconds: float) -> None:
+        """Sleep so long at most."""
+        if self.is_down or self._is_nudged:
+            self._is_nudged = False
+            return
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        timer = loop.call_later(seconds, self.nudge)
+        try:
+            await self._waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+
+
 class Connection:
     """Keeps one socket up and lets its session think.
 
@@ -116,8 +160,7 @@ class Connection:
         self._after_poll = after_poll
         self._ssl_context = ssl_context
         self._receive_buffer_bytes = receive_buffer_bytes
-        self._down = asyncio.Event()
-        self._poll_soon = False
+        self._alarm = _Alarm()
         self._is_up = False
         self._is_stopping = False
         self._frames_seen = 0
@@ -135,9 +178,8 @@ class Connection:
 
     def wake(self) -> None:
         """Poll the session as soon as the loop is free."""
-        if not self._poll_soon and self._is_up:
-            self._poll_soon = True
-            asyncio.get_running_loop().call_soon(self._poll)
+        if self._is_up:
+            self._alarm.nudge()
 
     def send(self, message: bytes) -> bool:
         """Hand a text message to the socket at once; False when there is none."""
@@ -155,7 +197,7 @@ class Connection:
         self._gate.left(self)
         if self.listener is not None:
             self.listener.abort()
-        self._down.set()
+        self._alarm.down()
 
     async def run(self) -> None:
         """Stay connected until `stop`; raises only what the program itself did wrong."""
@@ -181,10 +223,10 @@ class Connection:
     async def _dial(self) -> None:
         self.counts.dials += 1
         # A new one each time: the end of an earlier socket may be told late.
-        self._down = down = asyncio.Event()
+        self._alarm = alarm = _Alarm()
         if self.listener is not None:
             self._frames_seen += self.listener.frame_count
-        listener = FrameListener(self.session.sink, when_disconnected=down.set)
+        listener = FrameListener(self.session.sink, when_disconnected=alarm.down)
         self.listener = listener
         await asyncio.wait_for(
             ws_connect(
@@ -209,18 +251,15 @@ class Connection:
     async def _stay(self) -> None:
         born_ns = utc_now_ns()
         has_succeeded = is_settled = False
-        self._poll()
-        while not self._down.is_set() and not self._is_stopping:
-            try:
-                await asyncio.wait_for(self._down.wait(), POLL_S)
-            except TimeoutError:
-                self._poll()
+        while not self._alarm.is_down and not self._is_stopping:
+            self._poll()
             if not has_succeeded and self.session.is_proven:
                 has_succeeded = True
                 self._gate.succeeded(self)
             if not is_settled and utc_now_ns() - born_ns > SETTLED_NS:
                 is_settled = True
                 self._gate.settled(self)
+            await self._alarm.wait(CALM_POLL_S if is_settled else POLL_S)
         self._is_up = False
         listener = self.listener
         assert listener is not None
@@ -240,9 +279,6 @@ class Connection:
             self._on_change(False, reason)
 
     def _poll(self) -> None:
-        self._poll_soon = False
-        if not self._is_up or self._down.is_set():
-            return
         now_ns = utc_now_ns()
         for action in self.session.poll(now_ns):
             self._obey(action)

@@ -5,6 +5,8 @@ from typing_extensions import disjoint_base
 
 from tickwright.book.order_book import LatencyHistogram
 
+__all__ = ["FrameListener", "FrameSink", "PICOWS_BUILT_AGAINST", "picows_mismatch", "utc_now_ns"]
+
 PICOWS_BUILT_AGAINST: str
 
 def utc_now_ns() -> int: ...

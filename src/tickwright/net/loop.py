@@ -1,6 +1,6 @@
 """Owns how the event loop waits: blocking, spinning, or collecting; refuses to run anything.
 
-Two settings of the configuration change the trade between latency and CPU (Bybit sends bursts, and
+Two settings of the configuration change the trade between latency and CPU (venues send bursts, and
 a wake-up costs several times a message): `busy_poll` never sleeps, for a whole core; `coalesce_us`
 sleeps that long before each look, so that one wake-up carries several frames.
 """

@@ -1,5 +1,7 @@
 from typing import final
 
+__all__ = ["HEADER_SIZE", "InputTap"]
+
 HEADER_SIZE: int
 
 @final

@@ -45,6 +45,7 @@ class FlipFlop(Strategy):
     """Goes long, out, short, out ... every so many updates: an order machine for tests."""
 
     Parameters = FlipFlopParameters
+    parameters: FlipFlopParameters
 
     def on_start(self) -> Decision:
         self.count = 0

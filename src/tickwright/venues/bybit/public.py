@@ -294,7 +294,7 @@ class PublicSession:
             actions.append(Send(b'{"req_id":"ping","op":"ping"}'))
 
     def _is_mute(self, now_ns: int) -> bool:
-        """Whether no topic had a frame for long: a socket that answers and sends no data is dead."""
+        """Whether no topic had a frame for long: a socket that answers but sends no data."""
         topics = map(self.scanner.topic, self.subscriptions.by_topic)
         return not any(topic and now_ns - topic.last_frame_ns < MUTE_NS for topic in topics)
 

@@ -11,6 +11,8 @@ from tickwright.core.instrument import Instrument
 from tickwright.net.listener import FrameSink
 from tickwright.net.tap import InputTap
 
+__all__ = ["PublicScanner", "Topic"]
+
 ROLE_BOOK: int
 ROLE_COMPANION: int
 ROLE_TRADES: int
