@@ -326,7 +326,7 @@ class EvidenceDesk:
     # afterwards -----------------------------------------------------------------------------------
 
     def _publish(self, record: Record) -> None:
-        self._orders.publish(record.order.account_id, record.order.instrument_id)
+        self._orders.publish(record)
 
     def _after(self, change: Change, reason: str) -> None:
         """Let everybody know of a change of one of our orders."""

@@ -11,7 +11,7 @@ from tickwright.core.verdicts import Check, Reason, Rejected
 from tickwright.engine.deadlines import Deadline
 from tickwright.engine.state import TradingState
 from tickwright.execution.blotter import LIVE_ORDERS_MAX, Change
-from tickwright.execution.records import Record, Working
+from tickwright.execution.records import Record
 
 __all__ = ["OrderDesk"]
 
@@ -105,7 +105,7 @@ class OrderDesk:
         state.deadlines.add(now_ns + self._answer_ns, _CREATE_ANSWER, order.client_id)
         self.placed_count += 1
         self._ensure_mark(instrument_id)
-        self._publish(account_id, instrument_id, record.working)
+        self.publish(record)
         return record
 
     def _ensure_mark(self, instrument_id: InstrumentId) -> None:
@@ -323,17 +323,12 @@ class OrderDesk:
         """Return the record of one of our client ids."""
         return self._state.blotter.find_ours(client_id)
 
-    def publish(self, account_id: AccountId, instrument_id: InstrumentId) -> None:
-        """Tell the portfolio what is working, so that the gate counts it."""
-        working = self._state.blotter.working(account_id, instrument_id)
-        self._publish(account_id, instrument_id, working)
-
-    def _publish(
-        self, account_id: AccountId, instrument_id: InstrumentId, working: Working
-    ) -> None:
+    def publish(self, record: Record) -> None:
+        """Tell the portfolio what works beside an order, so that the gate counts it."""
+        order, working = record.order, record.working
         self._state.portfolio.set_working(
-            account_id,
-            instrument_id,
+            order.account_id,
+            order.instrument_id,
             buy_units=working.buy_units,
             sell_units=working.sell_units,
             open_orders=working.open_orders,

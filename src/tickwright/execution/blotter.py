@@ -154,22 +154,26 @@ class Blotter:
         assert order.client_id not in self._live, "a client id is given once"
         assert order.state is OrderState.INTENDED, "a new order is intended"
         working = self.working(order.account_id, order.instrument_id)
-        record = Record(order, Request(_CREATE, now_ns), working)
+        size_units = order.size_units
+        buy, sell = (size_units, 0) if order.intent.side > 0 else (0, size_units)
+        record = Record(
+            order,
+            Request(_CREATE, now_ns),
+            working,
+            counted_buy_units=buy,
+            counted_sell_units=sell,
+            counted_open=1,
+        )
         self._live[order.client_id] = record
         # What `_count` makes of a new order, without asking it about fills, amends and answers
         # that can't be there yet: a third of the time, and every order waits for it.
-        size_units = order.size_units
-        buy, sell = (size_units, 0) if order.intent.side > 0 else (0, size_units)
         if order.intent.reduce_only:
             working.reduce_buy_units += buy
             working.reduce_sell_units += sell
         else:
             working.buy_units += buy
             working.sell_units += sell
-        record.counted_buy_units = buy
-        record.counted_sell_units = sell
         working.open_orders += 1
-        record.counted_open = 1
         return record
 
     def start_cancel(self, record: Record, now_ns: int, reason: str) -> bool:
