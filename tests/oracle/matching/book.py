@@ -209,6 +209,13 @@ class MatchingBook:
                 self._arm(stop, now_ns)
         self._tell_stops(account, position, now_ns)
 
+    def take_over(self, position: int) -> None:
+        """Forget the size of a position that its venue took over outside the book."""
+        assert not self._stops.get(position)
+        assert not self._reducing.get(position)
+        if position in self.positions:
+            self.positions[position] = 0
+
     # the market moves -------------------------------------------------------------------------
 
     def on_trade(self, aggressor: Side, price_units: int, size_units: int, now_ns: int) -> None:
@@ -274,12 +281,6 @@ class MatchingBook:
     def resting(self, side: Side) -> Iterator[BookOrder]:
         """Yield the resting orders of a side in price-time order."""
         return iter(self._bids if side is Side.BUY else self._asks)
-
-    def take_over(self, position: int) -> None:
-        """Forget the size of a position that its venue took over outside the book."""
-        assert not self._stops.get(position)
-        assert not self._reducing.get(position)
-        self.positions.pop(position, None)
 
     def stops(self, position: int) -> tuple[int, int]:
         """Return the (take profit, stop loss) prices of a position; 0 is none."""

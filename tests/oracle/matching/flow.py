@@ -236,12 +236,21 @@ class Twins:
         if not open_positions:
             return
         position = open_positions[step[2] % len(open_positions)]
+        if step[9] % 4 == 3:
+            self._take_over(position)
+            return
         terms: dict[str, Any] = {"take_profit_by": list(TriggerBy)[step[6] % 3]}
         if step[3] % 3:
             terms["take_profit_units"] = self._price(step[4]) if step[3] % 3 == 1 else 0
         if step[5] % 3:
             terms["stop_loss_units"] = self._price(step[7]) if step[5] % 3 == 1 else 0
         self._everywhere(lambda w: w.book.set_stops(1, position, self.now, **terms))
+
+    def _take_over(self, position: int) -> None:
+        orders = list(self.worlds[0].book.orders.values())
+        for which in [order.order_id for order in orders if order.position == position]:
+            self._everywhere(lambda w: w.book.cancel(which, self.now))  # noqa: B023 - called at once
+        self._everywhere(lambda w: w.book.take_over(position))
 
     # what the numbers stand for
 

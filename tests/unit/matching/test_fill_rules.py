@@ -318,6 +318,20 @@ def test_same_feed_when_played_three_times_then_tells_the_same():
     assert told() == told() == told()
 
 
+def test_position_taken_over_then_is_flat_and_its_orders_must_have_gone_before():
+    t = tape()
+    t.send(0, BUY, 4, 101)
+    leaving = t.send(5, SELL, 2, 103, reduce_only=True)
+    t.run()
+    with pytest.raises(AssertionError, match="has orders"):
+        t.book.take_over(1)
+    t.book.cancel(leaving.order_id, 20)
+    t.book.take_over(1)
+    t.book.take_over(2)
+    assert t.book.positions == {1: 0}
+    assert (t.book.position(1), t.book.position(2)) == (0, 0)
+
+
 # what nobody may do to it -----------------------------------------------------------------------
 
 
