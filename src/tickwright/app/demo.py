@@ -35,6 +35,7 @@ CUT_FROM_S = 15.0
 """A demo that lasts so long shows a cut of its public socket in the middle."""
 DIFFERS = 1
 RECORDED = ("BTCUSDT", "XRPUSDT")
+RIVALS = 6
 _STATE = "tickwright/demo"
 
 _ADVICE = (
@@ -55,8 +56,8 @@ seed = {seed}
 [accounts.demo]
 venue = "box"
 
-# Two clocks of one idea share the symbols out, a third one trades some of both: there it meets the
-# positions of the others, and is refused.
+# One idea on four clocks: `tape` trades the recorded markets at every update, `fast` and `slow` share
+# all symbols out, and `rival` trades some of both, where it meets their positions and is refused.
 {strategies}
 [risk]
 position_percent_max = 6
@@ -95,12 +96,13 @@ account = "demo"
 category = "linear"
 symbols = [{symbols}]
 [strategies.parameters]
-lookback = {lookback}
+sampling = "{sampling}"
 interval_ms = {interval_ms}
+lookback = {lookback}
 entry_z = {entry_z}
-z_full = 4.0
+z_full = {z_full}
 exit_z = {exit_z}
-imbalance_threshold = 0.1
+imbalance_threshold = {imbalance}
 stop_loss_fraction = {stop}
 take_profit_fraction = {take}
 
@@ -116,13 +118,15 @@ def demo_symbols(count: int) -> tuple[str, ...]:
 
 def demo_config(path: Path, symbols: Sequence[str], *, seed: int) -> str:
     """Return the text of a demo's configuration; `path` is where it will stand."""
-    fast = symbols[0::2]
+    recorded = [symbol for symbol in symbols if symbol in RECORDED]
+    # A single symbol is traded by all of them.
     slow = symbols[1::2] or symbols[:1]
-    both = symbols[: max(1, min(8, len(symbols) // 3))]
+    rival = symbols[len(RECORDED) : len(RECORDED) + RIVALS] or symbols[:1]
     parts = [
-        _strategy("fast", fast, lookback=60, interval_ms=50, entry_z=2.2, exit_z=0.3, width=1.0),
-        _strategy("slow", slow, lookback=100, interval_ms=100, entry_z=2.0, exit_z=0.2, width=1.5),
-        _strategy("third", both, lookback=40, interval_ms=50, entry_z=1.8, exit_z=0.1, width=0.8),
+        _strategy("tape", recorded, clock="by_update", lookback=20, entry_z=1.3, width=0.5),
+        _strategy("fast", symbols[0::2], interval_ms=50, lookback=60, entry_z=2.8, width=1.0),
+        _strategy("slow", slow, interval_ms=100, lookback=60, entry_z=2.6, width=1.5),
+        _strategy("rival", rival, interval_ms=50, lookback=40, entry_z=1.8, width=0.8),
     ]
     return _TEMPLATE.format(
         path=path,
@@ -137,19 +141,23 @@ def _strategy(
     name: str,
     symbols: Sequence[str],
     *,
+    clock: str = "by_interval",
+    interval_ms: int = 100,
     lookback: int,
-    interval_ms: int,
     entry_z: float,
-    exit_z: float,
     width: float,
 ) -> str:
+    is_tape = clock == "by_update"
     return _STRATEGY.format(
         id=name,
         symbols=", ".join(f'"{symbol}"' for symbol in symbols),
-        lookback=lookback,
+        sampling=clock,
         interval_ms=interval_ms,
+        lookback=lookback,
         entry_z=entry_z,
-        exit_z=exit_z,
+        z_full=entry_z + 1.5,
+        exit_z=0.0 if is_tape else 0.2,
+        imbalance=0.0 if is_tape else 0.1,
         stop=f"{0.0006 * width:.5f}",
         take=f"{0.0004 * width:.5f}",
     )

@@ -27,7 +27,7 @@ def test_config_when_any_count_then_good_and_every_symbol_traded(tmp_path: Path,
     path.write_text(demo_config(path, symbols, seed=7))
     config = load_config(path)
     assert set(symbols) == set(config.symbols("box", Category.LINEAR))
-    assert (3, 7) == (len(config.strategies), config.file.run.seed)
+    assert (4, 7) == (len(config.strategies), config.file.run.seed)
 
 
 def test_config_when_settings_are_made_then_one_feed_and_the_seed_reaches_the_market(
