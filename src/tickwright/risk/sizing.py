@@ -45,13 +45,16 @@ class ClosedReturns:
     when a trade leaves again, and cost the same after a thousand trades as after one.
     """
 
-    __slots__ = ("_broken", "_scaled", "_square_sum", "_sum")
+    __slots__ = ("_broken", "_scaled", "_square_sum", "_sum", "mean", "variance")
 
     def __init__(self, returns: Iterable[float] = ()) -> None:
         self._scaled: deque[int | None] = deque()
         self._sum = 0
         self._square_sum = 0
         self._broken = 0
+        self.mean = 0.0
+        self.variance = 0.0
+        """Of the sample; 0 until there are two."""
         for fraction in returns:
             self.add(fraction)
 
@@ -66,6 +69,12 @@ class ClosedReturns:
         scaled = int(wide) if math.isfinite(wide) else None
         self._scaled.append(scaled)
         self._count(scaled, 1)
+        # Divided here, where nobody waits: an order would pay 2 us for it.
+        count = len(self._scaled)
+        self.mean = self._sum / (count * _ONE)
+        if count > 1:
+            squares = count * self._square_sum - self._sum * self._sum
+            self.variance = squares / (count * (count - 1) * _ONE * _ONE)
 
     def _count(self, scaled: int | None, sign: int) -> None:
         if scaled is None:
@@ -78,18 +87,6 @@ class ClosedReturns:
     def is_finite(self) -> bool:
         """Whether every one of them is a number."""
         return not self._broken
-
-    @property
-    def mean(self) -> float:
-        """Mean return; needs at least one."""
-        return self._sum / (len(self._scaled) * _ONE)
-
-    @property
-    def variance(self) -> float:
-        """Variance of the sample; needs at least two."""
-        count = len(self._scaled)
-        squares = count * self._square_sum - self._sum * self._sum
-        return squares / (count * (count - 1) * _ONE * _ONE)
 
 
 class SizeDecision:
