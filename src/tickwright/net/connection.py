@@ -115,8 +115,12 @@ class _Alarm:
 
     async def wait(self, seconds: float) -> None:
         """Sleep so long at most."""
-        if self.is_down or self._is_nudged:
+        if self.is_down:
+            return
+        if self._is_nudged:
+            # Nudged while nobody waited; others get their turn all the same.
             self._is_nudged = False
+            await asyncio.sleep(0)
             return
         loop = asyncio.get_running_loop()
         self._waiter = loop.create_future()

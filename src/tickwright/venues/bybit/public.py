@@ -124,6 +124,7 @@ class PublicSession:
         self._connected_ns = 0
         self._pinged_ns = 0
         self._abort_reason = ""
+        self._fresh_checks: list[TopCheck] = []
         self.scanner = PublicScanner(
             on_book=host.on_book,
             on_trades=host.on_trades if wants_trades else None,
@@ -260,28 +261,31 @@ class PublicSession:
         """Return what to send now, and judge every silence."""
         if not self._is_connected:
             return []
-        self._note_data()
-        for late in self.subscriptions.expire(now_ns):
-            if late.timeouts >= TIMEOUTS_MAX:
-                self._abort_reason = f"{late.topic} got no answer {TIMEOUTS_MAX} times"
-            elif self._is_mute(now_ns):
-                self._abort_reason = f"{late.topic} is late, and no topic has any data"
+        if not self.subscriptions.is_calm:
+            self._expect(now_ns)
+        self._fresh_checks.clear()
         actions: list[Action] = []
         self._beat(now_ns, actions)
         for watch in list(self._watches.values()):
             self._judge(watch, now_ns)
         if self._abort_reason:
             return [Abort(self._abort_reason)]
-        actions += self.subscriptions.requests(now_ns)
+        if not self.subscriptions.is_calm:
+            actions += self.subscriptions.requests(now_ns)
         return actions
 
+    def _expect(self, now_ns: int) -> None:
+        """Look whether answers and first data came in time."""
+        self._note_data()
+        for late in self.subscriptions.expire(now_ns):
+            if late.timeouts >= TIMEOUTS_MAX:
+                self._abort_reason = f"{late.topic} got no answer {TIMEOUTS_MAX} times"
+            elif self._is_mute(now_ns):
+                self._abort_reason = f"{late.topic} is late, and no topic has any data"
+
     def top_checks(self, now_ns: int) -> list[TopCheck]:
-        """Return the REST checks that a fresh suspicion asks for; each is returned once."""
-        return [
-            TopCheck(watch.subscription.slot, watch.subscription.symbol)
-            for watch in self._watches.values()
-            if watch.suspected_ns == now_ns
-        ]
+        """Return the REST checks that suspicions of this poll ask for."""
+        return self._fresh_checks
 
     def _beat(self, now_ns: int, actions: list[Action]) -> None:
         quiet_ns = now_ns - max(self.scanner.last_frame_ns, self._connected_ns)
@@ -335,6 +339,7 @@ class PublicSession:
         elif age > watch.suspect_after_ns:
             watch.suspected_ns = now_ns
             watch.denied_ns = 0
+            self._fresh_checks.append(TopCheck(subscription.slot, subscription.symbol))
             self.counts.suspicions += 1
 
     def _measure(self, watch: _Watch, book: OrderBook, now_ns: int) -> None:

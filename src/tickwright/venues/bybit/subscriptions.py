@@ -130,6 +130,8 @@ class Subscriptions:
         self._requests: dict[str, _Request] = {}
         self._number = 0
         self._leaving_for_good: list[str] = []
+        self.is_calm = True
+        """Whether nothing is to be sent or waited for: every topic is live or refused."""
 
     def add(self, subscription: Subscription) -> None:
         """Want a topic.
@@ -144,6 +146,7 @@ class Subscriptions:
                 f"one connection carries at most {ARGS_CHARACTERS_MAX} characters of topics"
             )
         self.by_topic[subscription.topic] = subscription
+        self.is_calm = False
 
     @property
     def characters(self) -> int:
@@ -155,12 +158,14 @@ class Subscriptions:
         subscription = self.by_topic.pop(topic, None)
         if subscription and subscription.phase not in (Phase.WANTED, Phase.REFUSED):
             self._leaving_for_good.append(topic)
+            self.is_calm = False
         return subscription
 
     def reset(self) -> None:
         """Forget all requests: the connection is gone. What is wanted stays wanted."""
         self._requests.clear()
         self._leaving_for_good.clear()
+        self.is_calm = False
         for subscription in self.by_topic.values():
             subscription.reset()
 
@@ -174,6 +179,7 @@ class Subscriptions:
         subscription.resynced_ns = now_ns
         subscription.phase = Phase.LEAVING
         subscription.deadline_ns = 0
+        self.is_calm = False
         too_often = subscription.resync_count > RESYNCS_FAST_MAX
         subscription.not_before_ns = now_ns + RESYNC_PAUSE_NS if too_often else now_ns
 
@@ -206,6 +212,10 @@ class Subscriptions:
         ]
         for chunk in chunks[: max(0, REQUESTS_PER_POLL_MAX - len(sends))]:
             sends.append(self._enter(chunk, now_ns))
+        self.is_calm = not self._leaving_for_good and all(
+            each.phase in (Phase.LIVE, Phase.REFUSED) and not each.deadline_ns
+            for each in self.by_topic.values()
+        )
         return sends
 
     def _enter(self, chunk: list[Subscription], now_ns: int) -> Send:
@@ -233,6 +243,7 @@ class Subscriptions:
 
     def on_answer(self, answer: Classified, now_ns: int) -> list[Subscription]:
         """Take the venue's answer to a request; returns the topics that were refused for good."""
+        self.is_calm = False
         request = self._requests.pop(answer.request_id, None)
         if request is None and not answer.request_id and len(self._requests) == 1:
             # Some sockets answer without an id: with one request under way there is no doubt.
