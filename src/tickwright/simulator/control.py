@@ -79,7 +79,7 @@ class Control:
         """Add faults: one object, an array, or `{"faults": [...]}` as in a plan file."""
         try:
             body = msgspec.json.decode(await request.read())
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             return _refusal(f"body is not JSON: {error}")
         if isinstance(body, dict) and set(body) == {"faults"}:
             body = body["faults"]

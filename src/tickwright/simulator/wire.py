@@ -52,7 +52,7 @@ class PublicWire:
         """Read one text frame: a request that may be carried out, or the refusal to send back."""
         try:
             message = msgspec.json.decode(text)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             return self._refusal(f"Failed to decode incoming data: {error}", "", "")
         if not isinstance(message, dict):
             return self._refusal("Failed to decode incoming data: not an object", "", "")

@@ -1,5 +1,6 @@
 """Random order flow of several accounts: money stays proved and the book uncrossed."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -8,11 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.simulator_private.house import House
+from tickwright.core.orders import Side
 from tickwright.core.units import money_from_decimal
-from tickwright.simulator.private.records import VenueOrder
+from tickwright.matching import FillCause
+from tickwright.simulator.private.margin import standing
+from tickwright.simulator.private.positions import PositionSettings
+from tickwright.simulator.private.records import ExecutionRecord, VenueOrder
 from tickwright.simulator.private.refusals import VenueRefusal
+from tickwright.simulator.private.requests import TradingStopRequest
+from tickwright.simulator.sources.operations import MarketFacts
 
-PRICES = st.integers(59_990, 60_010)
+CAUSES = {cause.value for cause in FillCause} | {"took_over"}
+
+PRICES = st.one_of(st.just(60_000), st.integers(59_990, 60_010))
 RARELY = st.sampled_from([False] * 5 + [True])
 ACTIONS = st.one_of(
     st.fixed_dictionaries(
@@ -39,6 +48,24 @@ ACTIONS = st.one_of(
         }
     ),
     st.fixed_dictionaries({"do": st.just("move"), "price": PRICES, "size": st.integers(0, 500)}),
+    st.fixed_dictionaries({"do": st.just("mark"), "price": st.integers(30_000, 100_000)}),
+    st.fixed_dictionaries({"do": st.just("funding"), "rate": st.integers(-500_000, 500_000)}),
+    st.fixed_dictionaries(
+        {
+            "do": st.just("trailing"),
+            "user": st.integers(0, 2),
+            "distance": st.integers(1, 30),
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "do": st.just("partial"),
+            "user": st.integers(0, 2),
+            "size": st.integers(1, 30),
+            "up": st.integers(1, 10),
+            "down": st.integers(1, 10),
+        }
+    ),
     st.fixed_dictionaries({"do": st.just("cancel"), "which": st.integers(0, 20)}),
     st.fixed_dictionaries({"do": st.just("amend"), "which": st.integers(0, 20), "price": PRICES}),
 )
@@ -54,16 +81,49 @@ def allowing(*codes: int) -> Iterator[None]:
             raise
 
 
+class Reader:
+    """Keeps one book topic as a client would, from frames alone."""
+
+    def __init__(self) -> None:
+        self.sides: dict[str, dict[str, str]] = {"b": {}, "a": {}}
+        self.u = 0
+
+    def deliver(self, topic: str, payload: bytes, *, is_delta: bool) -> None:
+        frame = json.loads(payload)
+        if frame["type"] == "snapshot":
+            self.sides = {"b": {}, "a": {}}
+        else:
+            assert self.u + 1 == frame["data"]["u"]
+        self.u = frame["data"]["u"]
+        for name, side in self.sides.items():
+            for price, size in frame["data"][name]:
+                if Decimal(size) == 0:
+                    del side[price]
+                else:
+                    side[price] = size
+
+
 class Flow:
     def __init__(self) -> None:
-        self.house = House(accounts=3)
+        self.house = House(accounts=3, balances="3000")
+        self.readers = []
+        for market in (self.house.linear, self.house.spot):
+            reader = Reader()
+            category = market.instrument.category
+            stream = self.house.venue.stream(category, "orderbook.50.BTCUSDT")
+            assert stream is not None
+            stream.subscribe(reader)
+            self.readers.append((market, reader))
         for user in self.house.users:
-            user.ledger.deposit("BTC", money_from_decimal(Decimal(1)))
+            amount = money_from_decimal(Decimal(1))
+            user.ledger.deposit("BTC", amount)
+            self.house.desk.settlement.log(user, "TRANSFER_IN", "BTC", amount, cash_flow=amount)
         self.now = 60_000
 
     def apply(self, action):
         getattr(self, action["do"])(action)
-        self.house.run()
+        # Long enough for the book topic to publish what changed.
+        self.house.run(30)
         self.check()
 
     def create(self, a):
@@ -102,6 +162,34 @@ class Flow:
         asks += [((self.now + n) * 100, a["size"]) for n in range(1, 6)]
         self.house.linear.book.apply(bids, asks, self.house.venue.now_ns, 1)
 
+    def mark(self, a):
+        self.house.linear.facts = MarketFacts(mark_units=a["price"] * 100)
+        self.house.linear.book.changed(self.house.venue.now_ns, 1)
+
+    def funding(self, a):
+        self.house.desk.pay_funding(self.house.linear, a["rate"])
+
+    def trailing(self, a):
+        self._stop(a["user"], trailing_stop=str(a["distance"]))
+
+    def partial(self, a):
+        held = self.house.desk.held(self.house.users[a["user"]], self.house.linear, 0)
+        last = self.house.linear.last_or_mid_units() // 100
+        sign = 1 if held > 0 else -1
+        self._stop(
+            a["user"],
+            tpsl_mode="Partial",
+            take_profit=str(last + sign * a["up"]),
+            stop_loss=str(last - sign * a["down"]),
+            tp_size=str(Decimal(a["size"]) / 100),
+            sl_size=str(Decimal(a["size"]) / 100),
+        )
+
+    def _stop(self, user, **body):
+        request = TradingStopRequest(category="linear", symbol="BTCUSDT", **body)
+        with allowing(10001, 34040, 110061):
+            PositionSettings(self.house.desk).set_trading_stop(self.house.users[user], request)
+
     def _pick(self, which):
         live = [
             order
@@ -131,6 +219,39 @@ class Flow:
         for user in house.users:
             assert user.ledger.wallet["BTC"] >= 0
             self.check_executions(user)
+            self.check_money(user)
+        self.check_counterparts()
+        for market, reader in self.readers:
+            price, size = market.instrument.price_text, market.instrument.size_text
+            for name, side in (("b", Side.BUY), ("a", Side.SELL)):
+                shown = {price[p]: size[s] for p, s in market.book.levels(side, 50)}
+                assert reader.sides[name] == shown
+
+    def check_money(self, user):
+        """Equity never stays below the maintenance margin, and the log tells every wallet."""
+        equity, maintenance = standing(user, self.house.desk.settlement.linear_market)
+        assert equity >= 0
+        assert not maintenance or equity > maintenance
+        sums: dict[str, int] = {}
+        for record in self.house.desk.stores[user.uid].log:
+            sums[record.asset] = sums.get(record.asset, 0) + record.change
+        assert {asset: sums.get(asset, 0) for asset in user.ledger.wallet} == user.ledger.wallet
+
+    def check_counterparts(self):
+        """A match between users has two sides; every other fill has a cause the house booked."""
+        matches: dict[int, list[ExecutionRecord]] = {}
+        for store in self.house.desk.stores.values():
+            for execution in store.executions:
+                if execution.kind == "Funding":
+                    continue
+                assert execution.cause in CAUSES
+                if execution.match_id:
+                    matches.setdefault(execution.match_id, []).append(execution)
+        for pair in matches.values():
+            first, second = pair
+            assert first.side is second.side.opposite
+            assert (first.price_units, first.size_units) == (second.price_units, second.size_units)
+            assert {first.is_maker, second.is_maker} == {True, False}
 
     def check_executions(self, user):
         """An order's fills are its executions, and the position is their fold."""
@@ -138,6 +259,8 @@ class Flow:
         filled: dict[VenueOrder, int] = {}
         held = 0
         for execution in store.executions:
+            if execution.kind == "Funding":
+                continue
             assert execution.order is not None
             order = execution.order
             filled[order] = filled.get(order, 0) + execution.size_units

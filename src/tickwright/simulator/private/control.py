@@ -60,7 +60,10 @@ def _account(desk: Desk, account: Account, limit: int) -> dict[str, Any]:
         ],
         "open_orders": [order_row(order) for order in live[:limit]],
         "closed_orders": [order_row(order) for order in list(store.finals())[:limit]],
-        "executions": [execution_row(e) for e in list(store.executions)[-limit:][::-1]],
+        "executions": [
+            execution_row(e) | {"cause": e.cause, "matchId": str(e.match_id)}
+            for e in list(store.executions)[-limit:][::-1]
+        ],
     }
 
 
@@ -149,7 +152,7 @@ _Order = TypeVar("_Order")
 def _read(body: bytes, kind: type[_Order]) -> _Order:
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ConfigError(str(error)) from None
 
 

@@ -17,10 +17,10 @@ from tickwright.core.orders import Side
 from tickwright.matching import CancelReason
 from tickwright.simulator.market import SymbolMarket
 from tickwright.simulator.private.accounts import Account
-from tickwright.simulator.private.ledger import money_of
+from tickwright.simulator.private.ledger import PPM, money_of, share_of
 from tickwright.simulator.private.margin import SETTLE_ASSET, maintenance_of, standing
 from tickwright.simulator.private.records import VenueOrder
-from tickwright.simulator.private.settlement import Settlement, SymbolDesk, position_key
+from tickwright.simulator.private.settlement import FEES_PPM, Settlement, SymbolDesk, position_key
 from tickwright.simulator.venue import SimulatedVenue
 
 __all__ = ["Liquidator"]
@@ -88,7 +88,9 @@ class Liquidator:
             market = settlement.linear_market(symbol)
             instrument, mark = market.instrument, market.mark_units
             value = abs(money_of(instrument, mark, held))
-            share = equity * maintenance_of(value) // maintenance
+            # What closing costs comes out of the share first.
+            fee = share_of(value, FEES_PPM[Category.LINEAR][1], PPM)
+            share = equity * maintenance_of(value) // maintenance - fee
             step = money_of(instrument, 1, abs(held)) * instrument.tick_units
             # Away from the mark by whole ticks, never beyond the share.
             ticks = share // step

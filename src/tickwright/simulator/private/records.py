@@ -153,6 +153,10 @@ class ExecutionRecord:
     at_ms: int
     seq: int
     position_index: int = 0
+    cause: str = ""
+    """What made it happen: the engine's word, "took_over" for a liquidation, "" for funding."""
+    match_id: int = 0
+    """Shared by the two sides of a match between users; 0 when the other side is the house."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ class PrivateRest:
                 decoded = msgspec.json.decode(body)
             except VenueRefusal as refusal:
                 return self._response(Answer(refusal.code, refusal.text))
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 return self._response(Answer(10001, "params error: body is not JSON"))
             category = decoded.get("category", "") if isinstance(decoded, dict) else ""
             fault = self._faults.strike(

@@ -334,6 +334,8 @@ class Settlement:
             fee_ppm=fee_ppm,
             is_maker=event.is_maker,
             leaves_units=remaining,
+            cause=event.cause.value,
+            match_id=event.match_id if event.counter_order_id else 0,
         )
         self._log_trade(account, execution, "TRADE")
         if order.bracket is not None:
@@ -356,7 +358,7 @@ class Settlement:
         order.closed_pnl = booked.gross
         order.status = "Filled"
         execution = self._record(
-            desk, order, booked, price, size, kind="BustTrade", fee_ppm=fee_ppm
+            desk, order, booked, price, size, kind="BustTrade", fee_ppm=fee_ppm, cause="took_over"
         )
         self._log_trade(account, execution, "LIQUIDATION")
         self._changed(desk, order)
@@ -442,6 +444,8 @@ class Settlement:
         fee_ppm: int,
         is_maker: bool = False,
         leaves_units: int = 0,
+        cause: str,
+        match_id: int = 0,
     ) -> ExecutionRecord:
         """Remember an execution of an order and show it at the end of the cause."""
         market, instrument = desk.market, desk.market.instrument
@@ -469,6 +473,8 @@ class Settlement:
             at_ms=self._venue.now_ns // _MS,
             seq=market.book.seq,
             position_index=order.position_index,
+            cause=cause,
+            match_id=match_id,
         )
         self.stores[order.account.uid].add_execution(execution)
         self._of(order.account).executions.append(execution)

@@ -91,7 +91,7 @@ class StreamSocket(PrivateSocket):
     def _carry_out(self, text: bytes) -> None:
         try:
             message = msgspec.json.decode(text)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             self._answer("", "", "Failed to decode incoming data")
             return
         if not isinstance(message, dict):

@@ -66,7 +66,7 @@ class TradeSocket(PrivateSocket):
     def _carry_out(self, text: bytes) -> None:
         try:
             message = msgspec.json.decode(text)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             message = None
         if not isinstance(message, dict):
             self._service_answer("", "", 10001, "Failed to decode incoming data")
