@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from pathlib import Path
 from typing import Any
 
@@ -248,3 +249,33 @@ def test_demo_when_on_a_terminal_then_a_live_screen_that_leaves_no_trace(tmp_pat
     # The cursor was hidden and is back, and the report stands below.
     assert text.rfind("\x1b[?25h") > text.rfind("\x1b[?25l") >= 0
     assert "no advice" in text[text.rfind("\x1b[?25h") :]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
+def test_demo_when_killed_then_its_simulator_ends_too(tmp_path: Path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tickwright", "demo", "--seconds", "600", "--symbols", "2"],
+        env=_environment(tmp_path),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    while "2/2 books synced" not in process.stdout.readline():
+        pass
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert 1 == len(children)
+    process.kill()
+    process.communicate(timeout=WAIT_S)
+    deadline = time.monotonic() + 10.0
+    while _is_running(children[0]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _is_running(children[0])
+
+
+def _is_running(pid: str) -> bool:
+    """Whether a process lives; one that ended and that nobody has asked about doesn't."""
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
