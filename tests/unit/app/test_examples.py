@@ -1,11 +1,13 @@
 """The example strategy is found by its configuration and trades on a book made by hand."""
 
+import re
 from pathlib import Path
 
 import msgspec
 
 from tests.unit.engine.bench import BTC, CONFIG, Bench
 from tickwright.app.config import load_config
+from tickwright.app.strategy_source import load_strategy
 from tickwright.core.commands import PlaceOrder, SignalNotice
 from tickwright.core.orders import Side
 
@@ -57,3 +59,13 @@ def test_example_when_asks_outweigh_bids_then_sells_and_its_reason_is_told():
     assert Side.SELL is order.side
     (signal,) = [n for n in bench.notices if isinstance(n, SignalNotice)]
     assert "average imbalance -" in signal.signal.reason
+
+
+def test_strategy_of_the_readme_when_bids_outweigh_asks_then_buys(tmp_path: Path):
+    code = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    (tmp_path / "lean.py").write_text(code[0])
+    kind = load_strategy("lean.py:Lean", folder=tmp_path)
+    bench = Bench(CONFIG, strategies={"lean": kind()})
+
+    (order,) = lean_on(bench, bid_size=9_000, ask_size=1_000, updates=60)
+    assert Side.BUY is order.side
