@@ -38,6 +38,7 @@ __all__ = ["FeedCounts", "FeedOptions", "PublicFeed", "book_policy"]
 
 CHECKS_AT_ONCE_MAX = 8
 CHECK_TIMEOUT_S = 0.45
+AUDIT_TIMEOUT_S = 3.0
 
 
 class FeedOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -395,7 +396,8 @@ class PublicFeed:
         top = None
         if self._rest is not None and len(self._checks) <= CHECKS_AT_ONCE_MAX:
             try:
-                top = await asyncio.wait_for(self._rest.top_of_book(instrument), CHECK_TIMEOUT_S)
+                async with asyncio.timeout(CHECK_TIMEOUT_S):
+                    top = await self._rest.top_of_book(instrument)
             except (TickwrightError, OSError, TimeoutError):
                 top = None
         session.on_top_checked(check.slot, top, asked_ns, utc_now_ns())
@@ -418,7 +420,9 @@ class PublicFeed:
             return
         before = book.update_count
         try:
-            top = await asyncio.wait_for(self._rest.top_of_book(book.instrument), 3.0)
+            # Not `wait_for`: on Python 3.11 it forgets a cancellation that comes with the result.
+            async with asyncio.timeout(AUDIT_TIMEOUT_S):
+                top = await self._rest.top_of_book(book.instrument)
         except (TickwrightError, OSError, TimeoutError):
             self.counts.audits_skipped += 1
             return

@@ -232,17 +232,16 @@ class Connection:
             self._frames_seen += self.listener.frame_count
         listener = FrameListener(self.session.sink, when_disconnected=alarm.down)
         self.listener = listener
-        await asyncio.wait_for(
-            ws_connect(
+        # Not `wait_for`: on Python 3.11 it forgets a cancellation that comes with the result.
+        async with asyncio.timeout(HANDSHAKE_S + 1.0):
+            await ws_connect(
                 lambda: listener,
                 self.url,
                 ssl_context=self._ssl_context,
                 websocket_handshake_timeout=HANDSHAKE_S,
                 max_frame_size=16 * 1024 * 1024,
                 socket_factory=lambda parsed: bounded_socket(self.url, self._receive_buffer_bytes),
-            ),
-            HANDSHAKE_S + 1.0,
-        )
+            )
         if listener.transport is None:
             # picows returns as if all was well, and never tells the listener.
             raise ConnectionResetError("the peer closed during the handshake")

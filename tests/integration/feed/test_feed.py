@@ -58,7 +58,7 @@ async def test_check_when_it_has_a_bug_then_the_feed_ends_with_it():
 
 
 async def test_audit_when_rest_disagrees_at_the_same_moment_then_resynced_alone():
-    async with running_world(options={"audit_interval_s": 0.05}, events_per_s=20.0) as world:
+    async with running_world(options={"audit_interval_s": 0.05}, events_per_s=60.0) as world:
         await world.wait("audits", lambda: world.feed.counts.audits_agreed >= 3)
         assert 0 == world.feed.counts.audits_differed
         real = world.kit.market
@@ -173,3 +173,20 @@ async def test_books_when_their_capacity_is_below_the_depth_then_hold_the_best_l
         await world.flowing(updates=40)
         assert [] == world.wrong
         assert all(book.bid_count <= 7 for book in world.books.values())
+
+
+async def test_feed_when_cancelled_while_rest_answers_then_ends_each_time():
+    """A cancellation that comes with an answer must not be forgotten, or the end never comes."""
+    answers = 0
+
+    async def top_of_book(instrument: Instrument) -> TopOfBook:
+        nonlocal answers
+        answers += 1
+        world.task.cancel()
+        return TopOfBook(instrument.symbol, 0, 0, 0, 0, 0, 0, 0)
+
+    async with running_world(options={"audit_interval_s": 0.05}) as world:
+        world.exchange_market(Market(world.kit.market, top_of_book=top_of_book))
+        await world.wait_done()
+        assert world.task.cancelled()
+        assert 1 == answers
