@@ -221,6 +221,10 @@ class Blotter:
             if request.is_open and outcome.sent_ns:
                 request.sent_ns = outcome.sent_ns
             return Change(record, before)
+        if not request.is_open:
+            # It was resolved by evidence before we heard that its bytes never left (a cancel that
+            # waits while its order fills): what the venue showed stands.
+            return None
         moved = request.move(RequestEvent.NOT_SENT)
         request.outcome = Outcome.REFUSED
         request.reason = outcome.reason

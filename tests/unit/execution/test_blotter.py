@@ -139,6 +139,26 @@ def test_send_outcome_when_not_sent_then_rejected_by_proof():
     assert (S.REJECTED, "disk full", 0) == (life.order.state, life.order.reason, life.buys)
 
 
+@pytest.mark.parametrize("request_kind", [RequestKind.CREATE, RequestKind.CANCEL])
+def test_send_outcome_when_evidence_was_faster_then_what_the_venue_showed_stands(request_kind):
+    life = Life(size_units=10)
+    life.report(S.WORKING, 0, venue_ns=1)
+    life.blotter.start_cancel(life.record, 2, "test")
+    life.report(S.FILLED, 10, venue_ns=3)
+    change = life.blotter.on_send_outcome(
+        SendOutcome(
+            account_id=ACCOUNT,
+            client_id=life.order.client_id,
+            request=request_kind,
+            is_sent=False,
+            reason="the socket was full",
+        ),
+        4,
+    )
+    assert change is None
+    assert S.FILLED is life.order.state
+
+
 def test_fill_when_the_order_was_taken_for_rejected_then_alive_and_an_anomaly():
     life = Life(size_units=10)
     life.ack(Outcome.REFUSED)
