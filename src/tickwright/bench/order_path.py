@@ -37,6 +37,7 @@ from tickwright.bench.figures import Spread, percentile
 from tickwright.bench.machine import load_warning, pinned_cpus, read_machine
 from tickwright.bench.ours import instrument_of
 from tickwright.bench.report import Column, Section, print_section, write_json
+from tickwright.bench.runs import Session
 from tickwright.bench.tape import COMPOSED_SHAPE, Tape, make_tape
 from tickwright.book.order_book import OrderBook
 from tickwright.core.commands import Command, PlaceOrder, SetTimer
@@ -489,47 +490,25 @@ async def _run(tape: Tape, rounds: int, *, is_watched: bool) -> dict[str, list[i
         return run.samples
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and print; with ``--json PATH`` also write the figures."""
-    parser = argparse.ArgumentParser(prog="tickwright.bench.order_path")
-    parser.add_argument("--quick", action="store_true", help="one short run of each kind")
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args(arguments)
-    console = Console() if Console().is_terminal else Console(width=_WIDTH_PIPED)
-    machine = read_machine()
-    console.print(machine.line(), highlight=False)
-    if (warning := load_warning(os.getloadavg()[0])) is not None:
-        console.print(f"Warning: {warning}.", style="yellow")
-    section = measure_order_path(quick=options.quick)
-    print_section(console, section)
-    if options.json is not None:
-        write_json(options.json, machine, [section], [])
-    return 0
-
-
-def measure_order_path(*, quick: bool) -> Section:
-    """Measure the warm path in this process and return its table."""
-    runs, rounds = (1, 500) if quick else (9, 1_500)
+def _figures(*, runs: int, rounds: int) -> dict[str, dict[str, list[float]]]:
+    """Return percentiles in us, by percentile and stage, one figure a run."""
     tape = make_tape(COMPOSED_SHAPE, frames=_FRAMES, category="linear")
-    core = pinned_cpus()[0]
-    affinity = os.sched_getaffinity(0) if core is not None else set()
-    if core is not None:
-        os.sched_setaffinity(0, {core})
     found: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in _PERCENTILES}
     factory = make_loop_factory()
-    try:
-        for _ in range(runs):
-            for is_watched in (False, True):
-                with asyncio.Runner(loop_factory=factory) as runner:
-                    samples = runner.run(_run(tape, rounds, is_watched=is_watched))
-                for name, values in samples.items():
-                    if is_watched is (name in _STAGES):
-                        ordered = sorted(values)
-                        for key, part in _PERCENTILES.items():
-                            found[key][name].append(percentile(ordered, part) / 1e3)
-    finally:
-        if affinity:
-            os.sched_setaffinity(0, affinity)
+    for _ in range(runs):
+        for is_watched in (False, True):
+            with asyncio.Runner(loop_factory=factory) as runner:
+                samples = runner.run(_run(tape, rounds, is_watched=is_watched))
+            for name, values in samples.items():
+                if is_watched is (name in _STAGES):
+                    ordered = sorted(values)
+                    for key, part in _PERCENTILES.items():
+                        found[key][name].append(percentile(ordered, part) / 1e3)
+    return found
+
+
+def _section(figures: dict[str, dict[str, list[float]]], *, rounds: int) -> Section:
+    runs = len(figures["p50"]["entry"])
     section = Section(
         "order_path",
         "Signal to the order's bytes handed to the socket, in process (µs, median (min-max) "
@@ -537,14 +516,54 @@ def measure_order_path(*, quick: bool) -> Section:
         [Column(key, key, 1) for key in _PERCENTILES],
     )
     for name, label in _LABELS.items():
-        section.add(label, **{key: Spread.of(found[key][name]) for key in _PERCENTILES})
-    reached = Spread.of(found["p50"]["entry"]).median
+        section.add(label, **{key: Spread.of(figures[key][name]) for key in _PERCENTILES})
+    reached = Spread.of(figures["p50"]["entry"]).median
     section.aim("p50 of an entry, µs", reached, most=_TARGET_US)
     section.notes.append(
         "one core, uvloop, the venue in the same process over loopback; journal in append mode in "
-        f"{tempfile.gettempdir()}; stages from watched runs of their own, so they don't add up"
+        "the folder for temporary files; stages from watched runs of their own: they don't add up"
     )
     return section
+
+
+def _extent(*, quick: bool) -> dict[str, int]:
+    return {"runs": 1, "rounds": 300} if quick else {"runs": 9, "rounds": 1_500}
+
+
+def measure_order_path(session: Session) -> Section:
+    """Measure in a process of its own and return the table."""
+    extent = _extent(quick=session.quick)
+    session.say("signal to order bytes: {runs} plain and watched runs".format(**extent))
+    arguments = ["--report", "--quick"] if session.quick else ["--report"]
+    figures = session.call("tickwright.bench.order_path", arguments)
+    return _section(figures, rounds=extent["rounds"])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print a table; with ``--report`` the bare figures as JSON."""
+    parser = argparse.ArgumentParser(prog="tickwright.bench.order_path")
+    parser.add_argument("--quick", action="store_true", help="one short run of each kind")
+    parser.add_argument("--report", action="store_true", help="figures alone, as JSON")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--cpu", type=int)
+    options = parser.parse_args(arguments)
+    cpu = options.cpu if options.report else pinned_cpus()[0]
+    if cpu is not None and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {cpu})
+    extent = _extent(quick=options.quick)
+    if options.report:
+        sys.stdout.write(json.dumps(_figures(**extent)) + "\n")
+        return 0
+    console = Console() if Console().is_terminal else Console(width=_WIDTH_PIPED)
+    machine = read_machine()
+    console.print(machine.line(), highlight=False)
+    if (warning := load_warning(os.getloadavg()[0])) is not None:
+        console.print(f"Warning: {warning}.", style="yellow")
+    section = _section(_figures(**extent), rounds=extent["rounds"])
+    print_section(console, section)
+    if options.json is not None:
+        write_json(options.json, machine, [section], [])
+    return 0
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from tickwright.bench.latency import measure_latency
 from tickwright.bench.machine import load_warning, read_machine
 from tickwright.bench.matching import measure_matching
 from tickwright.bench.memory import measure_memory
+from tickwright.bench.order_path import measure_order_path
 from tickwright.bench.reconnect import measure_reconnect
 from tickwright.bench.report import Section, print_section, write_json
 from tickwright.bench.runs import RunFailed, Session, opened_session
@@ -31,6 +32,7 @@ _MEASURES: Final[dict[str, Callable[[Session], Section | list[Section]]]] = {
     "latency": measure_latency,
     "matching": measure_matching,
     "memory": measure_memory,
+    "order_path": measure_order_path,
     "reconnect": measure_reconnect,
 }
 #: What can be asked for, in the order it is measured.

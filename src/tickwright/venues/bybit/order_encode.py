@@ -5,7 +5,6 @@ socket and REST.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import msgspec
 
@@ -67,7 +66,7 @@ def request_kind_of(request: OrderRequest) -> RequestKind:
     return RequestKind.AMEND if isinstance(request, AmendOrder) else RequestKind.CANCEL
 
 
-class PlainRow(NamedTuple):
+class PlainRow(msgspec.Struct, frozen=True, gc=False):
     """A row as JSON text, with its product line."""
 
     category: str
