@@ -1,7 +1,7 @@
 """Owns the live orders of one instrument and what a change of one entails; refuses to match them.
 
 A fill moves a position, and with it the stops and reduce-only orders that follow the position;
-every change is told in `events`. Who trades with whom is decided in `book`.
+every change is told in `events`. Who trades with whom is decided in `arrivals` and `book`.
 """
 
 cimport cython
