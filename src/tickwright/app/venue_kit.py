@@ -6,6 +6,7 @@ Refuses to decide anything: it makes clients, sessions and links from addresses 
 import ssl
 from collections.abc import Callable, Sequence
 from random import Random
+from urllib.parse import urlsplit
 
 from tickwright.core.commands import PlaceOrder
 from tickwright.core.errors import ConfigError
@@ -15,7 +16,9 @@ from tickwright.core.instrument import Instrument
 from tickwright.feed.account_link import AccountDoor, AccountLink
 from tickwright.feed.door import Door
 from tickwright.feed.feed import FeedOptions, PublicFeed
+from tickwright.net.backoff import DialBudget
 from tickwright.net.connection import DialGate
+from tickwright.net.dial_file import SharedDialBudget, dial_file
 from tickwright.net.http import HttpClient
 from tickwright.net.listener import utc_now_ns
 from tickwright.net.tap import InputTap
@@ -54,10 +57,11 @@ class BybitKit:
         self._ssl = ssl_context
         self._http = HttpClient(hosts.rest, ssl_context=ssl_context) if hosts.rest else None
         self._sessions: list[PrivateSession | TradeSession] = []
-        # One socket address, one gate: public, private and trade live on the same host.
-        self.public_gate = DialGate(random)
-        self.account_gate = DialGate(random)
-        self.trade_gate = DialGate(random)
+        # Venues count dials by host: all sockets, and all processes of this user, share a budget.
+        dials = _dial_budget(hosts)
+        self.public_gate = DialGate(random, budget=dials)
+        self.account_gate = DialGate(random, budget=dials)
+        self.trade_gate = DialGate(random, budget=dials)
         self.market: BybitMarketClient | None = None
         if self._http is not None:
             self.market = BybitMarketClient(self._caller(None))
@@ -190,6 +194,13 @@ class BybitKit:
         """Release the HTTP connections."""
         if self._http is not None:
             await self._http.aclose()
+
+
+def _dial_budget(hosts: Hosts) -> DialBudget:
+    host = urlsplit(hosts.public or hosts.rest).hostname or ""
+    if host in ("localhost", "::1") or host.startswith("127."):
+        return DialBudget()
+    return SharedDialBudget(dial_file(host))
 
 
 def make_replay_session(
