@@ -81,11 +81,14 @@ def test_links_when_relative_then_lead_somewhere(page: Path):
 def commands() -> list[Any]:
     found = []
     for page in GUIDES:
-        for body in [*blocks(page, "sh"), *blocks(page, "")]:
-            for line in body.replace("\\\n", " ").splitlines():
-                words = re.split(r"\s[|>&#]|#", line.strip())[0].split("$ ")[-1]
-                if words.startswith(("tickwright ", "make ")):
-                    found.append(pytest.param(words, id=f"{name_of(page)}: {words}"))
+        lines = [line for body in blocks(page, "sh") for line in body.splitlines()]
+        lines += [line for b in blocks(page, "") for line in b.splitlines() if line[:5] == "make "]
+        rows = re.findall(r"^\|.*\|$", page.read_text("utf-8"), re.MULTILINE)
+        lines += [code for row in rows for code in re.findall(r"`(tickwright [^`]+)`", row)]
+        for line in lines:
+            words = re.split(r"\s[|>&#]|#", line.strip())[0]
+            if words.startswith(("tickwright ", "make ")):
+                found.append(pytest.param(words, id=f"{name_of(page)}: {words}"))
     return found
 
 
@@ -243,7 +246,7 @@ def test_test_when_named_in_a_page_then_exists():
         name
         for page in GUIDES
         if page.name != "CONTRIBUTING.md"
-        for name in re.findall(r"\b(test_\w+_then_\w+)\b", page.read_text("utf-8"))
+        for name in re.findall(r"`(test_\w+)`", page.read_text("utf-8"))
     }
     assert set() == named - known
 

@@ -1,9 +1,12 @@
 """The example strategy is found by its configuration and trades on a book made by hand."""
 
 import re
+import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import pytest
 
 from tests.unit.engine.bench import BTC, CONFIG, Bench
 from tickwright.app.config import load_config
@@ -69,3 +72,15 @@ def test_strategy_of_the_readme_when_bids_outweigh_asks_then_buys(tmp_path: Path
 
     (order,) = lean_on(bench, bid_size=9_000, ask_size=1_000, updates=60)
     assert Side.BUY is order.side
+
+
+def test_test_of_the_strategies_page_when_run_then_passes(monkeypatch: pytest.MonkeyPatch):
+    page = (ROOT / "docs" / "strategies.md").read_text("utf-8")
+    code = [c for c in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "def test_" in c]
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    monkeypatch.delitem(sys.modules, "lean", raising=False)
+    names: dict[str, Any] = {}
+
+    exec(code[0], names)
+    names["test_lean_when_bids_outweigh_asks_then_wants_to_be_long"]()
+    monkeypatch.delitem(sys.modules, "lean")
