@@ -197,7 +197,7 @@ class Instrument(msgspec.Struct, frozen=True):
             raise UnitsError(f"{self.id}: {value} is not a price or size")
         numerator, denominator = exact.as_integer_ratio()
         steps, rest = divmod(numerator * 10**decimals, denominator * step)
-        units = (steps + (1 if up and rest else 0)) * step
+        units: int = (steps + (1 if up and rest else 0)) * step
         if units > 2**63 - 1:
             raise UnitsError(f"{self.id}: {value} is too large")
         return units

@@ -61,12 +61,14 @@ def units_from_text(text: str, decimals: int) -> int:
 
 def units_to_text(units: int, decimals: int) -> str:
     """Write units as plain decimal text with exactly `decimals` decimals, never an exponent."""
-    sign, digits = ("-", str(-units)) if units < 0 else ("", str(units))
+    if units < 0:
+        return "-" + units_to_text(-units, decimals)
+    digits = str(units)
     if decimals == 0:
-        return sign + digits
+        return digits
     if len(digits) > decimals:
-        return f"{sign}{digits[:-decimals]}.{digits[-decimals:]}"
-    return f"{sign}0.{digits.rjust(decimals, '0')}"
+        return f"{digits[:-decimals]}.{digits[-decimals:]}"
+    return "0." + digits.rjust(decimals, "0")
 
 
 def decimal_from_units(units: int, decimals: int) -> Decimal:
