@@ -298,14 +298,14 @@ def _instrument(row: InstrumentRow, category: Category, valid_from_ns: int) -> I
         lot = _step("lotSizeFilter.basePrecision", lots.basePrecision)
         # Spot's minimum and maximum quantities are deprecated: the order's amount counts.
         smallest = lot
-        largest = _positive("lotSizeFilter.maxLimitOrderQty", lots.maxLimitOrderQty)
-        market = _positive("lotSizeFilter.maxMarketOrderQty", lots.maxMarketOrderQty)
+        largest = _largest("lotSizeFilter.maxLimitOrderQty", lots.maxLimitOrderQty)
+        market = _largest("lotSizeFilter.maxMarketOrderQty", lots.maxMarketOrderQty)
         notional = _amount("lotSizeFilter.minOrderAmt", lots.minOrderAmt)
     else:
         lot = _step("lotSizeFilter.qtyStep", lots.qtyStep)
-        smallest = _positive("lotSizeFilter.minOrderQty", lots.minOrderQty)
-        largest = _positive("lotSizeFilter.maxOrderQty", lots.maxOrderQty)
-        market = _positive("lotSizeFilter.maxMktOrderQty", lots.maxMktOrderQty)
+        smallest = _positive("lotSizeFilter.minOrderQty", lots.minOrderQty or lots.qtyStep)
+        largest = _largest("lotSizeFilter.maxOrderQty", lots.maxOrderQty)
+        market = _largest("lotSizeFilter.maxMktOrderQty", lots.maxMktOrderQty)
         notional = _amount("lotSizeFilter.minNotionalValue", lots.minNotionalValue)
     price_decimals = max(decimals_of(tick), _scale(row.priceScale))
     size_decimals = max(decimals_of(lot), decimals_of(smallest))
@@ -393,6 +393,11 @@ def _positive(field: str, text: str) -> Decimal:
     if value == 0:
         raise _Fault(field, f"{shortened(text)} must be above zero")
     return value
+
+
+def _largest(field: str, text: str) -> Decimal:
+    """Read a largest size; none given is 0: the data can be read, and no order is ever sent."""
+    return _positive(field, text) if text else Decimal(0)
 
 
 def _step(field: str, text: str) -> Decimal:

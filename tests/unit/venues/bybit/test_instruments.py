@@ -231,3 +231,21 @@ def test_instruments_when_category_differs_then_refused(sample: Sample):
     listed = parse_instruments(sample("rest-instruments-spot"), Category.SPOT).instruments
     with pytest.raises(FrameError):
         Instruments(Category.LINEAR).update(listed, now_ns=1)
+
+
+def test_instrument_when_largest_sizes_are_missing_then_readable_but_no_order_fits() -> None:
+    row = {
+        "symbol": "BTCUSDT",
+        "status": "Trading",
+        "baseCoin": "BTC",
+        "quoteCoin": "USDT",
+        "settleCoin": "USDT",
+        "priceFilter": {"tickSize": "0.1"},
+        "lotSizeFilter": {"qtyStep": "0.001"},
+    }
+    result = {"category": "linear", "list": [row]}
+    body = json.dumps({"retCode": 0, "retMsg": "OK", "result": result}).encode()
+    (instrument,) = parse_instruments(body, Category.LINEAR).instruments
+    assert (1, 3) == (instrument.price_decimals, instrument.size_decimals)
+    for is_market in (True, False):
+        assert "is above 0.000" in str(instrument.size_fault(1, is_market=is_market))
