@@ -56,13 +56,13 @@ seed = {seed}
 [accounts.demo]
 venue = "box"
 
-# One idea on four clocks: `tape` trades the recorded markets at every update, `fast` and `slow` share
-# all symbols out, and `rival` trades some of both, where it meets their positions and is refused.
+# One idea on four clocks: `tape` trades the recorded markets at every update, `fast` and `slow`
+# share all symbols out, `rival` trades some of both, meets their positions and is refused.
 {strategies}
 [risk]
-position_percent_max = 6
+position_percent_max = {position}
 order_notional_usdt_max = 400
-exposure_percent_max = 15     # about six positions: one more is refused
+exposure_percent_max = {exposure}     # a few positions: one more is refused
 leverage_max = 2
 daily_loss_percent_max = 3
 drawdown_percent_max = 10
@@ -128,7 +128,11 @@ def demo_config(path: Path, symbols: Sequence[str], *, seed: int) -> str:
         _strategy("slow", slow, interval_ms=100, lookback=60, entry_z=2.6, width=1.5),
         _strategy("rival", rival, interval_ms=50, lookback=40, entry_z=1.8, width=0.8),
     ]
+    # Few symbols must meet the limits too, or a small demo would show no refusal.
+    exposure = max(4, min(15, 3 * len(symbols) // 2))
     return _TEMPLATE.format(
+        exposure=exposure,
+        position=min(6, exposure),
         path=path,
         seed=seed,
         strategies="".join(parts),

@@ -23,6 +23,8 @@ __all__ = ["LedgerCheck", "LedgerSource", "LedgerWatch"]
 TRIES_MAX = 10
 PAUSE_S = 0.1
 """Between two tries: a fill may be on its way while the venue answers."""
+CHECK_S = 3.0
+"""No try begins after so long: a venue that is gone must not hold up the end."""
 DIFFERENCES_MAX = 20
 
 
@@ -87,7 +89,10 @@ class LedgerWatch:
         found = LedgerCheck(account=str(account_id), is_equal=None, fault="was never ready")
         if account_id not in self._ready:
             return found
+        deadline = asyncio.get_running_loop().time() + CHECK_S
         for attempt in range(TRIES_MAX):
+            if attempt and asyncio.get_running_loop().time() > deadline:
+                break
             if attempt:
                 await asyncio.sleep(PAUSE_S)
             try:

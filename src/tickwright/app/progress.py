@@ -74,7 +74,9 @@ class ProgressLines:
         self._messages, self._seconds = shot.messages, shot.seconds
         refusals = sum(sum(one.refusals.values()) for one in engine.strategies)
         signals = sum(one.signals for one in engine.strategies)
-        left = "" if frame.seconds_left is None else f" of {shot.seconds + frame.seconds_left:.0f}"
+        left = ""
+        if frame.seconds_left is not None and not frame.is_ending:
+            left = f" of {shot.seconds + frame.seconds_left:.0f}"
         self._file.write(
             f"{shot.seconds:6.1f}{left} s  {rate:6.0f} messages/s  "
             f"{shot.books_synced}/{len(shot.books)} books synced  {signals} signals  "

@@ -145,6 +145,8 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     started: str
     seconds: float
     ended_by: str
+    """`time`, the name of a signal, or what broke the run."""
+    is_broken: bool
     messages: int
     messages_per_s: float
     book_updates: int
@@ -189,7 +191,9 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_sound(self) -> bool:
-        """Whether ledger and replay agree, as far as they were looked at."""
+        """Whether it ran to its end, and ledger and replay agree as far as they were looked at."""
+        if self.is_broken:
+            return False
         is_replayed = self.replay is None or self.replay.is_identical
         return is_replayed and all(check.is_equal is not False for check in self.ledger)
 
@@ -211,6 +215,7 @@ def make_report(
     verb: str,
     started_ns: int,
     ended_by: str,
+    is_broken: bool = False,
     labels: Mapping[str, str],
     brackets: Brackets,
     ledger: Iterable[LedgerCheck],
@@ -231,6 +236,7 @@ def make_report(
         started=datetime.fromtimestamp(started_ns / 1e9, UTC).isoformat(timespec="milliseconds"),
         seconds=round(shot.seconds, 3),
         ended_by=ended_by,
+        is_broken=is_broken,
         messages=shot.messages,
         messages_per_s=round(shot.messages / max(shot.seconds, 1e-9), 1),
         book_updates=shot.book_updates,

@@ -34,6 +34,8 @@ def show_report(report: RunReport, console: Console) -> None:
 
 def _headline(report: RunReport) -> str:
     ended = "" if report.ended_by == "time" else f", ended by {report.ended_by}"
+    if report.is_broken:
+        ended = f", BROKEN: {report.ended_by}"
     return f"{mode_banner(report.mode)} - {report.seconds:.1f} s{ended}"
 
 

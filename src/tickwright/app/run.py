@@ -42,6 +42,8 @@ LOOK_S = 0.002
 CUT_WAIT_S = 10.0
 """A cut whose books aren't valid again by then is reported as not healed."""
 REMARKS_MAX = 50
+UNSOUND = 1
+"""Exit code of a run that broke, or whose ledger differs from the venue's."""
 _RECORDING = "recording"
 
 
@@ -69,6 +71,7 @@ class _Run:
         self.ledger: list[LedgerCheck] = []
         self.cut: CutReport | None = None
         self.is_ending = False
+        self.fault = ""
         self.trader: Trader
         self.last: TraderSnapshot
 
@@ -89,7 +92,8 @@ class _Run:
             self.last,
             verb=self.plan.verb,
             started_ns=self.plan.started_ns,
-            ended_by=life.signal_name or "time",
+            ended_by=self.fault or life.signal_name or "time",
+            is_broken=bool(self.fault),
             labels=self.labels,
             brackets=self.brackets,
             ledger=self.ledger,
@@ -115,7 +119,9 @@ class _Run:
         for name, venue in self.config.file.venues.items():
             if name in used and venue.starts_simulator:
                 arguments = simulator_arguments(self.config, name)
-                hosts = await stack.enter_async_context(simulated_venue(arguments))
+                hosts = await stack.enter_async_context(
+                    simulated_venue(arguments, on_end=self._simulator_ended)
+                )
                 simulated[name] = hosts
                 console = SimulatorConsole(hosts)
                 stack.push_async_callback(console.aclose)
@@ -134,6 +140,12 @@ class _Run:
             self.ledger.append(await watch.check(account.account_id, client, account.categories))
         self.trader.take_notices()
         self.last = self.trader.snapshot()
+
+    def _simulator_ended(self, words: str) -> None:
+        self.fault = words
+        self._remark(words)
+        if hasattr(self, "trader"):
+            self.trader.stop()
 
     # beside the trading -------------------------------------------------------------------------
 
@@ -265,7 +277,8 @@ def run_trader(
 ) -> tuple[int, RunReport | None]:
     """Run a configuration to its end; returns the exit code and the report.
 
-    The report is None when the run was ended at once. `is_quiet` keeps the log off stderr.
+    The code is 1 when the run broke or the ledger differs. The report is None when it was ended at
+    once. `is_quiet` keeps the log off stderr.
 
     Raises:
         TickwrightError: the fault of the world that ended it.
@@ -293,7 +306,9 @@ def run_plan(
             busy_poll=config.file.run.busy_poll,
             coalesce_us=config.file.run.coalesce_us,
         )
-    return code, reports[0] if reports else None
+    if not reports:
+        return code, None
+    return code or (0 if reports[0].is_sound else UNSOUND), reports[0]
 
 
 def _drops(feed: PublicFeed) -> int:

@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import signal
 import sys
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
@@ -20,7 +21,9 @@ __all__ = ["simulated_venue"]
 
 READY_S = 60.0
 STOP_S = 5.0
-TEXT_MAX = 2_000
+LAST_WORDS_S = 1.0
+SAID_LINES = 20
+LINE_MAX = 500
 _PR_SET_PDEATHSIG = 1
 
 
@@ -32,8 +35,12 @@ class _Ready(msgspec.Struct):
 
 
 @contextlib.asynccontextmanager
-async def simulated_venue(arguments: Sequence[str]) -> AsyncIterator[Hosts]:
+async def simulated_venue(
+    arguments: Sequence[str], *, on_end: Callable[[str], None] | None = None
+) -> AsyncIterator[Hosts]:
     """Start `tickwright simulate` with these arguments and give its addresses; stop it at the end.
+
+    `on_end` is called with a sentence when it ends before it was told to.
 
     Raises:
         ConnectionLost: it ended, or wasn't ready in time; the text holds what it said.
@@ -50,17 +57,42 @@ async def simulated_venue(arguments: Sequence[str]) -> AsyncIterator[Hosts]:
         start_new_session=True,
         preexec_fn=_ending_with_starter(),
     )
+    said: deque[str] = deque(maxlen=SAID_LINES)
+    # Read for as long as it runs: a full pipe would hold it up.
+    listening = asyncio.create_task(_listen(process, said))
+    watching: asyncio.Task[None] | None = None
     try:
-        yield await _ready(process)
+        hosts = await _ready(process, listening, said)
+        if on_end is not None:
+            watching = asyncio.create_task(_watch(process, said, on_end))
+        yield hosts
     finally:
+        if watching is not None:
+            watching.cancel()
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
             try:
-                await asyncio.wait_for(process.communicate(), STOP_S)
+                await asyncio.wait_for(process.wait(), STOP_S)
             except TimeoutError:
                 process.kill()
-                await process.communicate()
+                await process.wait()
+        await listening
+
+
+async def _listen(process: asyncio.subprocess.Process, said: deque[str]) -> None:
+    assert process.stderr is not None
+    with contextlib.suppress(ValueError):  # a line longer than the stream's bound
+        async for line in process.stderr:
+            said.append(line.decode(errors="replace").strip()[:LINE_MAX])
+
+
+async def _watch(
+    process: asyncio.subprocess.Process, said: deque[str], on_end: Callable[[str], None]
+) -> None:
+    code = await process.wait()
+    last = f": {said[-1]}" if said else ""
+    on_end(f"the simulator ended by itself with code {code}{last}")
 
 
 def _ending_with_starter() -> Callable[[], None] | None:
@@ -75,9 +107,10 @@ def _ending_with_starter() -> Callable[[], None] | None:
     return ask_kernel
 
 
-async def _ready(process: asyncio.subprocess.Process) -> Hosts:
+async def _ready(
+    process: asyncio.subprocess.Process, listening: "asyncio.Task[None]", said: deque[str]
+) -> Hosts:
     assert process.stdout is not None
-    assert process.stderr is not None
     try:
         line = await asyncio.wait_for(process.stdout.readline(), READY_S)
     except TimeoutError:
@@ -85,8 +118,9 @@ async def _ready(process: asyncio.subprocess.Process) -> Hosts:
     try:
         ready = msgspec.json.decode(line, type=_Ready)
     except msgspec.MsgspecError:
-        said = (await process.stderr.read(TEXT_MAX)).decode(errors="replace").strip()
-        raise ConnectionLost(f"the simulator didn't start: {said or 'it said nothing'}") from None
+        await asyncio.wait({listening}, timeout=LAST_WORDS_S)
+        text = " ".join(said).strip()
+        raise ConnectionLost(f"the simulator didn't start: {text or 'it said nothing'}") from None
     return hosts_of(
         None,
         rest_url=ready.rest,

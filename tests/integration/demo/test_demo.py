@@ -124,7 +124,8 @@ def test_replay_when_a_decision_was_other_then_code_one_and_where(demo, tmp_path
     session = tmp_path / "session"
     session.mkdir()
     header = json.loads((Path(report["session"]) / "header.json").read_text())
-    header["config"]["strategies"][0]["parameters"]["entry_z"] = 3.3
+    (fast,) = (one for one in header["config"]["strategies"] if one["strategy_id"] == "fast")
+    fast["parameters"]["entry_z"] = 3.3
     (session / "header.json").write_text(json.dumps(header))
     (session / "inputs.twl").write_bytes((Path(report["session"]) / "inputs.twl").read_bytes())
     again = _run(tmp_path, "run", "--replay", "session", "--json", "found.json")
@@ -251,26 +252,29 @@ def test_demo_when_on_a_terminal_then_a_live_screen_that_leaves_no_trace(tmp_pat
     assert "no advice" in text[text.rfind("\x1b[?25h") :]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the simulator by Linux's /proc")
+def test_demo_when_its_simulator_is_killed_then_a_report_that_says_so(tmp_path: Path):
+    path = tmp_path / "report.json"
+    process, simulator = _started(tmp_path, "--json", str(path))
+    os.kill(int(simulator), signal.SIGKILL)
+    said, _ = process.communicate(timeout=WAIT_S)
+    report = _report(path)
+    assert (1, True) == (process.returncode, report["is_broken"])
+    assert "the simulator ended by itself with code -9" in said
+    # A venue that can't be asked is not a venue that agrees.
+    assert [None] == [one["is_equal"] for one in report["ledger"]]
+    assert report["replay"]["is_identical"]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
 def test_demo_when_killed_then_its_simulator_ends_too(tmp_path: Path):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tickwright", "demo", "--seconds", "600", "--symbols", "2"],
-        env=_environment(tmp_path),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    while "2/2 books synced" not in process.stdout.readline():
-        pass
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    assert 1 == len(children)
+    process, simulator = _started(tmp_path)
     process.kill()
     process.communicate(timeout=WAIT_S)
     deadline = time.monotonic() + 10.0
-    while _is_running(children[0]) and time.monotonic() < deadline:
+    while _is_running(simulator) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not _is_running(children[0])
+    assert not _is_running(simulator)
 
 
 def _is_running(pid: str) -> bool:
@@ -279,3 +283,19 @@ def _is_running(pid: str) -> bool:
         return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return False
+
+
+def _started(folder: Path, *arguments: str) -> tuple[subprocess.Popen[str], str]:
+    """Return a long demo that trades, and the process id of its simulator."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tickwright", "demo", "--seconds=600", "--symbols=2", *arguments],
+        env=_environment(folder),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    while "2/2 books synced" not in process.stdout.readline():
+        assert process.poll() is None
+    (simulator,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return process, simulator

@@ -277,6 +277,14 @@ def test_report_when_books_have_origins_then_they_stand_with_them():
     ]
 
 
+def test_report_when_the_run_broke_then_it_is_not_sound_and_says_why():
+    report = msgspec.structs.replace(
+        _report(shot()), is_broken=True, ended_by="the simulator ended by itself with code -9"
+    )
+    assert not report.is_sound
+    assert "BROKEN: the simulator ended by itself with code -9" in _text(report)
+
+
 def test_process_mb_when_asked_then_now_is_below_the_peak():
     now, peak = process_mb()
     assert peak is not None
