@@ -80,6 +80,7 @@ class SimulatorServer:
         ).mount(self.app)
         Control(venue, faults, self.status).mount(self.app)
         self._task: asyncio.Task[None] | None = None
+        self._wake: asyncio.Future[None] | None = None
         self._websocket_server: asyncio.Server | None = None
         self._runner: web.AppRunner | None = None
 
@@ -173,6 +174,11 @@ class SimulatorServer:
         timer = asyncio.get_running_loop().call_later(delay_s, run)
         self._timers.add(timer)
 
+    def hurry(self) -> None:
+        """Take the next turn as soon as the loop is free: something waits for it."""
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
     def _public_factory(self, category: Category) -> ListenerFactory:
         def make(request: WSUpgradeRequest) -> WSListener | None:
             if len(self._connections) >= CONNECTIONS_MAX:
@@ -201,11 +207,21 @@ class SimulatorServer:
         pause_s = _TURN_S if self.venue.unpaced is None else _TURN_UNPACED_S
         while True:
             self._turn()
-            await asyncio.sleep(pause_s)
+            await self._pause(pause_s)
             # After a stall venue time catches up, piece by piece: it never skips and never steps.
             while self._now_ns() - self.venue.now_ns > _SLICE_NS:
                 self._turn()
                 await asyncio.sleep(0)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait for the next turn, or until something hurries it."""
+        loop = asyncio.get_running_loop()
+        self._wake = loop.create_future()
+        timer = loop.call_later(seconds, self.hurry)
+        try:
+            await self._wake
+        finally:
+            timer.cancel()
 
     def _now_ns(self) -> int:
         return time.monotonic_ns() + self._offset_ns

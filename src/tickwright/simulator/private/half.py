@@ -79,7 +79,8 @@ class PrivateHalf:
             has_funding=options.has_funding,
         )
         self.limits = RequestLimits(options.rate_scale)
-        self.service = Service(self.desk, self.limits, server.faults)
+        self.service = Service(self.desk, self.limits, server.faults, server.hurry)
+        self.desk.settlement.is_heard = self._is_heard
         server.on_turn(self._keep_past)
         self._rng = rng
         self._streams: set[StreamSocket] = set()
@@ -100,6 +101,9 @@ class PrivateHalf:
             past.is_kept = True
         elif past.is_kept:
             past.forget()
+
+    def _is_heard(self, account: Account) -> bool:
+        return any(s.key is not None and s.key.account is account for s in self._streams)
 
     def _publish(self, account: Account, topic: str, rows: list[Row]) -> None:
         for socket in self._streams:

@@ -99,8 +99,15 @@ class Answer:
 class Service:
     """Carries out private requests of known keys."""
 
-    def __init__(self, desk: Desk, limits: RequestLimits, faults: FaultBoard) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        limits: RequestLimits,
+        faults: FaultBoard,
+        hurry: Callable[[], None] = lambda: None,
+    ) -> None:
         self.desk = desk
+        self._hurry = hurry
         self._faults = faults
         self.disconnection = Disconnection(
             desk.venue, lambda account, category: desk.cancel_as(account, category, "CancelByDCP")
@@ -171,7 +178,10 @@ class Service:
                 raise _TOO_MANY
             self._check_maintenance(name)
             self._check_rights(key, name, category)
-            return Answer(0, "OK", self._posts[name](key.account, body), budget=budget)
+            result = self._posts[name](key.account, body)
+            # What the book makes of it need not wait for the clock.
+            self._hurry()
+            return Answer(0, "OK", result, budget=budget)
         except VenueRefusal as refusal:
             return Answer(refusal.code, refusal.text, budget=budget)
 
@@ -268,6 +278,7 @@ class Service:
                 row["createAt"] = at if verdict["code"] == 0 else ""
             rows.append(row)
             verdicts.append(verdict)
+        self._hurry()
         return Answer(0, "OK", {"list": rows}, {"list": verdicts}, budget)
 
     # gates ------------------------------------------------------------------------------------

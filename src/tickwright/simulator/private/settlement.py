@@ -91,6 +91,10 @@ class SymbolDesk:
     bracket_fills: dict[VenueOrder, int] = field(default_factory=dict)
 
 
+def _always_heard(account: Account) -> bool:
+    return True
+
+
 def _no_trailing(desk: SymbolDesk, key: int) -> tuple[int, int]:
     return 0, 0
 
@@ -127,6 +131,7 @@ class Settlement:
         self._news: dict[Account, _News] = {}
         self.stores: dict[int, OrderStore] = {uid: OrderStore() for uid in accounts}
         self.past = Past()
+        self.is_heard: Callable[[Account], bool] = _always_heard
         self.trailing_of: Callable[[SymbolDesk, int], tuple[int, int]] = _no_trailing
         for account in accounts.values():
             for asset, amount in account.ledger.deposits.items():
@@ -175,6 +180,8 @@ class Settlement:
         """Tell each account what changed for it, once per topic."""
         news, self._news = self._news, {}
         for account, changed in news.items():
+            if not (self.past.is_kept or self.is_heard(account)):
+                continue
             rows = changed.passing + [order_row(order) for order in changed.orders.values()]
             if rows:
                 self._tell(account, "order", rows)
