@@ -155,6 +155,16 @@ class Holding:
                 unrealised = valuer.value(instrument.settle_asset, profit)
         self._book(unrealised, exposure)
 
+    def revalue_exposure(self) -> None:
+        """Compute exposure alone anew: all that working orders change."""
+        market, mark = self.market, self.market.mark_units
+        if not market.direct_value or mark is None or not self._exposure_known:
+            self.revalue()
+            return
+        worth = self.exposure_units * mark * market.direct_value
+        self.account.exposure_sum += worth - self.exposure
+        self.exposure = worth
+
     def _book(self, unrealised: int | None, exposure: int | None) -> None:
         account = self.account
         known = unrealised is not None

@@ -254,7 +254,7 @@ class Portfolio:
         if holding.working_buy_units != buy_units or holding.working_sell_units != sell_units:
             holding.working_buy_units = buy_units
             holding.working_sell_units = sell_units
-            holding.revalue()
+            holding.revalue_exposure()
 
     # executions -----------------------------------------------------------------------------------
 

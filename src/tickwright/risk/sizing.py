@@ -45,21 +45,30 @@ class ClosedReturns:
     when a trade leaves again, and cost the same after a thousand trades as after one.
     """
 
-    __slots__ = ("_broken", "_scaled", "_square_sum", "_sum", "mean", "variance")
+    __slots__ = (
+        "_broken",
+        "_scaled",
+        "_square_sum",
+        "_sum",
+        "count",
+        "is_finite",
+        "mean",
+        "variance",
+    )
 
     def __init__(self, returns: Iterable[float] = ()) -> None:
         self._scaled: deque[int | None] = deque()
         self._sum = 0
         self._square_sum = 0
         self._broken = 0
+        self.count = 0
+        self.is_finite = True
+        """Whether every one of them is a number."""
         self.mean = 0.0
         self.variance = 0.0
         """Of the sample; 0 until there are two."""
         for fraction in returns:
             self.add(fraction)
-
-    def __len__(self) -> int:
-        return len(self._scaled)
 
     def add(self, fraction: float) -> None:
         """Take one more; the oldest leaves at the bound."""
@@ -70,7 +79,8 @@ class ClosedReturns:
         self._scaled.append(scaled)
         self._count(scaled, 1)
         # Divided here, where nobody waits: an order would pay 2 us for it.
-        count = len(self._scaled)
+        self.count = count = len(self._scaled)
+        self.is_finite = not self._broken
         self.mean = self._sum / (count * _ONE)
         if count > 1:
             squares = count * self._square_sum - self._sum * self._sum
@@ -82,11 +92,6 @@ class ClosedReturns:
         else:
             self._sum += sign * scaled
             self._square_sum += sign * scaled * scaled
-
-    @property
-    def is_finite(self) -> bool:
-        """Whether every one of them is a number."""
-        return not self._broken
 
 
 class SizeDecision:
@@ -281,11 +286,11 @@ def _by_kelly(
     sizing: BoundSizing,
     why: list[Sentence],
 ) -> int | Rejected:
-    if closed_returns is None or len(closed_returns) < sizing.kelly_trades_min:
+    if closed_returns is None or closed_returns.count < sizing.kelly_trades_min:
         return notional
     if not closed_returns.is_finite:
         return _rejected(Reason.SIGNAL_INVALID, "a closed trade's return is no number", "finite")
-    count, variance = len(closed_returns), closed_returns.variance
+    count, variance = closed_returns.count, closed_returns.variance
     # Shrunk towards no edge: a mean known from few trades is mostly luck.
     mean = closed_returns.mean * count / (count + sizing.kelly_trades_min)
     if mean <= 0.0:

@@ -127,7 +127,7 @@ def test_closed_returns_when_any_then_mean_and_variance_are_the_statistics(retur
 
 def test_closed_returns_when_full_then_the_oldest_leave_without_a_trace():
     closed = ClosedReturns([float("nan"), 0.5, *[0.01, -0.02] * (RETURNS_MAX // 2)])
-    assert len(closed) == RETURNS_MAX
+    assert closed.count == RETURNS_MAX
     assert closed.is_finite
     fresh = ClosedReturns([0.01, -0.02] * (RETURNS_MAX // 2))
     assert (closed.mean, closed.variance) == (fresh.mean, fresh.variance)
