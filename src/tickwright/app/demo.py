@@ -33,6 +33,8 @@ DEMOS_KEPT = 3
 """Folders of earlier demos that stay; older ones are removed."""
 CUT_FROM_S = 15.0
 """A demo that lasts so long shows a cut of its public socket in the middle."""
+SESSION_BYTES_MAX = 512 * 1024**2
+"""About twenty minutes of fifty symbols; what comes later isn't recorded, and that is said."""
 DIFFERS = 1
 RECORDED = ("BTCUSDT", "XRPUSDT")
 RIVALS = 6
@@ -221,11 +223,13 @@ def run_demo(
         seconds=seconds,
         started_ns=started_ns,
         cut_at_s=seconds / 2 if seconds >= CUT_FROM_S else None,
+        session_bytes_max=SESSION_BYTES_MAX,
     )
     code, report = run_plan(load_config(path), plan, make_screen=make_screen, is_quiet=True)
     if report is None:
         return code, None
-    report = _replayed(report)
+    with console.status("repeating the session; Ctrl-C leaves it out"):
+        report = _replayed(report)
     report = msgspec.structs.replace(report, article=article_rows(report))
     show_report(report, console)
     console.print(f"what it traded: {path}", style="dim", soft_wrap=True)

@@ -15,6 +15,7 @@ from tickwright.app.report import ReplayCheck
 __all__ = ["check_replay", "replay_session", "replay_words"]
 
 DIFFERS = 1
+_NO_END = "; the log has no end: it reached its bound, or the run was killed or still goes on"
 
 
 def check_replay(folder: Path, *, on_progress: Callable[[int], None] | None = None) -> ReplayCheck:
@@ -55,7 +56,11 @@ def replay_words(check: ReplayCheck) -> str:
     """Say in one sentence what a replay found."""
     if not check.is_identical:
         return f"replayed: DIFFERENT: {check.difference}"
-    end = "" if check.is_complete else "; the log has no end: the run was killed or is still going"
+    end = (
+        ""
+        if check.is_complete
+        else "; the log has no end: cut at its bound, or the run was killed or still goes on"
+    )
     return (
         f"replayed: {check.events:,} inputs, {check.decisions:,} digests of decisions compared, "
         f"identical ({check.seconds:.1f} s){end}"

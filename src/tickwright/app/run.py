@@ -42,6 +42,8 @@ LOOK_S = 0.002
 CUT_WAIT_S = 10.0
 """A cut whose books aren't valid again by then is reported as not healed."""
 REMARKS_MAX = 50
+SESSION_BYTES_MAX = 8 * 1024**3
+"""A session log stops growing there, and the report says that it isn't whole; trading goes on."""
 UNSOUND = 1
 """Exit code of a run that broke, or whose ledger differs from the venue's."""
 _RECORDING = "recording"
@@ -54,6 +56,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None
     started_ns: int
     cut_at_s: float | None = None
+    session_bytes_max: int = SESSION_BYTES_MAX
 
 
 class _Run:
@@ -72,6 +75,7 @@ class _Run:
         self.cut: CutReport | None = None
         self.is_ending = False
         self.fault = ""
+        self.log_fault = ""
         self.trader: Trader
         self.last: TraderSnapshot
 
@@ -105,6 +109,7 @@ class _Run:
     async def _begin(self, stack: contextlib.AsyncExitStack) -> LedgerWatch:
         simulated = await self._start_simulators(stack)
         settings = trader_settings(self.config, now_ns=self.plan.started_ns, simulated=simulated)
+        settings = msgspec.structs.replace(settings, session_bytes_max=self.plan.session_bytes_max)
         self.trader = Trader(settings, on_note=self._note, on_notice=self._notice)
         stack.push_async_callback(self.trader.close)
         await self.trader.start()
@@ -156,6 +161,9 @@ class _Run:
             if time.monotonic() >= next_s:
                 next_s += SHOW_EVERY_S
                 self.screen.show(self._frame())
+                if self.trader.log_fault != self.log_fault:
+                    self.log_fault = self.trader.log_fault
+                    self._remark(f"the session log isn't whole any more: {self.log_fault}")
             # Often at first: the ledger's base must be noted before much has happened.
             await asyncio.sleep(0.02 if not watch.is_complete else SHOW_EVERY_S / 4)
 

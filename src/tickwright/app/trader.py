@@ -486,6 +486,11 @@ class Trader:
         """Since trading began."""
         return time.monotonic() - self._started
 
+    @property
+    def log_fault(self) -> str:
+        """Why the session log isn't whole; empty while it is."""
+        return "" if self._log is None else self._log.fault
+
     def snapshot(self) -> TraderSnapshot:
         """Return the whole process at this moment."""
         now_ns = utc_now_ns()
