@@ -41,6 +41,14 @@ def simulate(
         list[str] | None,
         typer.Option(help="May be repeated; both by default.", metavar="linear|spot"),
     ] = None,
+    account: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An account and what it holds; @MASTERKEY after the secret makes it a "
+            "sub-account; may be repeated. Without it there is the demo account.",
+            metavar="KEY:SECRET=10000USDT[,2BTC]",
+        ),
+    ] = None,
     speed: Annotated[float, typer.Option(help="Play recordings X times as fast.", metavar="X")] = 1,
     loop: Annotated[bool, typer.Option("--loop", help="Play recordings again and again.")] = False,
     rate: Annotated[
@@ -64,8 +72,10 @@ def simulate(
         if name not in CATEGORIES:
             raise ConfigError(f"--category {name} is not simulated: choose linear or spot")
     check_sockets()
+    from tickwright.simulator.private import PrivateOptions, parse_account
     from tickwright.simulator.run import SimulatorOptions, main
 
+    accounts = tuple(parse_account(text) for text in account or ())
     wanted = SimulatorOptions(
         host=host,
         port=port,
@@ -83,4 +93,4 @@ def simulate(
         faults=faults,
         tls=tls,
     )
-    return main(wanted)
+    return main(wanted, PrivateOptions(accounts=accounts) if accounts else None)

@@ -102,3 +102,84 @@ async def test_private_socket_cut_at_an_event_then_the_client_must_come_back():
         with pytest.raises((ConnectionError, aiohttp.ClientError)):
             await stream.event("order")
         assert await open_orders(client) == ["gone"]
+
+
+async def test_maintenance_then_rest_and_order_entry_refuse_and_the_status_says_so():
+    async with running() as client, client.trade() as trade:
+        await client.fault(kind="maintenance", count=0, duration_s=0.5)
+        order = {"category": "linear", "symbol": "BTCUSDT", "side": "Buy", "orderType": "Limit"}
+        order |= {"qty": "0.01", "price": "50000"}
+        assert (await client.create(side="Buy", price="50000"))["retCode"] == 10016
+        assert (await trade.order("order.create", "1", **order))["retCode"] == 10016
+        status = (await client.control("/v5/system/status"))["result"]["list"]
+        assert [row["state"] for row in status] == ["ongoing"]
+        await asyncio.sleep(0.5)
+        assert (await trade.order("order.create", "2", **order))["retCode"] == 0
+        assert (await client.control("/v5/system/status"))["result"]["list"] == []
+
+
+async def test_outage_of_one_topic_then_the_others_go_on_and_it_comes_back():
+    async with running() as client, client.stream("order", "wallet") as stream:
+        await client.fault(
+            kind="topic_outage", category="private", topic="order", count=0, duration_s=0.5
+        )
+        await client.create(side="Buy", price="50000", orderLinkId="dark")
+        await stream.event("wallet")
+        assert [frame for frame in stream.seen if frame.get("topic") == "order"] == []
+        await asyncio.sleep(0.5)
+        await client.create(side="Buy", price="50000", orderLinkId="seen")
+        await stream.event("order", orderLinkId="seen")
+        (fault,) = (await client.control("/control/faults"))["faults"]
+        assert fault["hit"] == fault["armed"] == 1
+
+
+async def test_unknown_word_in_an_event_then_is_one_nobody_knows():
+    async with running() as client, client.stream("order") as stream:
+        await client.fault(kind="unknown_enum", category="private", topic="order")
+        await client.create(side="Buy", price="50000")
+        frame = await stream.wait_for(lambda frame: frame.get("topic") == "order")
+        assert "NeverHeardOf" in frame["data"][0].values()
+
+
+async def test_query_that_lags_then_does_not_know_the_order_yet():
+    async with running() as client:
+        await client.fault(kind="lagging_rest", topic="order.realtime", count=0, delay_s=0.4)
+        await asyncio.sleep(0.05)
+        await client.create(side="Buy", price="50000", orderLinkId="late")
+        assert await open_orders(client) == []
+        await asyncio.sleep(0.4)
+        assert await open_orders(client) == ["late"]
+
+
+async def test_mark_pinned_by_control_then_the_account_is_liquidated_in_public():
+    async with running() as client, client.stream("execution") as stream:
+        async with client.socket(f"{client.venue.public}/linear") as public:
+            await public.ask(op="subscribe", args=["allLiquidation.BTCUSDT"])
+            _, ask = await client.best()
+            await client.create(side="Buy", orderType="Market", qty="0.5")
+            await stream.event("execution", execType="Trade")
+            body = {"symbol": "BTCUSDT", "mark": f"{ask * 0.5:.1f}"}
+            url = f"{client.venue.rest}/control/mark"
+            async with client.http.post(url, json=body) as response:
+                assert response.status == 200
+            taken = await stream.event("execution", execType="BustTrade")
+            told = await public.event("allLiquidation.BTCUSDT")
+            assert (told["S"], told["v"], told["p"]) == ("Buy", "0.500", taken["execPrice"])
+        report = await client.control("/control/ledger")
+        assert (report["balanced"], report["liquidations"]) == (True, 1)
+        assert report["accounts"][0]["wallet"]["USDT"] == "0"
+
+
+async def test_funding_paid_by_control_then_is_an_execution_and_a_row_of_the_log():
+    async with running() as client, client.stream("execution") as stream:
+        await client.create(side="Buy", orderType="Market", qty="0.1")
+        await stream.event("execution", execType="Trade")
+        url = f"{client.venue.rest}/control/funding"
+        async with client.http.post(url, json={"symbol": "BTCUSDT", "rate": "0.001"}) as response:
+            assert response.status == 200
+        paid = await stream.event("execution", execType="Funding")
+        assert paid["feeRate"] == "0.001"
+        log = await client.get("/v5/account/transaction-log", "type=SETTLEMENT")
+        assert log["result"]["list"][0]["funding"] == f"-{paid['execFee']}"
+        async with client.http.post(url, json={"symbol": "BTCUSDT", "rate": "x"}) as response:
+            assert response.status == 400

@@ -88,6 +88,7 @@ def test_usage_when_wrong_then_exits_2_and_says_it_on_stderr(arguments: tuple[st
         (("run", "/no/such/file"), "No such file or directory"),
         (("simulate", "--symbols", "3", "--symbol", "A"), "not both"),
         (("simulate", "--category", "option"), "choose linear or spot"),
+        (("simulate", "--account", "nonsense"), "must be written KEY:SECRET=10000USDT"),
     ],
 )
 def test_mistake_when_made_then_is_one_sentence_and_exit_2(arguments: tuple[str, ...], text: str):
