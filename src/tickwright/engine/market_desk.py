@@ -46,10 +46,13 @@ class MarketDesk:
         """Do what a book update needs where something is held: brackets and the mark."""
         if lane.watch:
             self._positions.on_book(lane)
-        if lane.marks_from_mid and self._state.now_ns >= lane.mark_due_ns:
+        if not lane.marks_from_mid:
+            return
+        now_ns = self._state.moment.now_ns
+        if now_ns >= lane.mark_due_ns:
             twice = lane.book.mid_twice_units
             if twice is not None:
-                lane.mark_due_ns = self._state.now_ns + MARK_PAUSE_NS
+                lane.mark_due_ns = now_ns + MARK_PAUSE_NS
                 self._state.portfolio.set_mark(lane.instrument_id, twice // 2)
 
     def on_trade(self, trade: Trade) -> None:
