@@ -41,6 +41,8 @@ cdef class InputTap:
         cdef Py_ssize_t wanted = self.used + HEADER + size
         cdef Py_ssize_t room
         cdef uint8_t* place
+        cdef uint32_t size_written = <uint32_t> size
+        cdef uint16_t source_written = <uint16_t> source
         if self.is_full:
             return 0
         if wanted > self.bytes_max:
@@ -54,12 +56,13 @@ cdef class InputTap:
             self.buffer = place
             self.room = room
         place = self.buffer + self.used
-        (<uint32_t*> place)[0] = <uint32_t> size
+        # Copied, not stored through wider pointers: records lie at any address.
+        memcpy(place, &size_written, 4)
         place[4] = <uint8_t> kind
         place[5] = <uint8_t> flags
-        (<uint16_t*> (place + 6))[0] = <uint16_t> source
-        (<int64_t*> (place + 8))[0] = number
-        (<int64_t*> (place + 16))[0] = now_ns
+        memcpy(place + 6, &source_written, 2)
+        memcpy(place + 8, &number, 8)
+        memcpy(place + 16, &now_ns, 8)
         if size:
             memcpy(place + HEADER, data, size)
         self.used = wanted
