@@ -21,32 +21,24 @@ from tickwright.app.logs import RunLog
 from tickwright.app.notice_log import log_notice
 from tickwright.app.progress import Frame, Screen
 from tickwright.app.report import Brackets, CutReport, RunReport, count_bracket, make_report
-from tickwright.app.settings import simulator_arguments, trader_settings
-from tickwright.app.simulator_console import SimulatorConsole
-from tickwright.app.simulator_process import simulated_venue
+from tickwright.app.settings import trader_settings
+from tickwright.app.simulated_side import SimulatedSide
 from tickwright.app.supervisor import Life, supervise
 from tickwright.app.trader import Trader, TraderSnapshot
 from tickwright.core.commands import Notice
-from tickwright.core.errors import ConnectionLost, FrameError
-from tickwright.feed.feed import PublicFeed
 from tickwright.net.listener import utc_now_ns
-from tickwright.venues.bybit.hosts import Hosts
 
 __all__ = ["RunPlan", "open_log", "run_plan", "run_trader", "trade"]
 
 T = TypeVar("T")
 
 SHOW_EVERY_S = 0.5
-LABELS_EVERY_S = 2.0
-LOOK_S = 0.002
-CUT_WAIT_S = 10.0
-"""A cut whose books aren't valid again by then is reported as not healed."""
 REMARKS_MAX = 50
+NOTES_SHOWN = 30
 SESSION_BYTES_MAX = 8 * 1024**3
 """A session log stops growing there, and the report says that it isn't whole; trading goes on."""
 UNSOUND = 1
 """Exit code of a run that broke, or whose ledger differs from the venue's."""
-_RECORDING = "recording"
 
 
 class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,8 +59,7 @@ class _Run:
         self.plan = plan
         self.log = log
         self.screen = screen
-        self.consoles: list[SimulatorConsole] = []
-        self.labels: dict[str, str] = {}
+        self.side = SimulatedSide(on_remark=self._remark, on_end=self._simulator_ended)
         self.brackets = Brackets()
         self.remarks: list[str] = []
         self.ledger: list[LedgerCheck] = []
@@ -98,7 +89,7 @@ class _Run:
             started_ns=self.plan.started_ns,
             ended_by=self.fault or life.signal_name or "time",
             is_broken=bool(self.fault),
-            labels=self.labels,
+            labels=self.side.labels,
             brackets=self.brackets,
             ledger=self.ledger,
             cut=self.cut,
@@ -107,7 +98,7 @@ class _Run:
         )
 
     async def _begin(self, stack: contextlib.AsyncExitStack) -> LedgerWatch:
-        simulated = await self._start_simulators(stack)
+        simulated = await self.side.start(self.config, stack)
         settings = trader_settings(self.config, now_ns=self.plan.started_ns, simulated=simulated)
         settings = msgspec.structs.replace(settings, session_bytes_max=self.plan.session_bytes_max)
         self.trader = Trader(settings, on_note=self._note, on_notice=self._notice)
@@ -117,21 +108,6 @@ class _Run:
         gc.collect()
         gc.freeze()
         return LedgerWatch(self.trader.engine)
-
-    async def _start_simulators(self, stack: contextlib.AsyncExitStack) -> dict[str, Hosts]:
-        used = {account.venue for account in self.config.file.accounts.values()}
-        simulated: dict[str, Hosts] = {}
-        for name, venue in self.config.file.venues.items():
-            if name in used and venue.starts_simulator:
-                arguments = simulator_arguments(self.config, name)
-                hosts = await stack.enter_async_context(
-                    simulated_venue(arguments, on_end=self._simulator_ended)
-                )
-                simulated[name] = hosts
-                console = SimulatorConsole(hosts)
-                stack.push_async_callback(console.aclose)
-                self.consoles.append(console)
-        return simulated
 
     async def _stop_when(self, life: Life) -> None:
         await life.stopping.wait()
@@ -144,7 +120,7 @@ class _Run:
             client = self.trader.clients[account.account_id]
             self.ledger.append(await watch.check(account.account_id, client, account.categories))
         self.trader.take_notices()
-        self.last = self.trader.snapshot()
+        self.last = self._cleaned(self.trader.snapshot())
 
     def _simulator_ended(self, words: str) -> None:
         self.fault = words
@@ -168,12 +144,12 @@ class _Run:
             await asyncio.sleep(0.02 if not watch.is_complete else SHOW_EVERY_S / 4)
 
     def _frame(self) -> Frame:
-        shot = self.trader.snapshot()
+        shot = self._cleaned(self.trader.snapshot())
         seconds = self.plan.seconds
         return Frame(
             shot=shot,
             seconds_left=None if seconds is None else max(0.0, seconds - shot.seconds),
-            labels=self.labels,
+            labels=self.side.labels,
             remarks=tuple(self.remarks[-3:]),
             stop_losses=self.brackets.stop_losses + shot.engine.stops_hit,
             take_profits=self.brackets.take_profits + shot.engine.takes_hit,
@@ -181,53 +157,13 @@ class _Run:
         )
 
     async def _read_labels(self) -> None:
-        while self.consoles:
-            for console in self.consoles:
-                with contextlib.suppress(ConnectionLost, FrameError):
-                    self._take_labels(await console.labels())
-            await asyncio.sleep(LABELS_EVERY_S)
-
-    def _take_labels(self, labels: dict[str, str]) -> None:
-        traded = {symbol for feed in self.trader.feeds for symbol in feed.symbols}
-        for name, label in labels.items():
-            symbol = name.rpartition(":")[2]
-            if symbol not in traded:
-                continue
-            before = self.labels.get(symbol, "")
-            if _RECORDING not in label:
-                # What was recorded so far was real, whatever follows it.
-                if before.startswith("real "):
-                    head = before.partition(", then ")[0]
-                    self.labels[symbol] = f"{head}, then {label}"
-                    continue
-                self.labels[symbol] = label
-            else:
-                self.labels[symbol] = f"real {label}"
+        feeds = self.trader.feeds
+        await self.side.read_labels({symbol for feed in feeds for symbol in feed.symbols})
 
     async def _cut_once(self) -> None:
-        at_s = self.plan.cut_at_s
-        if at_s is None or not self.consoles or not self.trader.feeds:
-            return
-        await asyncio.sleep(at_s)
-        feed = self.trader.feeds[0]
-        books = len(feed.symbols)
-        drops = _drops(feed)
-        try:
-            await self.consoles[0].cut_public(feed.options.category)
-        except (ConnectionLost, FrameError) as error:
-            self._remark(f"the simulator couldn't be asked to cut the socket: {error}")
-            return
-        if not await _until(lambda: _drops(feed) > drops):
-            self._remark("the simulator was asked to cut the public socket and didn't")
-            return
-        began_s = time.monotonic()
-        at_s = self.trader.seconds
-        self._remark(f"t={at_s:.1f} s: the simulator cut the public socket, as the demo asked")
-        is_valid = await _until(lambda: feed.is_all_synced)
-        valid_ms = round((time.monotonic() - began_s) * 1e3, 1) if is_valid else None
-        self.cut = CutReport(at_s=round(at_s, 3), books=books, valid_after_ms=valid_ms)
-        if valid_ms is not None:
-            self._remark(f"t={at_s:.1f} s: all {books} books valid again after {valid_ms:.0f} ms")
+        if self.plan.cut_at_s is not None and self.trader.feeds:
+            await asyncio.sleep(self.plan.cut_at_s)
+            self.cut = await self.side.cut(self.trader.feeds[0], lambda: self.trader.seconds)
 
     # what the parts tell ------------------------------------------------------------------------
 
@@ -237,6 +173,26 @@ class _Run:
     def _notice(self, notice: Notice) -> None:
         count_bracket(self.brackets, notice)
         log_notice(self.log, notice)
+
+    def _cleaned(self, shot: TraderSnapshot) -> TraderSnapshot:
+        """Put stars where a strategy's or a venue's words hold a secret."""
+        clean = self.log.clean
+        engine = shot.engine
+        return msgspec.structs.replace(
+            shot,
+            notes=tuple(clean(note) for note in shot.notes[-NOTES_SHOWN:]),
+            last_signals=tuple(map(clean, shot.last_signals)),
+            last_refusals=tuple(map(clean, shot.last_refusals)),
+            engine=msgspec.structs.replace(
+                engine,
+                engine_halt=clean(engine.engine_halt),
+                halted_instruments={k: clean(v) for k, v in engine.halted_instruments.items()},
+                strategies=tuple(
+                    msgspec.structs.replace(one, halt_reason=clean(one.halt_reason))
+                    for one in engine.strategies
+                ),
+            ),
+        )
 
     def _remark(self, text: str) -> None:
         clean = self.log.clean(text)
@@ -317,19 +273,6 @@ def run_plan(
     if not reports:
         return code, None
     return code or (0 if reports[0].is_sound else UNSOUND), reports[0]
-
-
-def _drops(feed: PublicFeed) -> int:
-    return sum(connection.counts.drops for connection in feed.connections)
-
-
-async def _until(is_true: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + CUT_WAIT_S
-    while not is_true():
-        if time.monotonic() > deadline:
-            return False
-        await asyncio.sleep(LOOK_S)
-    return True
 
 
 @contextlib.asynccontextmanager

@@ -207,6 +207,27 @@ def test_run_when_keys_come_from_the_environment_then_they_are_nowhere_to_be_rea
     assert any(path.name == "run.log.jsonl" for path in left)
 
 
+def test_run_when_a_strategy_lets_a_key_slip_then_stars_and_only_it_is_halted(tmp_path: Path):
+    path = tmp_path / "tickwright.toml"
+    write_template(path)
+    (tmp_path / "careless.py").write_text(
+        "import tickwright as tw\n\n\nclass Careless(tw.Strategy):\n"
+        "    def on_book(self, book):\n"
+        "        raise ValueError('the key is tickwright-demo-secret')\n"
+    )
+    head, _, rest = path.read_text().partition("[strategies.parameters]")
+    head = head.replace("mean_reversion", "careless.py:Careless")
+    path.write_text(head + rest[rest.index("# What one account may do") :])
+    done = _run(tmp_path, "run", "tickwright.toml", "--seconds", "2", "--json", "r.json")
+    assert 0 == done.returncode, done.stderr
+    (halt,) = _report(tmp_path / "r.json")["halts"]
+    assert halt.startswith("reversion: ")
+    assert "the key is ***" in halt
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".py"]
+    holders = [path.name for path in left if b"tickwright-demo-secret" in path.read_bytes()]
+    assert ([], False) == (holders, "tickwright-demo-secret" in done.stdout + done.stderr)
+
+
 def test_run_when_the_venue_does_not_answer_then_one_sentence(tmp_path: Path):
     write_template(tmp_path / "tickwright.toml")
     text = (tmp_path / "tickwright.toml").read_text()
