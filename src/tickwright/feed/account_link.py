@@ -29,7 +29,8 @@ __all__ = ["AccountDoor", "AccountLink", "LinkCounts", "TradeChannel"]
 TASKS_MAX = 64
 """REST calls under way at once; beyond it an order is refused as unsent, a query waits its turn."""
 SYNC_RETRY_S = 1.0
-CLOCK_EVERY_S = 60.0
+JOURNAL_EVERY_S = 0.2
+"""With `journal.sync = "interval"`: what a loss of power may cost."""
 
 _FAULTS = (ConnectionLost, FrameError, VenueError, OSError, TimeoutError)
 
@@ -95,6 +96,11 @@ class AccountLink:
         self._tasks: set[asyncio.Task[None]] = set()
         self._sync_wanted = asyncio.Event()
         self._seen_ns = 0
+
+    @property
+    def journal(self) -> Journal:
+        """What was promised to the venue."""
+        return self._journal
 
     def connect(
         self,
@@ -296,6 +302,8 @@ class AccountLink:
             if self._trade is not None:
                 group.create_task(self._trade.run())
             group.create_task(self._sync_for_ever())
+            if self._journal.sync == "interval":
+                group.create_task(self._flush_for_ever())
 
     async def stop(self) -> None:
         """End the sockets for good; requests under way get a moment to be answered."""
@@ -304,6 +312,19 @@ class AccountLink:
                 await connection.stop()
         for task in self._tasks:
             task.cancel()
+
+    async def _flush_for_ever(self) -> None:
+        """Bring the journal to the disk now and then; a failure shuts it, and orders with it."""
+        flushed = 0
+        while not self._journal.fault:
+            await asyncio.sleep(JOURNAL_EVERY_S)
+            if self._journal.entry_count == flushed:
+                continue
+            flushed = self._journal.entry_count
+            try:
+                await asyncio.to_thread(self._journal.flush)
+            except StorageError as error:
+                self._fault("account.journal_failed", error)
 
     async def _sync_for_ever(self) -> None:
         """Read the whole account whenever it was asked for, until it worked."""

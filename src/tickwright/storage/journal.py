@@ -46,6 +46,7 @@ class Journal:
         self.path = path
         self.sync: SyncPolicy = sync
         self.entry_count = 0
+        self.flush_count = 0
         self.lost_cancels = 0
         """Cancels that went out but could not be recorded."""
         self.fault = ""
@@ -96,6 +97,7 @@ class Journal:
         except OSError as error:
             self.fault = f"journal {self.path} can't be synced: {error.strerror}"
             raise StorageError(self.fault) from None
+        self.flush_count += 1
 
     def close(self) -> None:
         """Close the file."""
