@@ -61,6 +61,12 @@ def simulate(
     faults: Annotated[
         Path | None, typer.Option(help="Faults to make: when, where, how.", metavar="FILE.toml")
     ] = None,
+    reply_ms: Annotated[
+        float,
+        typer.Option(
+            min=0, max=10_000, help="Hold order entry's answers back, as a network does."
+        ),
+    ] = 0,
     tls: Annotated[
         bool, typer.Option("--tls", help="Speak TLS with a throw-away certificate.")
     ] = False,
@@ -93,4 +99,7 @@ def simulate(
         faults=faults,
         tls=tls,
     )
-    return main(wanted, PrivateOptions(accounts=accounts) if accounts else None)
+    private = PrivateOptions(
+        accounts=accounts or PrivateOptions().accounts, reply_delay_s=reply_ms / 1_000
+    )
+    return main(wanted, private)

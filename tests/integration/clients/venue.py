@@ -17,8 +17,11 @@ KEY, SECRET = DEMO_KEY, DEMO_SECRET
 
 _SERVE = """
 import sys
+from tickwright.simulator.private import PrivateOptions
 from tickwright.simulator.run import SimulatorOptions, main
-sys.exit(main(SimulatorOptions(symbols=["BTCUSDT", "ETHUSDT"], seed=11)))
+options = SimulatorOptions(symbols=["BTCUSDT", "ETHUSDT"], seed=11)
+# pybit registers the callback of an order only after it has sent it.
+sys.exit(main(options, PrivateOptions(reply_delay_s=0.02)))
 """
 
 

@@ -47,7 +47,8 @@ class PrivateOptions:
     """Accounts and limits. The limits are the venue's; a test may shrink or lift them.
 
     `latency_ns` is the venue time between an answer and the book. `rate_scale` multiplies every
-    per-account budget.
+    per-account budget. `reply_delay_s` holds back the trade socket's acknowledgements, as a network
+    would: some clients register what they wait for only after they have sent the request.
     """
 
     accounts: tuple[AccountSpec, ...] = (DEMO_ACCOUNT,)
@@ -58,6 +59,7 @@ class PrivateOptions:
     address_window_ms: int = 5_000
     address_ban_ms: int = 600_000
     has_funding: bool = True
+    reply_delay_s: float = 0.0
 
 
 class PrivateHalf:
@@ -83,6 +85,7 @@ class PrivateHalf:
         self.desk.settlement.is_heard = self._is_heard
         server.on_turn(self._keep_past)
         self._rng = rng
+        self._reply_delay_s = options.reply_delay_s
         self._streams: set[StreamSocket] = set()
         self._trades: set[TradeSocket] = set()
         self._trade_addresses = AddressLimits(_TRADE_REQUESTS_PER_S, 1_000, 1_000)
@@ -134,6 +137,7 @@ class PrivateHalf:
             self._trade_addresses,
             self._trades,
             Random(self._rng.getrandbits(64)),
+            self._reply_delay_s,
         )
 
     def _conn_id(self) -> str:

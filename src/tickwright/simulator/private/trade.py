@@ -39,6 +39,7 @@ class TradeSocket(PrivateSocket):
         addresses: AddressLimits,
         registry: "set[TradeSocket]",
         rng: Random,
+        reply_delay_s: float = 0.0,
     ) -> None:
         super().__init__(host, conn_id, active_ns)
         self._accounts = accounts
@@ -46,6 +47,7 @@ class TradeSocket(PrivateSocket):
         self._addresses = addresses
         self._registry = registry
         self._rng = rng
+        self._reply_delay_s = reply_delay_s
         self.key: ApiKey | None = None
         self._ids: set[str] = set()
         self._ids_in_order: deque[str] = deque()
@@ -123,6 +125,8 @@ class TradeSocket(PrivateSocket):
             self.cut()
         elif kind in (FaultKind.REPLY_ERROR, FaultKind.REPLY_HTML):
             self._order_answer(op, req_id, Answer(10016, "Server error", budget=answer.budget))
+        elif kind is None and self._reply_delay_s:
+            self._host.later(self._reply_delay_s, lambda: self._answer_late(op, req_id, answer))
         elif kind is FaultKind.REPLY_DELAYED and fault is not None:
             self._host.later(fault.spec.delay_s, lambda: self._answer_late(op, req_id, answer))
         elif kind is not FaultKind.REPLY_DROPPED:
