@@ -290,6 +290,8 @@ def test_demo_when_its_simulator_is_killed_then_a_report_that_says_so(tmp_path: 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
 def test_demo_when_killed_then_its_simulator_ends_too(tmp_path: Path):
     process, simulator = _started(tmp_path)
+    # A batch process doesn't push the trader off its core when an order wakes it.
+    assert os.SCHED_BATCH == os.sched_getscheduler(int(simulator))
     process.kill()
     process.communicate(timeout=WAIT_S)
     deadline = time.monotonic() + 10.0
