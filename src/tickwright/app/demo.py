@@ -193,10 +193,25 @@ def demo_folder(started_ns: int) -> Path:
 
 
 def _remove_old(base: Path) -> None:
-    """Keep the newest folders; one that can't be removed may stay."""
+    """Keep the newest folders and those of running demos; one that can't be removed may stay."""
     demos = sorted(p for p in base.iterdir() if p.is_dir() and (p / "demo.toml").exists())
     for old in demos[: -DEMOS_KEPT or None]:
-        shutil.rmtree(old, ignore_errors=True)
+        if not _is_running(old.name):
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _is_running(name: str) -> bool:
+    """Whether the process that a demo's folder names is alive (or another one took its number)."""
+    _, _, number = name.rpartition("-")
+    if not number.isdigit():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 def run_demo(

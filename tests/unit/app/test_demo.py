@@ -54,12 +54,25 @@ def test_folder_when_many_demos_then_the_newest_stay(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     made = []
     for number in range(6):
+        # No process has such a number: each demo is over.
+        monkeypatch.setattr("os.getpid", lambda number=number: 2**30 + number)
         folder = demo_folder(NOW + number * SECOND)
         (folder / "demo.toml").write_text("")
         made.append(folder)
     kept = sorted(made[0].parent.iterdir())
     # The newest was made after the last clearing: it comes on top of those that stay.
     assert made[-DEMOS_KEPT - 1 :] == kept
+
+
+def test_folder_when_its_demo_still_runs_then_it_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    made = [demo_folder(NOW + number * SECOND) for number in range(6)]
+    for folder in made:
+        (folder / "demo.toml").write_text("")
+    demo_folder(NOW + 6 * SECOND)
+    assert all(folder.is_dir() for folder in made)
 
 
 def test_folder_when_something_else_stands_there_then_it_stays(
