@@ -58,6 +58,7 @@ DENIED_NS = 150_000_000
 JUDGE_EVERY_NS = 5_000_000_000
 MUTE_NS = 2_900_000_000
 """Level 1 is repeated every 3 s at least: a socket without data for this long is suspicious."""
+_TOPIC_FIRST = b'{"topic":"'
 TIMEOUTS_MAX = 3
 """So many unanswered requests of one topic mean that the connection is no good."""
 
@@ -440,6 +441,7 @@ class PublicSession:
             what = classify(frame)
         except FrameError as error:
             self._refuse(str(error))
+            self._distrust(_topic_at_the_head(frame), now_ns)
             return
         try:
             self._take(what, frame, now_ns)
@@ -517,3 +519,11 @@ class PublicSession:
             reason = "a frame was unreadable"
             self._host.control_book(slot, BookVerb.STALE, reason, now_ns, is_derived=True)
             self.resync(slot, now_ns, is_derived=True)
+
+
+def _topic_at_the_head(frame: bytes) -> str:
+    """Return the topic that a broken frame begins with, whose data was lost; "" if it has none."""
+    if not frame.startswith(_TOPIC_FIRST):
+        return ""
+    name, quote, _ = frame[len(_TOPIC_FIRST) :].partition(b'"')
+    return name.decode("ascii", "replace") if quote else ""

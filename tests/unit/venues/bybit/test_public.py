@@ -181,8 +181,18 @@ def test_book_when_resyncing_then_deltas_of_the_old_subscription_change_nothing(
         lambda frame: frame.replace(b'"s":"BTCUSDT"', b'"s":"ETHUSDT"'),
         lambda frame: frame.replace(b'"u":', b'"u":-'),
         lambda frame: frame.replace(b'"1"]', b'"1",null]'),
+        lambda frame: frame[: len(frame) // 2],
+        lambda frame: frame.replace(b"100.50", b"\xff\xfe"),
     ],
-    ids=["missing key", "30 digits", "another symbol", "negative id", "a third element"],
+    ids=[
+        "missing key",
+        "30 digits",
+        "another symbol",
+        "negative id",
+        "a third element",
+        "cut",
+        "UTF-8",
+    ],
 )
 def test_frame_when_its_topic_can_be_read_but_not_its_data_then_that_book_is_doubted_at_once(spoil):
     world = World(("BTCUSDT", "SOLUSDT"))
