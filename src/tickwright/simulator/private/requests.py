@@ -177,5 +177,6 @@ def read_request(body: Any, kind: type[_Body]) -> _Body:
         raise parameter("params error: body is not an object")
     try:
         return msgspec.convert(body, kind)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
+        # Half a surrogate pair is text to Python and nothing to the decoder.
         raise parameter(f"params error: {error}") from None
