@@ -63,9 +63,7 @@ def simulate(
     ] = None,
     reply_ms: Annotated[
         float,
-        typer.Option(
-            min=0, max=10_000, help="Hold order entry's answers back, as a network does."
-        ),
+        typer.Option(min=0, max=10_000, help="Hold order entry's answers back, as a network does."),
     ] = 0,
     tls: Annotated[
         bool, typer.Option("--tls", help="Speak TLS with a throw-away certificate.")

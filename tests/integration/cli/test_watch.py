@@ -187,7 +187,8 @@ def test_watch_when_on_a_terminal_then_shows_books_and_reports_on_ctrl_c(
         ],
         stdout=terminal,
         stderr=subprocess.PIPE,
-        env=os.environ | {"TERM": "xterm"},
+        # The terminal's own size counts: a test before may have left COLUMNS behind.
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "140", "LINES": "40"},
     )
     os.close(terminal)
     screen = b""

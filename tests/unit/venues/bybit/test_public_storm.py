@@ -199,9 +199,7 @@ class Storm:
 
 
 @pytest.mark.parametrize(("seed", "rate"), [(1, 0.01), (2, 0.01), (3, 0.2)])
-def test_books_when_messages_come_to_harm_then_none_is_wrong_while_synced(
-    seed: int, rate: float
-):
+def test_books_when_messages_come_to_harm_then_none_is_wrong_while_synced(seed: int, rate: float):
     storm = Storm(seed, rate)
     storm.run(12_000)
     assert [] == storm.host.wrong
