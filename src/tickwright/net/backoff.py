@@ -34,7 +34,7 @@ class Backoff:
         random: Random,
         *,
         first_ns: int = 50_000_000,
-        young_cap_ns: int = 1_000_000_000,
+        young_cap_ns: int = 900_000_000,
         old_cap_ns: int = 2_000_000_000,
         young_ns: int = 120_000_000_000,
     ) -> None:

@@ -15,7 +15,7 @@ S = 1_000 * MS
 def test_waits_when_an_outage_begins_then_double_up_to_the_young_cap():
     backoff = Backoff(Random(1))
     waits = [backoff.next_wait_ns(0) for _ in range(12)]
-    steps = [min(1 * S, 50 * MS << attempt) for attempt in range(12)]
+    steps = [min(900 * MS, 50 * MS << attempt) for attempt in range(12)]
     for wait, step in zip(waits, steps, strict=True):
         assert step // 2 <= wait <= step
 
