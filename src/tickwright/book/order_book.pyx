@@ -45,6 +45,13 @@ cdef tuple _STATES = tuple(BookState)
 cdef tuple _VERDICTS = tuple(BookVerdict)
 
 
+cdef int64_t _upper_edge(int bucket) noexcept:
+    """Return the longest duration that a bucket counts, in nanoseconds."""
+    if bucket < 16:
+        return bucket
+    return ((<int64_t> (16 + (bucket & 15)) + 1) << ((bucket >> BUCKET_BITS) - 1)) - 1
+
+
 cdef class LatencyHistogram:
     """Counts durations in 640 log-linear buckets (16 per doubling, up to about 2.4 hours).
 
@@ -89,8 +96,7 @@ cdef class LatencyHistogram:
     def percentile_ns(self, double fraction):
         """Return the duration that a `fraction` (0 to 1) of samples stay below, or None."""
         cdef int64_t wanted, seen = 0
-        cdef int i, shift
-        cdef int64_t edge
+        cdef int i
         if not 0.0 <= fraction <= 1.0:
             raise ValueError(f"fraction {fraction} is not between 0 and 1")
         if self.count == 0:
@@ -101,11 +107,7 @@ cdef class LatencyHistogram:
         for i in range(BUCKETS):
             seen += self.buckets[i]
             if seen > wanted:
-                if i < 16:
-                    return i
-                shift = (i >> BUCKET_BITS) - 1
-                edge = ((<int64_t> (16 + (i & 15)) + 1) << shift) - 1
-                return min(edge, self.max_ns)
+                return min(_upper_edge(i), self.max_ns)
         return self.max_ns
 
     def merge(self, LatencyHistogram other):
@@ -124,17 +126,11 @@ cdef class LatencyHistogram:
 
     def counts(self):
         """Return the filled buckets as (upper edge in ns, count), rising."""
-        cdef int i, shift
-        cdef int64_t edge
+        cdef int i
         result = []
         for i in range(BUCKETS):
             if self.buckets[i]:
-                if i < 16:
-                    edge = i
-                else:
-                    shift = (i >> BUCKET_BITS) - 1
-                    edge = ((<int64_t> (16 + (i & 15)) + 1) << shift) - 1
-                result.append((edge, self.buckets[i]))
+                result.append((_upper_edge(i), self.buckets[i]))
         return result
 
 
@@ -142,12 +138,13 @@ cdef class OrderBook:
     """Resting bids and asks of one instrument, best first, in whole price and size units.
 
     Args:
-        instrument: whose book it is; its decimals fix the units. capacity: most levels kept a side,
-        1 to 10,000. policy: the numbering rules of the feed; contiguous ids from an in-stream
-        snapshot by default.
+        instrument: whose book it is; its decimals fix the units.
+        capacity: most levels kept a side, 1 to 10,000.
+        policy: the numbering rules of the feed; contiguous ids from an in-stream snapshot by
+            default.
 
-    Every feature answers None when it can't be known (empty side, size beyond the visible depth). A
-    book handed to a callback is live and valid inside the call; `copy()` keeps one.
+    Every feature answers None when it can't be known (empty side, size beyond the visible depth).
+    A book handed to a callback is live and valid inside the call; `copy()` keeps one.
     """
 
     def __cinit__(self, instrument, *, int capacity=200, policy=None):

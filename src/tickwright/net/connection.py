@@ -136,10 +136,12 @@ class Connection:
     """Keeps one socket up and lets its session think.
 
     Args:
-        url: ws:// or wss:// address. session: see `net.session`. gate: shared by all connections to
-        one address. on_change: called as `on_change(is_up, reason)`. on_actions: gets what the
-        session answers besides Send and Abort; and is called after each poll. ssl_context: for wss;
-        None takes the system's certificates.
+        url: ws:// or wss:// address.
+        session: see `net.session`.
+        gate: shared by all connections to one address.
+        on_change: called as `on_change(is_up, reason)`.
+        after_poll: called as `after_poll(now_ns)` when the session was asked.
+        ssl_context: for wss; None takes the system's certificates.
     """
 
     def __init__(

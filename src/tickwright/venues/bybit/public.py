@@ -148,11 +148,6 @@ class PublicSession:
         return self._is_connected and self.scanner.last_frame_ns > self._connected_ns
 
     @property
-    def is_connected(self) -> bool:
-        """Whether the socket is up."""
-        return self._is_connected
-
-    @property
     def callback_time(self) -> LatencyHistogram:
         """Socket read to `on_book`, when measured."""
         return self.scanner.callback_time

@@ -13,10 +13,6 @@ from tickwright.net.tap import InputTap
 
 __all__ = ["PublicScanner", "Topic"]
 
-ROLE_BOOK: int
-ROLE_COMPANION: int
-ROLE_TRADES: int
-
 @final
 class Topic:
     def __init__(

@@ -39,10 +39,6 @@ cdef enum:
     KIND_FRAME = 1         # the tap's record kind for a raw frame; named in storage/session_log.py
     FLAG_LAST = 1
 
-ROLE_BOOK = BOOK
-ROLE_COMPANION = COMPANION
-ROLE_TRADES = TRADES
-
 cdef object _BUY = Side.BUY
 cdef object _SELL = Side.SELL
 
@@ -195,16 +191,17 @@ cdef class PublicScanner(FrameSink):
 
     Args:
         on_book: called as `on_book(slot, received_ns)` after a book changed; what it returns goes
-        to
-            `on_commands` when it is not empty.
+            to `on_commands` when it is not empty.
         on_state: called as `on_state(slot, previous_state)` when a frame changed what a book is
-        worth. on_trades: called with a list of `core.events.Trade`, in order, never conflated; None
-        skips them. on_other: called as `on_other(frame, received_ns)` with every frame that isn't
-        canonical. on_commands: see `on_book`. tap: gets a copy of every frame before it is read.
+            worth.
+        on_trades: called with a list of `core.events.Trade`, in order, never conflated; None skips
+            them.
+        on_other: called as `on_other(frame, received_ns)` with every frame that isn't canonical.
+        on_commands: see `on_book`.
+        tap: gets a copy of every frame before it is read.
         conflate_after: how many frames of one socket read are delivered one by one; the books of
-        the later
-            ones are delivered once, in their newest state, at the end of the read. 0: always one by
-            one.
+            the later ones are delivered once, in their newest state, at the end of the read. 0:
+            always one by one.
     """
 
     def __init__(
