@@ -19,12 +19,12 @@ import msgspec
 
 from tickwright.book.order_book import OrderBook
 from tickwright.core.errors import InstrumentUnknown
-from tickwright.core.identity import AccountId, InstrumentId, Leg, StrategyId
+from tickwright.core.identity import AccountId, InstrumentId, StrategyId
 from tickwright.core.instrument import Instrument
-from tickwright.core.orders import OrderIntent, OrderType, Side, TimeInForce
+from tickwright.core.orders import OrderIntent, TimeInForce
 from tickwright.core.verdicts import Approved, Check, Reason, Rejected, Verdict
-from tickwright.portfolio.account import Account, Holding
 from tickwright.portfolio.portfolio import Portfolio
+from tickwright.risk.bound_limits import BoundLimits, bind
 from tickwright.risk.checks import (
     CLOSING_GROUPS,
     CLOSING_ROOMS,
@@ -33,18 +33,13 @@ from tickwright.risk.checks import (
     OPENING_ROOMS,
     fits_every_room,
 )
-from tickwright.risk.limits import BoundLimits, RiskLimits, bind
-from tickwright.risk.losses import drawdown_floor, drawdown_words, loss_floor, loss_words
-from tickwright.risk.question import CLOSING_RATE_FACTOR, WORTH_UNITS, Question, Room
+from tickwright.risk.limits import RiskLimits
+from tickwright.risk.losses import drawdown_words, loss_words
+from tickwright.risk.measures import set_sizes, set_worth
+from tickwright.risk.memory import AccountGateState, AccountMemory, GateState
+from tickwright.risk.question import Question, Room
 
-__all__ = ["AccountGateState", "CheckResult", "Gate", "GateState", "RiskView"]
-
-SECOND_NS = 1_000_000_000
-MINUTE_NS = 60 * SECOND_NS
-# Looking a member up in its class is a Python call, and these are asked for every order.
-_BUY = Side.BUY
-_LIMIT = OrderType.LIMIT
-_NET = Leg.NET
+__all__ = ["CheckResult", "Gate", "RiskView"]
 
 
 @dataclass(slots=True)
@@ -74,94 +69,6 @@ class CheckResult(msgspec.Struct, frozen=True):
     size_units: int
 
 
-class AccountGateState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the gate remembers of one account."""
-
-    account_id: AccountId
-    loss_breach_day_ns: int
-    has_drawdown_breach: bool
-    approvals_ns: tuple[int, ...]
-
-
-class GateState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the gate must know again after a restart."""
-
-    accounts: tuple[AccountGateState, ...] = ()
-
-
-class _Lane:
-    """Where a strategy's orders in one instrument of one account are judged."""
-
-    __slots__ = ("holding", "limits", "portfolio")
-
-    def __init__(self, portfolio: Portfolio, holding: Holding, limits: BoundLimits) -> None:
-        self.portfolio = portfolio
-        self.holding = holding
-        self.limits = limits
-
-
-class _AccountGate:
-    """Memory of one account: bound limits, approvals of the last minute, breaches."""
-
-    __slots__ = (
-        "base_version",
-        "drawdown_floor",
-        "floor",
-        "has_drawdown_breach",
-        "lanes",
-        "limits",
-        "loss_breach_day_ns",
-        "loss_floor",
-        "minute",
-        "second",
-        "whole",
-    )
-
-    def __init__(self, limits: RiskLimits) -> None:
-        self.limits = limits
-        self.whole = BoundLimits(limits, ())
-        # The floors follow the account's bases, which change by the day and by transfers.
-        self.base_version = -1
-        self.loss_floor: int | None = None
-        self.drawdown_floor: int | None = None
-        self.floor = 0
-        """The higher of both floors: above it nothing needs a look."""
-        # Bounded by strategies x instruments, both of which the configuration names.
-        self.lanes: dict[tuple[StrategyId, InstrumentId], _Lane] = {}
-        most = CLOSING_RATE_FACTOR * limits.orders_per_minute_max
-        self.minute: deque[int] = deque(maxlen=most)
-        self.second: deque[int] = deque(maxlen=most)
-        self.loss_breach_day_ns = -1
-        self.has_drawdown_breach = False
-
-    def notice(self, account: Account, equity: int) -> None:
-        """Latch a loss that is at its limit."""
-        if self.base_version != account.base_version:
-            self.base_version = account.base_version
-            self.loss_floor = loss_floor(account, self.whole)
-            self.drawdown_floor = drawdown_floor(account, self.whole)
-            self.floor = max(self.loss_floor or 0, self.drawdown_floor or 0, 0)
-        if self.loss_floor is not None and equity <= self.loss_floor:
-            self.loss_breach_day_ns = account.day_start_ns
-        if self.drawdown_floor is not None and equity <= self.drawdown_floor:
-            self.has_drawdown_breach = True
-
-    def forget_before(self, now_ns: int) -> None:
-        """Drop approvals older than the windows."""
-        second, minute = self.second, self.minute
-        while second and second[0] <= now_ns - SECOND_NS:
-            second.popleft()
-        while minute and minute[0] <= now_ns - MINUTE_NS:
-            minute.popleft()
-
-    def open_lane(self, strategy_id: StrategyId, portfolio: Portfolio, holding: Holding) -> _Lane:
-        """Put together what every check of a strategy in an instrument needs, once."""
-        instrument_id = holding.market.instrument.id
-        limits = bind(self.limits, strategy_id, instrument_id)
-        lane = self.lanes[strategy_id, instrument_id] = _Lane(portfolio, holding, limits)
-        return lane
-
-
 class Gate:
     """The risk gate of all accounts of a process.
 
@@ -173,7 +80,7 @@ class Gate:
     ) -> None:
         self._limits = limits
         self._by_account = dict(accounts or {})
-        self._accounts: dict[AccountId, _AccountGate] = {}
+        self._accounts: dict[AccountId, AccountMemory] = {}
         self._question = Question()
 
     def limits_of(self, account_id: AccountId) -> RiskLimits:
@@ -188,10 +95,10 @@ class Gate:
         lane = memory.lanes.get((strategy_id, instrument_id))
         return bind(memory.limits, strategy_id, instrument_id) if lane is None else lane.limits
 
-    def _account(self, account_id: AccountId) -> _AccountGate:
+    def _account(self, account_id: AccountId) -> AccountMemory:
         account = self._accounts.get(account_id)
         if account is None:
-            account = self._accounts[account_id] = _AccountGate(self.limits_of(account_id))
+            account = self._accounts[account_id] = AccountMemory(self.limits_of(account_id))
         return account
 
     # verdicts -------------------------------------------------------------------------------------
@@ -315,7 +222,7 @@ class Gate:
         book: OrderBook | None,
         instrument: Instrument,
         view: RiskView,
-        memory: _AccountGate,
+        memory: AccountMemory,
     ) -> Question | Rejected:
         """Put everything the checks look at into one place."""
         assert intent.instrument_id == instrument.id, "the instrument must be the intent's"
@@ -359,8 +266,8 @@ class Gate:
         q.has_drawdown_breach = memory.has_drawdown_breach
         q.orders_in_second = len(memory.second)
         q.orders_in_minute = len(memory.minute)
-        _set_sizes(q)
-        _set_worth(q)
+        set_sizes(q)
+        set_worth(q)
         return q
 
     # losses ---------------------------------------------------------------------------------------
@@ -430,67 +337,3 @@ _NEEDS_BOOK = frozenset({Reason.BOOK_TOO_OLD, Reason.PRICE_BAND, Reason.DEPTH_TO
 def _refill(stamps: deque[int], approvals_ns: Iterable[int]) -> None:
     stamps.clear()
     stamps.extend(approvals_ns)
-
-
-def _set_sizes(q: Question) -> None:
-    """Work out whether the order can only close, and what its direction holds."""
-    intent, holding = q.intent, q.holding
-    is_buy = intent.side is _BUY
-    if intent.leg is not _NET:
-        holding.leg(intent.leg)
-    if holding.market.is_spot:
-        q.is_closing = not is_buy
-        q.closable_units = holding.long_units - holding.working_sell_units
-        q.held_units = holding.long_units + holding.working_buy_units
-        return
-    if holding.is_hedged:
-        q.held_units = holding.exposure_units
-        closes_long = intent.leg is Leg.LONG or (intent.leg is _NET and not is_buy)
-        against = holding.long_units if closes_long else holding.short_units
-        is_against = closes_long != is_buy
-        q.is_closing = intent.reduce_only or (intent.leg is not _NET and is_against)
-        q.closable_units = against if is_against else 0
-        return
-    position = holding.long_units - holding.short_units
-    if is_buy:
-        q.held_units = position + holding.working_buy_units
-        against, growing = -position, holding.working_sell_units
-    else:
-        q.held_units = holding.working_sell_units - position
-        against, growing = position, holding.working_buy_units
-    q.is_closing = intent.reduce_only
-    if not q.is_closing:
-        return
-    q.closable_units = against
-    if intent.trigger_price_units is not None or intent.order_type is _LIMIT:
-        # A stop or a take profit may be placed for a position that is still growing.
-        q.closable_units = max(0, against) + growing
-    elif not q.instrument.capabilities.has_reduce_only:
-        q.closable_units = -q.held_units
-
-
-def _set_worth(q: Question) -> None:
-    """Find the price of the instrument and what one size unit is worth in the equity asset."""
-    market = q.holding.market
-    price_units = market.mark_units
-    if price_units is not None and market.direct_value:
-        q.price_units = price_units
-        q.worth = price_units * market.direct_value
-        q.worth_scale = 1
-        return
-    if price_units is None and q.mid_twice_units is not None:
-        price_units = (q.mid_twice_units + 1) // 2
-    q.price_units = price_units
-    q.worth = 0
-    q.worth_scale = 1
-    if price_units is None or price_units <= 0:
-        q.price_units = None
-        return
-    valuer = q.account.valuer
-    if market.direct_value:
-        q.worth = price_units * market.direct_value
-        return
-    q.worth_scale = WORTH_UNITS
-    worth = valuer.value(q.instrument.quote_asset, market.quote_value(WORTH_UNITS, price_units))
-    # Rounded up by one: a limit in another asset must not be passed by a rounding.
-    q.worth = 0 if worth is None else worth + 1

@@ -2,7 +2,7 @@
 
 from tickwright.core.units import money_to_decimal
 from tickwright.portfolio.account import Account
-from tickwright.risk.limits import PARTS, BoundLimits
+from tickwright.risk.bound_limits import PARTS, BoundLimits
 from tickwright.risk.question import Words, percent_text
 
 __all__ = ["drawdown_floor", "drawdown_words", "loss_floor", "loss_words"]

@@ -3,7 +3,7 @@
 from tickwright.core.identity import Leg
 from tickwright.core.orders import Side
 from tickwright.core.verdicts import Reason
-from tickwright.risk.limits import PARTS
+from tickwright.risk.bound_limits import PARTS
 from tickwright.risk.losses import drawdown_words, loss_words
 from tickwright.risk.question import (
     Group,

@@ -4,7 +4,7 @@ from tickwright.core.instrument import Instrument, InstrumentStatus
 from tickwright.core.orders import OrderIntent, OrderType, Purpose, Side
 from tickwright.core.units import INT64_MAX
 from tickwright.core.verdicts import Reason
-from tickwright.risk.limits import PARTS
+from tickwright.risk.bound_limits import PARTS
 from tickwright.risk.question import (
     CLOSING_RATE_FACTOR,
     Group,

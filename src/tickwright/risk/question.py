@@ -15,7 +15,7 @@ from tickwright.core.orders import OrderIntent
 from tickwright.core.units import money_to_decimal
 from tickwright.core.verdicts import Check, Reason
 from tickwright.portfolio.account import Account, Holding
-from tickwright.risk.limits import BoundLimits
+from tickwright.risk.bound_limits import BoundLimits
 
 __all__ = [
     "CLOSING_RATE_FACTOR",

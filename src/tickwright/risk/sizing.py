@@ -18,7 +18,7 @@ from tickwright.core.signals import Signal, SignalKind
 from tickwright.core.units import MONEY_ONE, money_from_decimal, money_to_decimal
 from tickwright.core.verdicts import Check, Reason, Rejected
 from tickwright.portfolio.valuation import quote_value, unit_value
-from tickwright.risk.limits import PARTS, BoundLimits, BoundSizing
+from tickwright.risk.bound_limits import PARTS, BoundLimits, BoundSizing
 
 __all__ = ["EQUITY_MAX", "RETURNS_MAX", "ClosedReturns", "SizeDecision", "Sizer"]
 

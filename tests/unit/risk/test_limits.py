@@ -9,7 +9,7 @@ import pytest
 from tests.unit.portfolio.worlds import ALPHA, BETA, linear
 from tickwright.core.errors import ConfigError
 from tickwright.risk import LimitOverrides, RiskLimits
-from tickwright.risk.limits import bind
+from tickwright.risk.bound_limits import bind
 
 
 def test_limits_when_read_from_toml_then_numbers_are_exact():

@@ -16,7 +16,7 @@ from tickwright.core.signals import Signal, SignalKind
 from tickwright.core.verdicts import Reason, Rejected
 from tickwright.portfolio.valuation import quote_value
 from tickwright.risk import LimitOverrides, RiskLimits, SizingLimits
-from tickwright.risk.limits import bind
+from tickwright.risk.bound_limits import bind
 from tickwright.risk.sizing import RETURNS_MAX, ClosedReturns, SizeDecision, Sizer
 
 BTC = linear()
