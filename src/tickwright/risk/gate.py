@@ -38,6 +38,7 @@ from tickwright.risk.losses import drawdown_words, loss_words
 from tickwright.risk.measures import set_sizes, set_worth
 from tickwright.risk.memory import AccountGateState, AccountMemory, GateState
 from tickwright.risk.question import Question, Room
+from tickwright.risk.usage import LimitUse, account_usage
 
 __all__ = ["CheckResult", "Gate", "RiskView"]
 
@@ -199,6 +200,25 @@ class Gate:
                 CheckResult(test.reason, outcome, check.value, check.bound, asked.size_units)
             )
         return tuple(results)
+
+    def usage(
+        self,
+        account_id: AccountId,
+        *,
+        view: RiskView,
+        now_ns: int,
+        books: Mapping[InstrumentId, OrderBook] | None = None,
+        strategies: Iterable[StrategyId] = (),
+    ) -> tuple[LimitUse, ...]:
+        """Return how far every limit of an account is used now; see `risk.usage`."""
+        view.portfolio.start_day(now_ns)
+        return account_usage(
+            view.portfolio.account(account_id),
+            self._account(account_id),
+            now_ns=now_ns,
+            books=books or {},
+            strategies=strategies,
+        )
 
     def _reduce(self, asked: Question, room: Room, units: int) -> Check | Rejected:
         """Shrink the order to what a limit leaves, or reject it by that limit."""
