@@ -39,9 +39,12 @@ __all__ = [
     "OrderReport",
     "Outcome",
     "PositionReport",
+    "PromisedOrder",
+    "PromisesRestored",
     "RateLimitReport",
     "Reply",
     "SendOutcome",
+    "StopsReply",
     "SyncReport",
     "TimerFired",
     "Trade",
@@ -220,6 +223,22 @@ class SendOutcome(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="send
     sent_ns: int = 0
 
 
+class StopsReply(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="stops_reply"):
+    """What became of a request to hold a position's stops at the venue.
+
+    Not modified counts as accepted. `unknown` is every failure that leaves it open or that may
+    pass; the request may be repeated, whatever became of it.
+    """
+
+    account_id: AccountId
+    instrument_id: InstrumentId
+    number: int
+    outcome: Outcome
+    code: int
+    text: str
+    venue_ns: int = 0
+
+
 class OrderReport(msgspec.Struct, frozen=True, kw_only=True, tag="order_report"):
     """What the venue's order stream or an order query says of one order (ours or not).
 
@@ -278,7 +297,11 @@ class RateLimitReport(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="
 
 
 class PositionReport(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="position_report"):
-    """The venue's view of one position; compared with ours, never added. Size is signed."""
+    """The venue's view of one position; compared with ours, never added. Size is signed.
+
+    Margins are money units of the settle asset. They, the leverage set and the liquidation price
+    (price units, rounded) are None where the venue told none.
+    """
 
     account_id: AccountId
     instrument_id: InstrumentId
@@ -288,6 +311,14 @@ class PositionReport(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="p
     venue_ns: int
     received_ns: int
     is_from_query: bool = False
+    stop_units: int | None = None
+    """The stop loss the venue holds for it; 0: none, None: the venue does not say."""
+    take_units: int | None = None
+    trailing_distance_units: int | None = None
+    leverage: str = ""
+    initial_margin: int | None = None
+    maintenance_margin: int | None = None
+    liquidation_price_units: int | None = None
 
 
 class BalanceReport(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="balance_report"):
@@ -316,7 +347,8 @@ class AccountState(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="acc
 class SyncReport(msgspec.Struct, frozen=True, kw_only=True, tag="sync_report"):
     """The venue's whole private state at a start or reconnect: open orders, positions and balances.
 
-    What an earlier record had and this one lacks is gone. Only then may an account trade.
+    What an earlier record had and this one lacks is gone. Only then may an account trade. `totals`
+    is None where the margin mode has none.
     """
 
     account_id: AccountId
@@ -325,6 +357,28 @@ class SyncReport(msgspec.Struct, frozen=True, kw_only=True, tag="sync_report"):
     balances: tuple[BalanceReport, ...]
     fills: tuple[Fill, ...]
     venue_ns: int
+    totals: AccountState | None = None
+
+
+class PromisedOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order an earlier run promised to send and whose end it didn't live to see."""
+
+    client_id: ClientId
+    instrument_id: InstrumentId
+    side: Side
+    size_units: int
+    order_type: OrderType
+    price_units: int | None
+    reduce_only: bool
+    leg: Leg
+    trigger_price_units: int | None
+
+
+class PromisesRestored(msgspec.Struct, frozen=True, kw_only=True, tag="promises"):
+    """What the journal of an account left open; each is unknown until the venue shows more."""
+
+    account_id: AccountId
+    orders: tuple[PromisedOrder, ...]
 
 
 # our own world ------------------------------------------------------------------------------------
@@ -403,6 +457,7 @@ Input = (
     | BalanceReport
     | AccountState
     | SyncReport
+    | PromisesRestored
     | TimerFired
     | OperatorCommand
     | ClockNotice

@@ -31,6 +31,7 @@ from tickwright.core.events import (
     OrderAbsent,
     OrderReport,
     PositionReport,
+    PromisesRestored,
     RateLimitReport,
     Reply,
     SendOutcome,
@@ -109,6 +110,7 @@ class Engine:
             OrderAbsent: evidence.on_absent,
             Fill: evidence.on_fill,
             SyncReport: evidence.on_sync,
+            PromisesRestored: evidence.on_promises,
             BalanceReport: evidence.on_balance,
             PositionReport: self._on_account_event,
             AccountState: self._on_account_event,
@@ -297,6 +299,11 @@ class Engine:
             self._positions.on_time_stop(key)
 
     def _on_account_event(self, event: PositionReport | AccountState) -> None:
+        portfolio = self._state.portfolio
+        if isinstance(event, PositionReport):
+            portfolio.note_position(event)
+        else:
+            portfolio.note_totals(event)
         self._evidence.deliver_account(event.account_id, event)
 
     def _on_rate_limit(self, report: RateLimitReport) -> None:

@@ -5,6 +5,9 @@ and `unknown_*` says what is missing. Exposure of an instrument is the larger of
 orders could make of its position, so it counts what may happen and not only what is.
 """
 
+from dataclasses import replace
+
+from tickwright.core.events import AccountState, PositionReport
 from tickwright.core.identity import AccountId, InstrumentId, Leg, StrategyId
 from tickwright.portfolio.ledger import AssetBalance
 from tickwright.portfolio.position import Position
@@ -18,14 +21,16 @@ class LegBook:
 
     `shares[None]` is the unowned part: what no strategy of ours asked for. `adopted_ns` is the
     venue time of the report whose size we took: executions up to it are in that size already.
+    `told` is the venue's last report of it, for margins: never believed for the size.
     """
 
-    __slots__ = ("adopted_ns", "position", "shares")
+    __slots__ = ("adopted_ns", "position", "shares", "told")
 
     def __init__(self, position: Position) -> None:
         self.position = position
         self.shares: dict[StrategyId | None, Position] = {}
         self.adopted_ns = 0
+        self.told: PositionReport | None = None
 
     def share(self, strategy_id: StrategyId | None) -> Position:
         """Return the part of one strategy, or the unowned part; made flat when it is new."""
@@ -100,6 +105,16 @@ class Holding:
         """Signed size over all legs."""
         return self.long_units - self.short_units
 
+    def worth_of(self, size_units: int) -> int | None:
+        """Return the notional of a size at the mark in the equity asset; None without a price."""
+        if not size_units:
+            return 0
+        mark = self.market.mark_units
+        if mark is None:
+            return None
+        worth = self.market.quote_value(size_units, mark)
+        return self.account.valuer.value(self.market.instrument.quote_asset, worth)
+
     @property
     def exposure_units(self) -> int:
         """Size that can be at risk: max(|position + buys|, |position - sells|).
@@ -111,6 +126,37 @@ class Holding:
             return held + self.working_buy_units + self.working_sell_units
         position = self.long_units - self.short_units
         return max(abs(position + self.working_buy_units), abs(position - self.working_sell_units))
+
+    def positions(self) -> list[Position]:
+        """Return every leg's position and every share of it."""
+        return [
+            one for book in self.legs.values() for one in (book.position, *book.shares.values())
+        ]
+
+    def profit(self, position: Position) -> int | None:
+        """Return the unrealised profit of a position or share here; None without a mark."""
+        if not position.size_units and not position.costed:
+            return 0
+        mark = self.market.mark_units
+        return None if mark is None else position.unrealised(self.market.instrument, mark)
+
+    def start_day(self) -> bool:
+        """Begin a day for every position; say whether all of them could be valued."""
+        is_valued = True
+        for position in self.positions():
+            unrealised = self.profit(position)
+            is_valued &= unrealised is not None
+            position.start_day(unrealised)
+        return is_valued
+
+    def value_bases(self) -> bool:
+        """Value what had no mark when the day began; say whether all of it is done."""
+        if self.market.mark_units is None:
+            return False
+        for position in self.positions():
+            if position.base.unrealised is None:
+                position.base = replace(position.base, unrealised=self.profit(position))
+        return True
 
     def refresh(self) -> None:
         """Take over changed positions and value the holding anew."""
@@ -247,10 +293,12 @@ class Account:
     Money in units of 10^-18 of the equity asset. `transferred` sums transfers told by name and
     `unexplained` what reports changed without a reason, each at the price of its moment. Losses are
     net of transfers: a rise nobody explained counts as a transfer in (it may not hide a loss), a
-    fall nobody explained stays a loss until a transfer is told.
+    fall nobody explained stays a loss until a transfer is told. `totals` is what the venue last said
+    of the whole account, margins among it, in its own unit of account.
     """
 
     __slots__ = (
+        "_unvalued",
         "account_id",
         "base_version",
         "day_end_ns",
@@ -268,6 +316,7 @@ class Account:
         "peak_transferred",
         "peak_unexplained",
         "purses",
+        "totals",
         "transferred",
         "unexplained",
         "valuer",
@@ -278,6 +327,9 @@ class Account:
         self.valuer = valuer
         self.holdings: dict[InstrumentId, Holding] = {}
         self.purses: dict[str, Purse] = {}
+        self.totals: AccountState | None = None
+        # Holdings whose profit at the day's start waits for a mark.
+        self._unvalued: list[Holding] = []
         self.is_funded = False
         self.equity_sum = 0
         self.equity_unknown = 0
@@ -320,6 +372,46 @@ class Account:
         return self.day_start_equity + self.day_transfers - self.equity_sum
 
     @property
+    def day_change(self) -> int | None:
+        """Change of equity since the day began, net of transfers; None when it can't be told."""
+        loss = self.day_loss
+        return None if loss is None else -loss
+
+    @property
+    def held_worth(self) -> int | None:
+        """Gross notional of the positions alone, without orders; None when a price is missing."""
+        total = 0
+        for holding in self.holdings.values():
+            worth = holding.worth_of(holding.long_units + holding.short_units)
+            if worth is None:
+                return None
+            total += worth
+        return total
+
+    @property
+    def net_worth(self) -> int | None:
+        """Signed notional of the positions, longs less shorts; None when a price is missing."""
+        total = 0
+        for holding in self.holdings.values():
+            worth = holding.worth_of(holding.net_units)
+            if worth is None:
+                return None
+            total += worth if holding.net_units > 0 else -worth
+        return total
+
+    def strategy_worth(self, strategy_id: StrategyId | None) -> int | None:
+        """Return the gross notional of a strategy's shares; None when a price is missing."""
+        total = 0
+        for holding in self.holdings.values():
+            for book in holding.legs.values():
+                share = book.shares.get(strategy_id)
+                worth = None if share is None else holding.worth_of(share.size_units)
+                if share is not None and worth is None:
+                    return None
+                total += worth or 0
+        return total
+
+    @property
     def day_base(self) -> int | None:
         """Equity of the day's start with the transfers since: what the day's loss is a part of."""
         start = self.day_start_equity
@@ -339,10 +431,13 @@ class Account:
         self.day_end_ns = end_ns
         self.day_start_equity = None
         self.base_version += 1
+        self._unvalued = [one for one in self.holdings.values() if not one.start_day()]
         self.observe()
 
     def observe(self) -> None:
         """Take the equity of now for the day's start, when it has none, and for the peak."""
+        if self._unvalued:
+            self._unvalued = [one for one in self._unvalued if not one.value_bases()]
         equity = self.equity
         if equity is None:
             return

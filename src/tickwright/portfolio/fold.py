@@ -6,6 +6,8 @@
 | funding | no | `cash`, and the fee |
 | settle | the entry becomes the settlement price | `cash`, and the fee |
 | other | nothing is moved and the instrument is halted: a person must look | |
+
+A row that names no leg is refused while separate legs are held: it could belong to either.
 """
 
 from collections import deque
@@ -56,9 +58,12 @@ class FillEffect(msgspec.Struct, frozen=True, kw_only=True):
 def fold(fill: Fill, strategy_id: StrategyId | None, holding: Holding) -> FillEffect:
     """Apply one row to a holding and its purses; the caller has sorted out repeats."""
     instrument = holding.market.instrument
+    if fill.leg is Leg.NET and holding.is_hedged and fill.kind in _FORCED:
+        # What the venue takes by force shrinks the leg on the other side; the row names none.
+        fill = msgspec.structs.replace(fill, leg=Leg.LONG if fill.side < 0 else Leg.SHORT)
     book = holding.leg(fill.leg)
     before = book.position.size_units
-    fault = _fault(fill)
+    fault = _fault(fill) or _unknown_leg(fill, holding)
     realised = 0
     is_included = False
     if fault:
@@ -118,7 +123,10 @@ def _trade(fill: Fill, holding: Holding, book: LegBook, strategy_id: StrategyId 
         parts = _forced_parts(book, signed)
     for owner, part in parts.items():
         if part:
-            book.share(owner).trade(part, fill.price_units, instrument, fill.venue_ns)
+            share = book.share(owner)
+            share.trade(part, fill.price_units, instrument, fill.venue_ns)
+            share.traded += holding.market.quote_value(part, fill.price_units)
+    book.position.traded += holding.market.quote_value(signed, fill.price_units)
     realised = book.position.trade(signed, fill.price_units, instrument, fill.venue_ns)
     move_cash(holding, instrument.settle_asset, realised, fill.venue_ns)
     _pay_fee(fill, holding, book, strategy_id)
@@ -132,8 +140,14 @@ def _hand_over(fill: Fill, holding: Holding, book: LegBook, strategy_id: Strateg
     if strategy_id is not None and unowned.size_units * signed > 0:
         part = min(abs(unowned.size_units), fill.size_units) * fill.side
         instrument = holding.market.instrument
-        book.share(strategy_id).trade(part, fill.price_units, instrument, fill.venue_ns)
+        share = book.share(strategy_id)
+        share.trade(part, fill.price_units, instrument, fill.venue_ns)
+        worth = holding.market.quote_value(part, fill.price_units)
+        share.traded += worth
+        book.position.traded += worth
+        book.position.fill_count += 1
         unowned.trade(-part, fill.price_units, instrument, fill.venue_ns)
+        unowned.fill_count -= 1
     _pay_fee(fill, holding, book, strategy_id)
 
 
@@ -146,6 +160,7 @@ def _trade_spot(fill: Fill, holding: Holding, book: LegBook, strategy_id: Strate
     realised = book.position.trade_spot(signed, worth, instrument, fill.venue_ns)
     share.trade_spot(signed, worth, instrument, fill.venue_ns)
     for position in (book.position, share):
+        position.traded += worth
         position.pay_spot_fee(base_fee)
         position.add_fee(fill.fee_asset, fill.fee)
     share.set_amount(share.costed, instrument)
@@ -244,6 +259,14 @@ class ExecutionIds:
         self.keys.add(key)
         self.order.append((venue_ns, key))
         return None
+
+
+def _unknown_leg(fill: Fill, holding: Holding) -> str:
+    if fill.leg is Leg.NET and fill.kind.moves_position:
+        for leg, book in holding.legs.items():
+            if leg is not Leg.NET and book.position.size_units:
+                return f"execution {fill.execution_id} names no leg and the {leg.value} one is held"
+    return ""
 
 
 def _fault(fill: Fill) -> str:

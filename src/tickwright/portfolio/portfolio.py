@@ -9,7 +9,7 @@ and is dropped and counted in `dropped_count` (the next reconciliation would sho
 import msgspec
 
 from tickwright.core.errors import ConfigError, InstrumentUnknown
-from tickwright.core.events import BalanceReport, PositionReport, SyncReport
+from tickwright.core.events import AccountState, BalanceReport, PositionReport, SyncReport
 from tickwright.core.identity import AccountId, InstrumentId, Leg, StrategyId
 from tickwright.core.instrument import Instrument
 from tickwright.core.orders import Fill
@@ -17,7 +17,7 @@ from tickwright.portfolio.account import Account, Holding
 from tickwright.portfolio.fold import ExecutionIds, FillEffect, fold
 from tickwright.portfolio.ledger import AssetBalance
 from tickwright.portfolio.position import Position
-from tickwright.portfolio.sync import SyncDifference, adopt
+from tickwright.portfolio.sync import SyncDifference, adopt, adopt_spot
 from tickwright.portfolio.valuation import Market, Valuer
 
 __all__ = ["DayRecord", "Portfolio"]
@@ -337,7 +337,7 @@ class Portfolio:
             difference = adopt(position, holding)
             if difference is not None:
                 differences.append(difference)
-        for balance in report.balances:
+        for balance in (*report.balances, *_emptied(report, account)):
             before = account.purse(balance.asset).balance.amount
             if self._take_balance(account, balance):
                 after = account.purse(balance.asset).balance.amount
@@ -350,9 +350,27 @@ class Portfolio:
                             venue=after,
                         )
                     )
+        if report.totals is not None:
+            account.totals = report.totals
+        for holding in account.holdings.values():
+            if holding.market.is_spot and (difference := adopt_spot(holding)) is not None:
+                differences.append(difference)
         account.is_funded = True
         account.observe()
         return tuple(differences)
+
+    def note_position(self, report: PositionReport) -> None:
+        """Keep what the venue says of a position's margin; its size is left to fills and syncs."""
+        if report.instrument_id in self._markets:
+            book = self.holding(report.account_id, report.instrument_id).legs.get(report.leg)
+            if book is not None and (book.told is None or book.told.venue_ns <= report.venue_ns):
+                book.told = report
+
+    def note_totals(self, report: AccountState) -> None:
+        """Keep what the venue says of an account's equity and margins."""
+        account = self.account(report.account_id)
+        if account.totals is None or account.totals.venue_ns <= report.venue_ns:
+            account.totals = report
 
     # money ----------------------------------------------------------------------------------------
 
@@ -444,6 +462,23 @@ class Portfolio:
             account.day_start_transferred = account.transferred
             account.day_start_unexplained = account.unexplained
             account.base_version += 1
+
+
+def _emptied(report: SyncReport, account: Account) -> list[BalanceReport]:
+    """Return reports of nothing for assets that a wallet which lists others no longer lists."""
+    told = {balance.asset for balance in report.balances}
+    return [
+        BalanceReport(
+            account_id=report.account_id,
+            asset=asset,
+            wallet_balance=0,
+            locked=0,
+            venue_ns=report.venue_ns,
+            received_ns=report.venue_ns,
+        )
+        for asset, purse in sorted(account.purses.items())
+        if told and asset not in told and purse.balance.amount
+    ]
 
 
 def _flat(report: SyncReport, instrument_id: InstrumentId, leg: Leg) -> PositionReport:

@@ -6,6 +6,7 @@ nothing is lost between fills. Closing a part takes its share of that sum, round
 moved.
 """
 
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from tickwright.core.errors import UnitsError
@@ -13,7 +14,7 @@ from tickwright.core.identity import AccountId, InstrumentId, Leg
 from tickwright.core.instrument import Instrument, Payoff
 from tickwright.core.units import MONEY_DECIMALS, money_to_decimal
 
-__all__ = ["Position", "divide_half_even", "split_by_weight"]
+__all__ = ["DayBase", "Position", "divide_half_even", "split_by_weight"]
 
 
 def divide_half_even(numerator: int, denominator: int) -> int:
@@ -43,12 +44,25 @@ def split_by_weight(amount: int, weights: list[int]) -> list[int]:
     return parts
 
 
+@dataclass(frozen=True, slots=True)
+class DayBase:
+    """A position's sums when the day began; `unrealised` is None until a mark was known."""
+
+    realised: int = 0
+    funding: int = 0
+    traded: int = 0
+    fill_count: int = 0
+    fees: dict[str, int] = field(default_factory=dict)
+    unrealised: int | None = 0
+
+
 class Position:
     """A signed size with its cost. Read it anywhere; only `portfolio` changes it.
 
     `size_units` is positive when long. `cost` is the money paid for what is held (negative for a
     short: received), in the settle asset. `realised` is without fees and funding, which have their
-    own sums; `fees` is positive when paid, by asset. For spot, `amount` is the holding in money
+    own sums; `fees` is positive when paid, by asset. `traded` sums the notional of the executions
+    that moved it, in money units of the quote asset. `base` is what the day began with. For spot, `amount` is the holding in money
     units of the base asset, finer than a size unit because fees in base leave dust, and `costed` is
     the part of it whose cost is known.
     """
@@ -56,6 +70,7 @@ class Position:
     __slots__ = (
         "account_id",
         "amount",
+        "base",
         "cost",
         "costed",
         "fees",
@@ -66,6 +81,7 @@ class Position:
         "opened_ns",
         "realised",
         "size_units",
+        "traded",
         "updated_ns",
     )
 
@@ -78,6 +94,8 @@ class Position:
         self.realised = 0
         self.funding = 0
         self.fees: dict[str, int] = {}
+        self.traded = 0
+        self.base = DayBase()
         self.amount = 0
         self.costed = 0
         self.fill_count = 0
@@ -194,6 +212,14 @@ class Position:
             self.realised -= self.cost
             self.cost = 0
 
+    def release_spot(self, amount: int) -> None:
+        """Forget the cost of an amount that left without a sale: no price, so nothing realised."""
+        assert 0 <= amount <= self.costed, "only what is costed can be released"
+        self.cost -= divide_half_even(self.cost * amount, self.costed) if self.costed else 0
+        self.costed -= amount
+        if self.costed == 0:
+            self.cost = 0
+
     def set_amount(self, amount: int, instrument: Instrument) -> None:
         """Set the spot holding (money units of base); the size is its floor, never negative."""
         self.amount = amount
@@ -221,6 +247,17 @@ class Position:
             ).as_integer_ratio()
             worth = divide_half_even(numerator * 10**MONEY_DECIMALS, denominator)
             self.cost = worth if size_units > 0 else -worth
+
+    def start_day(self, unrealised: int | None) -> None:
+        """Begin a day with these sums."""
+        self.base = DayBase(
+            self.realised,
+            self.funding,
+            self.traded,
+            self.fill_count,
+            dict(self.fees),
+            unrealised,
+        )
 
     def rescale(self, shift: int) -> None:
         """Follow a change of the instrument's size decimals by `shift`.

@@ -1,7 +1,8 @@
 """Owns how the venue's own view of positions replaces ours; refuses to guess whose a difference is.
 
 A size we did not have becomes unowned. A size that is gone comes out of the unowned part first,
-then out of the strategies in proportion: the venue took it, whoever believed to hold it.
+then out of the strategies in proportion: the venue took it, whoever believed to hold it. The same
+goes for a spot asset that left the wallet without a sale.
 """
 
 from decimal import Decimal, InvalidOperation
@@ -9,12 +10,12 @@ from decimal import Decimal, InvalidOperation
 import msgspec
 
 from tickwright.core.events import PositionReport
-from tickwright.core.identity import AccountId
+from tickwright.core.identity import AccountId, Leg
 from tickwright.core.instrument import Instrument
 from tickwright.portfolio.account import Holding, LegBook
 from tickwright.portfolio.position import Position, split_by_weight
 
-__all__ = ["SyncDifference", "adopt"]
+__all__ = ["SyncDifference", "adopt", "adopt_spot"]
 
 
 class SyncDifference(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,12 +27,51 @@ class SyncDifference(msgspec.Struct, frozen=True, kw_only=True):
     venue: int
 
 
+def adopt_spot(holding: Holding) -> SyncDifference | None:
+    """Take back from the strategies what the wallet no longer holds of their asset."""
+    book = holding.legs[Leg.NET]
+    whole = book.position
+    held = max(0, whole.amount)
+    if whole.costed > held:
+        whole.release_spot(whole.costed - held)
+    owned = sum(share.costed for share in book.shares.values())
+    gone = owned - held
+    if gone <= 0:
+        return None
+    unowned = book.shares.get(None)
+    if unowned is not None:
+        part = min(gone, unowned.costed)
+        _release(unowned, part, holding)
+        gone -= part
+    owners = [
+        share
+        for owner, share in sorted(book.shares.items(), key=lambda item: item[0] or "")
+        if owner is not None and share.costed
+    ]
+    if gone:
+        parts = split_by_weight(gone, [share.costed for share in owners])
+        for share, part in zip(owners, parts, strict=True):
+            _release(share, part, holding)
+    return SyncDifference(
+        account_id=holding.account.account_id,
+        what=f"{holding.market.instrument.id} owned",
+        ours=owned,
+        venue=held,
+    )
+
+
+def _release(share: Position, amount: int, holding: Holding) -> None:
+    share.release_spot(amount)
+    share.set_amount(share.costed, holding.market.instrument)
+
+
 def adopt(report: PositionReport, holding: Holding) -> SyncDifference | None:
     """Take the venue's size (and entry) when it differs; executions up to its time are in it."""
     instrument = holding.market.instrument
     if instrument.is_spot:
         return None
     book = holding.leg(report.leg)
+    book.told = report
     book.adopted_ns = max(book.adopted_ns, report.venue_ns)
     ours = book.position.size_units
     if ours == report.size_units:

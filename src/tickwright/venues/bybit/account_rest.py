@@ -223,6 +223,7 @@ class BybitAccountClient:
             balances=tuple(report for report in balances if isinstance(report, BalanceReport)),
             fills=tuple(fills),
             venue_ns=venue_ns,
+            totals=next((one for one in balances if isinstance(one, AccountState)), None),
         )
 
     async def query_order(self, query: QueryOrder) -> tuple[OrderReport | Fill | OrderAbsent, ...]:

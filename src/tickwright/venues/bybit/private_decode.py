@@ -231,6 +231,10 @@ class RowReader:
             venue_ns=_time_ns(row.updatedTime, text) if has_time else 0,
             received_ns=received_ns,
             is_from_query=is_from_query,
+            leverage=row.leverage,
+            initial_margin=_margin(row.positionIM, text),
+            maintenance_margin=_margin(row.positionMM, text),
+            liquidation_price_units=_computed_price(row.liqPrice, instrument, text) or None,
         )
 
     def wallet(
@@ -325,14 +329,23 @@ def _price_and_size(
     if kind in (ExecutionKind.TRADE, ExecutionKind.BLOCK_TRADE):
         price = units_of(row.execPrice, instrument.price_decimals, instrument, text)
     else:
-        scaled = _EXACT.multiply(
-            money_from_text(row.execPrice or "0", text),
-            Decimal(1).scaleb(instrument.price_decimals - MONEY_DECIMALS),
-        )
-        price = int(scaled.to_integral_value(ROUND_HALF_EVEN, _EXACT))
+        price = _computed_price(row.execPrice, instrument, text)
     if not 0 <= price <= INT64_MAX or (kind.moves_position and (price == 0 or size == 0)):
         raise FrameError(f"an execution without price or size: {shortened(text)}")
     return price, size
+
+
+def _computed_price(price_text: str, instrument: Instrument, text: bytes) -> int:
+    """Return a figure the venue computed as price units, rounded half-even; 0 when it is empty."""
+    scaled = _EXACT.multiply(
+        money_from_text(price_text or "0", text),
+        Decimal(1).scaleb(instrument.price_decimals - MONEY_DECIMALS),
+    )
+    return int(scaled.to_integral_value(ROUND_HALF_EVEN, _EXACT))
+
+
+def _margin(margin_text: str, text: bytes) -> int | None:
+    return money_from_text(margin_text, text) if margin_text else None
 
 
 def _fee_asset(instrument: Instrument, side: Side, fee: int) -> str:

@@ -88,6 +88,10 @@ class PositionRow(msgspec.Struct, frozen=True, gc=False):
     category: str = ""
     entryPrice: str = ""  # noqa: N815
     avgPrice: str = ""  # noqa: N815
+    leverage: str = ""
+    positionIM: str = ""  # noqa: N815
+    positionMM: str = ""  # noqa: N815
+    liqPrice: str = ""  # noqa: N815
 
 
 class CoinRow(msgspec.Struct, frozen=True, gc=False):

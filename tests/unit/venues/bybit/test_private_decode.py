@@ -300,7 +300,27 @@ def test_position_when_short_sample_then_negative_size():
         entry_price="2680.125",
         venue_ns=1790134712472 * MS,
         received_ns=5,
+        leverage="30",
+        initial_margin=22_330_000_000_000_000_000,
+        maintenance_margin=3_350_000_000_000_000_000,
+        liquidation_price_units=8_841_250,
     ) == _rows().position(row, received_ns=5)
+
+
+@pytest.mark.parametrize("name", ["positionIM", "positionMM", "liqPrice"])
+def test_position_when_a_margin_is_no_number_then_frame_error(name: str):
+    with pytest.raises(FrameError):
+        _rows().position(_row("ws-private-position", **{name: "much"}), received_ns=5)
+
+
+def test_position_when_no_margin_is_told_then_it_is_unknown():
+    row = _row("ws-private-position", positionIM="", positionMM="", liqPrice="")
+    report = _rows().position(row, received_ns=5)
+    assert (None, None, None) == (
+        report.initial_margin,
+        report.maintenance_margin,
+        report.liquidation_price_units,
+    )
 
 
 def test_position_when_flat_leg_then_zero_on_the_short_leg():
