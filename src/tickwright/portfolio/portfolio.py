@@ -6,13 +6,13 @@ of an account are remembered; a row older than every remembered one can't be tol
 and is dropped and counted in `dropped_count` (the next reconciliation would show it).
 """
 
-import msgspec
 
 from tickwright.core.errors import ConfigError, InstrumentUnknown
 from tickwright.core.events import AccountState, BalanceReport, PositionReport, SyncReport
 from tickwright.core.identity import AccountId, InstrumentId, Leg, StrategyId
 from tickwright.core.instrument import Instrument
 from tickwright.core.orders import Fill
+from tickwright.core.risk_state import DayRecord
 from tickwright.portfolio.account import Account, Holding
 from tickwright.portfolio.fold import ExecutionIds, FillEffect, fold
 from tickwright.portfolio.ledger import AssetBalance
@@ -24,15 +24,6 @@ __all__ = ["DayRecord", "Portfolio"]
 
 HOUR_NS = 3_600_000_000_000
 DAY_NS = 24 * HOUR_NS
-
-
-class DayRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of an account that must survive a restart."""
-
-    account_id: AccountId
-    day_start_ns: int
-    day_start_equity: int | None
-    peak_equity: int | None
 
 
 class Portfolio:

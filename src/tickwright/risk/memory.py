@@ -2,9 +2,8 @@
 
 from collections import deque
 
-import msgspec
-
-from tickwright.core.identity import AccountId, InstrumentId, StrategyId
+from tickwright.core.identity import InstrumentId, StrategyId
+from tickwright.core.risk_state import AccountGateState, GateState
 from tickwright.portfolio.account import Account, Holding
 from tickwright.portfolio.portfolio import Portfolio
 from tickwright.risk.bound_limits import BoundLimits, bind
@@ -16,21 +15,6 @@ __all__ = ["AccountGateState", "AccountMemory", "GateState", "JudgedLane"]
 
 SECOND_NS = 1_000_000_000
 MINUTE_NS = 60 * SECOND_NS
-
-
-class AccountGateState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the gate remembers of one account."""
-
-    account_id: AccountId
-    loss_breach_day_ns: int
-    has_drawdown_breach: bool
-    approvals_ns: tuple[int, ...]
-
-
-class GateState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the gate must know again after a restart."""
-
-    accounts: tuple[AccountGateState, ...] = ()
 
 
 class JudgedLane:
