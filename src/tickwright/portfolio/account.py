@@ -5,15 +5,20 @@ and `unknown_*` says what is missing. Exposure of an instrument is the larger of
 orders could make of its position, so it counts what may happen and not only what is.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from tickwright.core.events import AccountState, PositionReport
 from tickwright.core.identity import AccountId, InstrumentId, Leg, StrategyId
+from tickwright.core.instrument import Instrument
 from tickwright.portfolio.ledger import AssetBalance
 from tickwright.portfolio.position import Position
 from tickwright.portfolio.valuation import Market, Valuer
 
-__all__ = ["Account", "Holding", "LegBook", "Purse"]
+__all__ = ["MARGIN_PARTS", "Account", "Holding", "LegBook", "Purse"]
+
+MARGIN_PARTS = 1_000_000
+"""A margin is parts per million of its exposure."""
 
 
 class LegBook:
@@ -53,19 +58,24 @@ class Holding:
 
     __slots__ = (
         "_exposure_known",
+        "_margin_of",
         "_unrealised_known",
         "account",
+        "down",
         "exposure",
         "halt_reason",
         "index",
         "is_hedged",
         "legs",
         "long_units",
+        "margin",
+        "margin_parts",
         "market",
         "open_orders",
         "short_units",
         "unknown_requests",
         "unrealised",
+        "up",
         "working_buy_units",
         "working_sell_units",
     )
@@ -88,8 +98,17 @@ class Holding:
         self.halt_reason = ""
         self.unrealised = 0
         self.exposure = 0
+        self.up = 0
+        self.down = 0
+        """Signed worth were all working buys filled, or all working sells: the ends of what may
+        come."""
+        self.margin_parts = MARGIN_PARTS
+        self.margin = 0
+        """Initial margin of the exposure, `margin_parts` parts per million of it."""
+        self._margin_of: Instrument | None = None
         self._unrealised_known = True
         self._exposure_known = True
+        self._follow_margin_rule()
 
     def leg(self, leg: Leg) -> LegBook:
         """Return one leg, made flat when it is new."""
@@ -169,6 +188,19 @@ class Holding:
                 short_units -= size
         self.long_units = long_units
         self.short_units = short_units
+        self._follow_margin_rule()
+        self.revalue()
+
+    def _follow_margin_rule(self) -> None:
+        rule, instrument = self.account.margin_rule, self.market.instrument
+        if rule is not None and self._margin_of is not instrument:
+            self._margin_of = instrument
+            self.margin_parts = rule(instrument)
+
+    def take_margin_rule(self) -> None:
+        """Value the margin by the account's rule of now."""
+        self._margin_of = None
+        self._follow_margin_rule()
         self.revalue()
 
     def revalue(self) -> None:
@@ -207,9 +239,28 @@ class Holding:
         if not market.direct_value or mark is None or not self._exposure_known:
             self.revalue()
             return
-        worth = self.exposure_units * mark * market.direct_value
-        self.account.exposure_sum += worth - self.exposure
+        self._expose(self.exposure_units * mark * market.direct_value)
+
+    def _expose(self, worth: int) -> None:
+        """Take a new worth of the exposure, with its signed ends and its margin."""
+        account = self.account
+        account.exposure_sum += worth - self.exposure
+        account.active_count += (worth > 0) - (self.exposure > 0)
         self.exposure = worth
+        up = down = margin = 0
+        if worth:
+            units = self.exposure_units
+            position = self.long_units - self.short_units
+            # A whole multiple of the units where the price is direct, so nothing is lost there.
+            up = worth * (position + self.working_buy_units) // units
+            down = worth * (position - self.working_sell_units) // units
+            margin = worth * self.margin_parts // MARGIN_PARTS
+        account.up_sum += up - self.up
+        account.down_sum += down - self.down
+        account.margin_sum += margin - self.margin
+        self.up = up
+        self.down = down
+        self.margin = margin
 
     def _book(self, unrealised: int | None, exposure: int | None) -> None:
         account = self.account
@@ -221,10 +272,10 @@ class Holding:
         self._unrealised_known = known
         known = exposure is not None
         worth = exposure or 0
-        account.exposure_sum += worth - self.exposure
         account.exposure_unknown += self._exposure_known - known
-        self.exposure = worth
         self._exposure_known = known
+        if worth or self.exposure:
+            self._expose(worth)
 
     @property
     def is_known(self) -> bool:
@@ -237,9 +288,9 @@ class Purse:
 
     __slots__ = (
         "_is_known",
-        "_pending_flow",
         "account",
         "balance",
+        "pending_flow",
         "spot_holdings",
         "worth",
     )
@@ -249,12 +300,13 @@ class Purse:
         self.balance = balance
         self.worth = 0
         self._is_known = True
-        self._pending_flow = 0
+        self.pending_flow = 0
+        """Unexplained changes that wait for a price."""
         self.spot_holdings: list[Holding] = []
 
     def note_unexplained(self, delta: int) -> None:
         """Count an unexplained change at the price of now, or of when there is one."""
-        self._pending_flow += delta
+        self.pending_flow += delta
 
     def refresh(self) -> None:
         """Take over a changed balance: value it, and show it in the spot holdings of the asset."""
@@ -274,12 +326,12 @@ class Purse:
         account.equity_unknown += self._is_known - known
         self.worth = worth or 0
         self._is_known = known
-        if self._pending_flow and known:
-            flow = account.valuer.value(self.balance.asset, self._pending_flow)
+        if self.pending_flow and known:
+            flow = account.valuer.value(self.balance.asset, self.pending_flow)
             if flow is not None:
                 account.unexplained += flow
                 account.base_version += 1
-                self._pending_flow = 0
+                self.pending_flow = 0
 
     @property
     def is_known(self) -> bool:
@@ -293,25 +345,29 @@ class Account:
     Money in units of 10^-18 of the equity asset. `transferred` sums transfers told by name and
     `unexplained` what reports changed without a reason, each at the price of its moment. Losses are
     net of transfers: a rise nobody explained counts as a transfer in (it may not hide a loss), a
-    fall nobody explained stays a loss until a transfer is told. `totals` is what the venue last said
-    of the whole account, margins among it, in its own unit of account.
+    fall nobody explained stays a loss until a transfer is told. `totals` is what the venue last
+    said of the whole account, margins among it, in its own unit of account.
     """
 
     __slots__ = (
         "_unvalued",
         "account_id",
+        "active_count",
         "base_version",
         "day_end_ns",
         "day_start_equity",
         "day_start_ns",
         "day_start_transferred",
         "day_start_unexplained",
+        "down_sum",
         "equity_sum",
         "equity_unknown",
         "exposure_sum",
         "exposure_unknown",
         "holdings",
         "is_funded",
+        "margin_rule",
+        "margin_sum",
         "peak_equity",
         "peak_transferred",
         "peak_unexplained",
@@ -319,6 +375,8 @@ class Account:
         "totals",
         "transferred",
         "unexplained",
+        "unknown_requests",
+        "up_sum",
         "valuer",
     )
 
@@ -335,6 +393,15 @@ class Account:
         self.equity_unknown = 0
         self.exposure_sum = 0
         self.exposure_unknown = 0
+        self.up_sum = 0
+        self.down_sum = 0
+        """Sums of the holdings' signed ends: net exposure stays between them, whatever fills."""
+        self.active_count = 0
+        """Instruments with an exposure."""
+        self.margin_sum = 0
+        self.margin_rule: Callable[[Instrument], int] | None = None
+        """Says how many parts per million of an instrument's exposure are its initial margin."""
+        self.unknown_requests = 0
         self.transferred = 0
         self.unexplained = 0
         self.base_version = 0
@@ -357,6 +424,12 @@ class Account:
     def exposure(self) -> int | None:
         """Gross exposure with working orders; None when a price is missing."""
         return None if self.exposure_unknown else self.exposure_sum
+
+    def set_margin_rule(self, rule: Callable[[Instrument], int]) -> None:
+        """Value margins by a rule from now on; until one is set the whole exposure counts."""
+        self.margin_rule = rule
+        for holding in self.holdings.values():
+            holding.take_margin_rule()
 
     @property
     def day_transfers(self) -> int:

@@ -31,8 +31,12 @@ class Market:
         "_one_to_one",
         "dependants",
         "direct_value",
+        "funding_last_ns",
+        "funding_next_ns",
         "instrument",
         "is_spot",
+        "mark_mid_twice_units",
+        "mark_ns",
         "mark_units",
         "notional_min",
         "unit_value",
@@ -41,6 +45,14 @@ class Market:
     def __init__(self, instrument: Instrument, one_to_one: frozenset[str]) -> None:
         self._one_to_one = one_to_one
         self.mark_units: int | None = None
+        self.mark_ns = 0
+        """When the mark was last told, also unchanged; 0 when nobody said."""
+        self.mark_mid_twice_units = 0
+        """Twice the mid of that moment; 0 when unknown."""
+        self.funding_next_ns = 0
+        """When funding is paid next, as last told; 0 when unknown."""
+        self.funding_last_ns = 0
+        """The time that was next before this one."""
         self.dependants: list[Dependant] = []
         self.take(instrument)
 
@@ -61,6 +73,13 @@ class Market:
         self.mark_units = price_units
         for dependant in self.dependants:
             dependant.revalue()
+
+    def set_funding_time(self, next_ns: int) -> None:
+        """Take when funding is paid next; what was told before stays as the last one."""
+        if next_ns != self.funding_next_ns:
+            if self.funding_next_ns < next_ns:
+                self.funding_last_ns = self.funding_next_ns
+            self.funding_next_ns = next_ns
 
     def attach(self, dependant: Dependant) -> None:
         """Hang something on this mark; once is enough."""
