@@ -39,9 +39,15 @@ from tickwright.core.errors import (
     InstrumentUnknown,
     VenueError,
 )
-from tickwright.core.events import OperatorCommand, OperatorVerb
+from tickwright.core.events import (
+    OperatorCommand,
+    OperatorVerb,
+    PromisedOrder,
+    PromisesRestored,
+)
 from tickwright.core.identity import AccountId, Category, InstrumentId
 from tickwright.core.instrument import Instrument
+from tickwright.core.orders import FINAL_STATES
 from tickwright.core.verdicts import Rejected
 from tickwright.engine.engine import Engine
 from tickwright.engine.summary import EngineSummary
@@ -207,7 +213,7 @@ class Trader:
         self._started = time.monotonic()
         self._cpu_started = time.process_time()
         self._log: SessionWriter | None = None
-        self._journals: list[Journal] = []
+        self._journals: dict[AccountId, Journal] = {}
         self._stop = asyncio.Event()
         self.engine: Engine
         self.door: EngineDoor
@@ -259,6 +265,8 @@ class Trader:
         for account in settings.accounts:
             self._add_link(account, clients[account.account_id], epoch)
         self.door.start(utc_now_ns())
+        for account_id, journal in self._journals.items():
+            self._restore_promises(account_id, journal)
         for account in settings.accounts:
             for category in account.categories:
                 symbols = [s for f in settings.feeds for s in f.symbols]
@@ -334,11 +342,13 @@ class Trader:
         kit = self._kits[account_id.venue]
         folder = self.settings.state_folder
         journal = Journal(
-            folder / f"journal-{account_id.venue}-{account_id.name}.log",
+            folder / f"journal-{account_id.venue}-{account_id.name}",
+            account=str(account_id),
             epoch=epoch,
+            now_ns=utc_now_ns(),
             sync=self.settings.journal_sync,
         )
-        self._journals.append(journal)
+        self._journals[account_id] = journal
         self.links[account_id] = kit.link(
             account_id,
             account.credentials,
@@ -352,6 +362,27 @@ class Trader:
             on_note=self._note,
             wants_trade_socket=not account.orders_by_rest,
         )
+
+    def _restore_promises(self, account_id: AccountId, journal: Journal) -> None:
+        """Tell the engine what an earlier run promised and didn't live to see the end of."""
+        promised = tuple(
+            PromisedOrder(
+                client_id=one.client_id,
+                instrument_id=one.instrument_id,
+                side=one.side,
+                size_units=one.size_units,
+                order_type=one.order_type,
+                price_units=one.price_units,
+                reduce_only=one.reduce_only,
+                leg=one.leg,
+                trigger_price_units=one.trigger_price_units,
+            )
+            for one in journal.open.values()
+        )
+        if promised:
+            self._note("journal.open", f"{account_id}: {len(promised)} orders of an earlier run")
+            restored = PromisesRestored(account_id=account_id, orders=promised)
+            self.door.on_input(restored, utc_now_ns())
 
     # running ------------------------------------------------------------------------------------
 
@@ -389,7 +420,7 @@ class Trader:
             self.door.stop(utc_now_ns())
         if self._log is not None:
             self._log.close()
-        for journal in self._journals:
+        for journal in self._journals.values():
             journal.close()
         for kit in self._kits.values():
             await kit.aclose()
@@ -434,10 +465,20 @@ class Trader:
                 self._show_signal(notice)
             elif isinstance(notice, HaltNotice):
                 self._note("engine.halted", f"{notice.scope}: {notice.reason}")
-            elif notice.reason:
-                self.notes.append(_order_text(notice))
+            else:
+                self._settle(notice)
+                if notice.reason:
+                    self.notes.append(_order_text(notice))
             if self._on_notice is not None:
                 self._on_notice(notice)
+
+    def _settle(self, notice: OrderNotice) -> None:
+        """Let the journal know that a promised order came to its end."""
+        client_id = notice.client_id
+        if client_id is None or notice.state not in FINAL_STATES:
+            return
+        for journal in self._journals.values():
+            journal.settle(client_id, notice.state, notice.filled_units, notice.now_ns)
 
     def _show_signal(self, notice: SignalNotice) -> None:
         signal = notice.signal
@@ -532,7 +573,7 @@ class Trader:
             engine=self.engine.summary(),
             log_is_whole=self._log is None or self._log.is_whole,
             log_bytes=0 if self._log is None else self._log.bytes_written,
-            journal_entries=sum(j.entry_count for j in self._journals),
+            journal_entries=sum(j.entry_count for j in self._journals.values()),
             last_refusals=tuple(self.last_refusals),
             last_signals=tuple(self.last_signals),
             notes=tuple(self.notes),

@@ -259,7 +259,7 @@ class _Path:
             account_id=_ACCOUNT,
             instruments=tuple(self.instruments),
         )
-        self.journal = Journal(folder / "journal.log", epoch=1)
+        self.journal = Journal(folder, account=str(_ACCOUNT), epoch=1, now_ns=0)
         self.link = AccountLink(
             _ACCOUNT,
             self.door,

@@ -12,6 +12,7 @@ from tickwright.core.events import (
     OrderReport,
     Outcome,
     PositionReport,
+    PromisesRestored,
     Reply,
     SendOutcome,
     SyncReport,
@@ -46,6 +47,7 @@ class EvidenceDesk:
         self._orders = orders
         self._positions = positions
         self._dispatch = dispatch
+        self._cancels_adopted = state.config.execution.adopted_orders == "cancel"
         self.fill_count = 0
         self.unowned_fill_count = 0
         self.unknown_instrument_count = 0
@@ -100,6 +102,26 @@ class EvidenceDesk:
             return
         self._after(state.blotter.on_absent(record, state.now_ns), "")
 
+    def on_promises(self, event: PromisesRestored) -> None:
+        """Take up what the journal left open and ask the venue about each of it.
+
+        What belongs to no strategy or instrument of this run is told, and cancelled at the sync
+        when it shows there.
+        """
+        state = self._state
+        for promised in event.orders:
+            record = None
+            if promised.instrument_id in state.lanes:
+                record = state.blotter.restore(event.account_id, promised, state.now_ns)
+            if record is None:
+                if self._orders.find(promised.client_id) is None:
+                    words = f"{promised.client_id} was promised by an earlier run and is of nobody"
+                    state.halt_notice(str(event.account_id), words)
+                continue
+            self._publish(record)
+            self._orders.tell(record, record.create.reason)
+            self._orders.chase(record)
+
     # orders ---------------------------------------------------------------------------------------
 
     def on_report(self, report: OrderReport) -> None:
@@ -125,6 +147,9 @@ class EvidenceDesk:
         if record.cancel is not None and record.cancel.is_confirmed and not record.order.is_final:
             # Asked late enough, it lives: the cancel never arrived.
             self._orders.cancel(record, record.cancel_reason)
+        elif record.is_adopted and report.account_id in state.view.ready_accounts:
+            # Promised before a crash and booked only now.
+            self._leave_or_cancel(record)
 
     def _contradiction(self, report: OrderReport, error: IllegalMove) -> None:
         state = self._state
@@ -261,7 +286,7 @@ class EvidenceDesk:
                 self._positions.refresh(plan)
         state.portfolio.start_day(state.now_ns)
         state.view.ready_accounts.add(account_id)
-        if state.config.execution.adopted_orders == "cancel":
+        if self._cancels_adopted:
             self._cancel_adopted(account_id, report)
         for event in (*report.balances, *report.positions):
             self.deliver_account(account_id, event)
@@ -279,11 +304,21 @@ class EvidenceDesk:
             ):
                 self._orders.query(record)
 
+    def _leave_or_cancel(self, record: Record) -> None:
+        """Withdraw what an earlier run left, where the configuration says so.
+
+        What nobody has seen at the venue yet is asked about first: there is nothing to withdraw.
+        """
+        order = record.order
+        is_seen = order.state not in (OrderState.INTENDED, OrderState.REJECTED)
+        if self._cancels_adopted and record.is_adopted and is_seen and not order.is_final:
+            self._orders.cancel(record, "left by an earlier run")
+
     def _cancel_adopted(self, account_id: AccountId, report: SyncReport) -> None:
         state = self._state
         for record in state.blotter.live():
-            if record.is_adopted and record.order.account_id == account_id:
-                self._orders.cancel(record, "left by an earlier run")
+            if record.order.account_id == account_id:
+                self._leave_or_cancel(record)
         for order in report.orders:
             client_id = order.client_id
             if (

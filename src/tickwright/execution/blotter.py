@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from tickwright.core.events import OrderReport, Outcome, Reply, SendOutcome
+from tickwright.core.events import OrderReport, Outcome, PromisedOrder, Reply, SendOutcome
 from tickwright.core.identity import AccountId, ClientId, InstrumentId, StrategyId, VenueOrderId
 from tickwright.core.orders import (
     FINAL_STATES,
@@ -174,6 +174,44 @@ class Blotter:
             working.buy_units += buy
             working.sell_units += sell
         working.open_orders += 1
+        return record
+
+    def restore(
+        self, account_id: AccountId, promised: PromisedOrder, now_ns: int
+    ) -> Record | None:
+        """Take up an order an earlier run promised: whether it was ever sent is unknown.
+
+        None when it is known already or belongs to no strategy of this run.
+        """
+        client_id = promised.client_id
+        owner = self.client_ids.owner(client_id)
+        if owner is None or self.find_ours(client_id) is not None:
+            return None
+        intent = OrderIntent(
+            instrument_id=promised.instrument_id,
+            side=promised.side,
+            size_units=promised.size_units,
+            order_type=promised.order_type,
+            price_units=promised.price_units,
+            time_in_force=TimeInForce.GTC,
+            reduce_only=promised.reduce_only,
+            leg=promised.leg,
+            purpose=Purpose.CLOSE if promised.reduce_only else Purpose.OPEN,
+            trigger_price_units=promised.trigger_price_units,
+            reason="restored: an earlier run promised it",
+        )
+        order = Order(
+            client_id=client_id,
+            strategy_id=owner,
+            account_id=account_id,
+            intent=intent,
+            size_units=promised.size_units,
+            cause_event_id=0,
+            created_ns=now_ns,
+        )
+        record = self.open(order, now_ns)
+        record.is_adopted = True
+        self.lose(record, RequestKind.CREATE, "the run that promised it ended")
         return record
 
     def start_cancel(self, record: Record, now_ns: int, reason: str) -> bool:

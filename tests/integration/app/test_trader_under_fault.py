@@ -19,6 +19,7 @@ from tickwright.core.events import OperatorCommand, OperatorVerb
 from tickwright.core.identity import Category, InstrumentId
 from tickwright.net.listener import utc_now_ns
 from tickwright.simulator.run import RunningSimulator
+from tickwright.storage.journal import segments
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 
@@ -110,7 +111,8 @@ async def test_account_when_a_private_fault_strikes_then_it_ends_equal_to_the_ve
             assert ids
             assert {1} == set(ids.values())
             # Every order the venue knows is in the journal, and nothing else has our mark.
-            journal = (tmp_path / "state" / "journal-bybit-main.log").read_text()
+            folder = tmp_path / "state" / "journal-bybit-main"
+            journal = "".join(path.read_text() for path in segments(folder))
             assert all(client_id in journal for client_id in ids)
 
 
