@@ -87,5 +87,14 @@ class AssetBalance:
         self._recent = deque(later)
         return True
 
+    def moves(self) -> tuple[int, tuple[tuple[int, int], ...]]:
+        """Return up to when movements are forgotten, and the later ones: (time, movement)."""
+        return self._forgotten_ns, tuple(self._recent)
+
+    def restore_moves(self, forgotten_ns: int, moves: tuple[tuple[int, int], ...]) -> None:
+        """Take up what `moves` told."""
+        self._forgotten_ns = forgotten_ns
+        self._recent = deque(moves)
+
     def __repr__(self) -> str:
         return f"AssetBalance({self.asset} {self.amount})"

@@ -6,17 +6,18 @@ of an account are remembered; a row older than every remembered one can't be tol
 and is dropped and counted in `dropped_count` (the next reconciliation would show it).
 """
 
-
 from tickwright.core.errors import ConfigError, InstrumentUnknown
 from tickwright.core.events import AccountState, BalanceReport, PositionReport, SyncReport
 from tickwright.core.identity import AccountId, InstrumentId, Leg, StrategyId
 from tickwright.core.instrument import Instrument
+from tickwright.core.ledger_state import PortfolioState
 from tickwright.core.orders import Fill
 from tickwright.core.risk_state import DayRecord
 from tickwright.portfolio.account import Account, Holding
 from tickwright.portfolio.fold import ExecutionIds, FillEffect, fold
 from tickwright.portfolio.ledger import AssetBalance
 from tickwright.portfolio.position import Position
+from tickwright.portfolio.state import restore_account, restore_ids, write_account
 from tickwright.portfolio.sync import SyncDifference, adopt, adopt_spot
 from tickwright.portfolio.valuation import Market, Valuer
 
@@ -140,13 +141,28 @@ class Portfolio:
             raise InstrumentUnknown(f"{instrument_id} was never told to the portfolio")
         return market
 
-    def set_mark(self, instrument_id: InstrumentId, price_units: int | None) -> None:
+    def set_mark(
+        self,
+        instrument_id: InstrumentId,
+        price_units: int | None,
+        *,
+        now_ns: int = 0,
+        mid_twice_units: int | None = None,
+    ) -> None:
         """Take the price positions are valued at: the venue's mark, or the mid where there is none.
 
-        None (or a price not above zero) means unknown: whatever needs it is unknown too.
+        None (or a price not above zero) means unknown: whatever needs it is unknown too. `now_ns`
+        and the book's mid of the moment tell a mark that froze from one that has no reason to move.
         """
         known = price_units if price_units is not None and price_units > 0 else None
-        self._market(instrument_id).set_mark(known)
+        market = self._market(instrument_id)
+        market.mark_ns = now_ns
+        market.mark_mid_twice_units = mid_twice_units or 0
+        market.set_mark(known)
+
+    def set_funding_time(self, instrument_id: InstrumentId, next_ns: int) -> None:
+        """Take when an instrument's funding is paid next, UTC ns."""
+        self._market(instrument_id).set_funding_time(next_ns)
 
     def mark(self, instrument_id: InstrumentId) -> int | None:
         """Return the last mark in price units."""
@@ -241,7 +257,9 @@ class Portfolio:
         assert buy_units >= 0 and sell_units >= 0 and open_orders >= 0, "totals are counts"
         holding = self.holding(account_id, instrument_id)
         holding.open_orders = open_orders
-        holding.unknown_requests = unknown_requests
+        if holding.unknown_requests != unknown_requests:
+            holding.account.unknown_requests += unknown_requests - holding.unknown_requests
+            holding.unknown_requests = unknown_requests
         if holding.working_buy_units != buy_units or holding.working_sell_units != sell_units:
             holding.working_buy_units = buy_units
             holding.working_sell_units = sell_units
@@ -439,6 +457,40 @@ class Portfolio:
             )
             for account in self._accounts.values()
         )
+
+    def state(self) -> PortfolioState:
+        """Return the whole ledger as a record for `restore`; marks are left out."""
+        return PortfolioState(
+            accounts=tuple(
+                write_account(account, self._ids.get(account_id))
+                for account_id, account in sorted(self._accounts.items())
+            ),
+            duplicate_count=self.duplicate_count,
+            dropped_count=self.dropped_count,
+        )
+
+    def restore(self, state: PortfolioState) -> tuple[InstrumentId, ...]:
+        """Go on with a recorded ledger; call it once, after `set_instrument`, before any row.
+
+        Returns:
+            Instruments it held that nobody told: their rows are left out.
+
+        Raises:
+            UnitsError: a recorded size doesn't fit its instrument's decimals any more.
+        """
+        unknown: list[InstrumentId] = []
+        for record in state.accounts:
+            account = self.account(record.account_id)
+            for written in record.holdings:
+                if written.instrument_id in self._markets:
+                    self.holding(record.account_id, written.instrument_id)
+                else:
+                    unknown.append(written.instrument_id)
+            restore_account(account, record)
+            self._ids[record.account_id] = restore_ids(account, record)
+        self.duplicate_count = state.duplicate_count
+        self.dropped_count = state.dropped_count
+        return tuple(unknown)
 
     def restore_days(self, records: tuple[DayRecord, ...]) -> None:
         """Go on with recorded days; call it after `apply_sync`: its balances are no transfers."""

@@ -6,15 +6,15 @@ nothing is lost between fills. Closing a part takes its share of that sum, round
 moved.
 """
 
-from dataclasses import dataclass, field
 from decimal import Decimal
 
 from tickwright.core.errors import UnitsError
 from tickwright.core.identity import AccountId, InstrumentId, Leg
 from tickwright.core.instrument import Instrument, Payoff
+from tickwright.core.ledger_state import DayBase
 from tickwright.core.units import MONEY_DECIMALS, money_to_decimal
 
-__all__ = ["DayBase", "Position", "divide_half_even", "split_by_weight"]
+__all__ = ["Position", "divide_half_even", "split_by_weight"]
 
 
 def divide_half_even(numerator: int, denominator: int) -> int:
@@ -44,27 +44,15 @@ def split_by_weight(amount: int, weights: list[int]) -> list[int]:
     return parts
 
 
-@dataclass(frozen=True, slots=True)
-class DayBase:
-    """A position's sums when the day began; `unrealised` is None until a mark was known."""
-
-    realised: int = 0
-    funding: int = 0
-    traded: int = 0
-    fill_count: int = 0
-    fees: dict[str, int] = field(default_factory=dict)
-    unrealised: int | None = 0
-
-
 class Position:
     """A signed size with its cost. Read it anywhere; only `portfolio` changes it.
 
     `size_units` is positive when long. `cost` is the money paid for what is held (negative for a
     short: received), in the settle asset. `realised` is without fees and funding, which have their
     own sums; `fees` is positive when paid, by asset. `traded` sums the notional of the executions
-    that moved it, in money units of the quote asset. `base` is what the day began with. For spot, `amount` is the holding in money
-    units of the base asset, finer than a size unit because fees in base leave dust, and `costed` is
-    the part of it whose cost is known.
+    that moved it, in money units of the quote asset. `base` is what the day began with. For spot,
+    `amount` is the holding in money units of the base asset, finer than a size unit because fees in
+    base leave dust, and `costed` is the part of it whose cost is known.
     """
 
     __slots__ = (
