@@ -356,6 +356,10 @@ class FaultBoard:
             self._refresh()
         return struck
 
+    def damage(self, kind: FaultKind, payload: bytes) -> bytes:
+        """Return what arrives instead of a frame, by this board's chance."""
+        return damage(kind, payload, self._rng)
+
     def clock_ns(self, now_ns: int) -> int:
         """Return what the venue's clock says to clients at a venue time."""
         if not self._clocks:

@@ -18,7 +18,8 @@ from tickwright.core.identity import Category
 from tickwright.simulator.connection import SEND_BUFFER_BYTES_MAX, ConnectionLimits
 from tickwright.simulator.faults import FaultBoard, FaultSpec, load_fault_plan
 from tickwright.simulator.instruments import VenueInstrument, instrument_for, symbols_of_count
-from tickwright.simulator.private import PrivateOptions, private_half
+from tickwright.simulator.private import PrivateOptions
+from tickwright.simulator.private.half import mount_private
 from tickwright.simulator.server import SimulatorServer
 from tickwright.simulator.sources.opening import DEMO_FILES, open_recording, sample_path
 from tickwright.simulator.sources.operations import MarketSource
@@ -26,8 +27,9 @@ from tickwright.simulator.sources.recording import AfterEnd, Recording
 from tickwright.simulator.sources.synthetic import SyntheticSource, SyntheticStyle
 from tickwright.simulator.throwaway_tls import ThrowawayTls, make_throwaway_tls
 from tickwright.simulator.venue import SimulatedVenue
+from tickwright.simulator.whole import WholeVenue
 
-__all__ = ["RunningSimulator", "SimulatorOptions", "build_venue", "main", "serve"]
+__all__ = ["RunningSimulator", "SimulatorOptions", "build_venue", "build_whole", "main", "serve"]
 
 SPEED_MAX = 10_000.0
 RATE_MAX = 1_000_000
@@ -81,8 +83,13 @@ class RunningSimulator:
     tls: ThrowawayTls | None = None
 
     @property
+    def whole(self) -> WholeVenue:
+        """The venue behind the sockets, both halves of it."""
+        return self.server.whole
+
+    @property
     def venue(self) -> SimulatedVenue:
-        """The venue behind the sockets."""
+        """Its public half."""
         return self.server.venue
 
     @property
@@ -203,29 +210,38 @@ def build_venue(options: SimulatorOptions, *, start_ns: int) -> tuple[SimulatedV
     return venue, faults
 
 
+def build_whole(
+    options: SimulatorOptions, private: PrivateOptions | None = None, *, start_ns: int
+) -> WholeVenue:
+    """Make the whole venue without any socket: its clock begins at `start_ns`, UTC.
+
+    Raises:
+        ConfigError: options that can't be, a source that can't be read, a wrong fault plan.
+    """
+    venue, faults = build_venue(options, start_ns=start_ns)
+    return WholeVenue(venue, faults, private)
+
+
 async def serve(
     options: SimulatorOptions,
+    private: PrivateOptions | None = None,
     *,
-    plug_ins: Sequence[Callable[[SimulatorServer], None]] | None = None,
+    clock_ns: Callable[[], int] | None = None,
 ) -> RunningSimulator:
     """Start a simulator in the running loop and return when it answers.
 
-    Each of `plug_ins` is called with the server before it listens: it adds WebSocket paths, REST
-    routes and turns. Unless given, the private half with its demo account is the
-    only one.
+    `private` names accounts and limits; without it there is the demo account. `clock_ns` moves
+    venue time instead of the machine's clock.
 
     Raises:
         ConfigError: wrong options.
         OSError: a port is taken.
     """
-    venue, faults = build_venue(options, start_ns=time.time_ns())
+    whole = build_whole(options, private, start_ns=(clock_ns or time.time_ns)())
     limits = ConnectionLimits(options.send_buffer_bytes_max, int(options.idle_s_max * 1e9))
-    server = SimulatorServer(venue, faults, limits)
-    if plug_ins is None:
-        plug_ins = (private_half(),)
-    for plug_in in plug_ins:
-        plug_in(server)
-    tls = make_throwaway_tls(options.host, now_ns=venue.now_ns) if options.tls else None
+    server = SimulatorServer(whole, limits, clock_ns=clock_ns)
+    mount_private(server)
+    tls = make_throwaway_tls(options.host, now_ns=whole.now_ns) if options.tls else None
     try:
         rest, websocket = await server.start(
             options.host,
@@ -255,7 +271,7 @@ async def _run(options: SimulatorOptions, private: PrivateOptions) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    running = await serve(options, plug_ins=[private_half(private)])
+    running = await serve(options, private)
     try:
         sys.stdout.write(running.ready_line() + "\n")
         sys.stdout.flush()

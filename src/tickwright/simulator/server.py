@@ -1,14 +1,13 @@
 """Owns the sockets: listeners by path, REST, the turn that moves venue time; refuses rules.
 
-Paths are tables, so that the private half plugs in beside the public one: `websocket_paths` maps a
-path to a factory of listeners, `app` takes REST routes until the server starts, `on_turn` callbacks
-run after every turn.
+It is one front of a `WholeVenue`: it carries what sessions say and moves venue time with a clock.
+Paths are tables, so that the private half is mounted beside the public one: `websocket_paths` maps
+a path to a factory of listeners, `app` takes REST routes until the server starts.
 """
 
 import asyncio
 import ssl
 import time
-import uuid
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -24,14 +23,15 @@ from picows import (
 
 from tickwright.core.identity import Category
 from tickwright.simulator.connection import (
+    PUBLIC_REQUEST_BYTES_MAX,
     ConnectionLimits,
-    PublicConnection,
-    ServedConnection,
+    SessionSocket,
 )
 from tickwright.simulator.control import Control
-from tickwright.simulator.faults import Fault, FaultBoard, FaultKind
+from tickwright.simulator.faults import Fault, FaultKind
+from tickwright.simulator.market_rest import MarketRest
 from tickwright.simulator.rest import PublicRest
-from tickwright.simulator.venue import SimulatedVenue
+from tickwright.simulator.whole import WholeVenue
 
 __all__ = ["CONNECTIONS_MAX", "ListenerFactory", "SimulatorServer"]
 
@@ -49,21 +49,28 @@ ListenerFactory = Callable[[WSUpgradeRequest], WSListener | None]
 
 
 class SimulatorServer:
-    """Serves one `SimulatedVenue` over loopback or a network."""
+    """Serves one `WholeVenue` over loopback or a network.
+
+    `clock_ns` moves venue time; unless given, it is UTC anchored at the start plus the monotonic
+    clock, and never steps.
+    """
 
     def __init__(
-        self, venue: SimulatedVenue, faults: FaultBoard, limits: ConnectionLimits | None = None
+        self,
+        whole: WholeVenue,
+        limits: ConnectionLimits | None = None,
+        *,
+        clock_ns: Callable[[], int] | None = None,
     ) -> None:
-        self.venue = venue
-        self.faults = faults
+        self.whole = whole
+        self.venue = venue = whole.venue
+        self.faults = faults = whole.faults
         self.limits = limits or ConnectionLimits()
         self.app = web.Application()
         self.websocket_paths: dict[str, ListenerFactory] = {}
         for category in Category:
             self.websocket_paths[f"/v5/public/{category.value}"] = self._public_factory(category)
-        self._connections: set[ServedConnection] = set()
-        self._on_turn: list[Callable[[int], None]] = []
-        self._timers: set[asyncio.TimerHandle] = set()
+        self._connections: set[SessionSocket] = set()
         self._refused_until_ns = 0
         self._begun: set[int] = set()
         self._checked_ns = venue.now_ns
@@ -71,14 +78,16 @@ class SimulatorServer:
         self._cut_slow = 0
         self._cut_idle = 0
         self._turn_late_ns_max = 0
-        # Venue time is anchored once to UTC and moves with the monotonic clock: it never steps.
+        self._clock_ns = clock_ns
         self._offset_ns = venue.now_ns - time.monotonic_ns()
         PublicRest(
             venue,
             lambda: faults.clock_ns(venue.now_ns),
             lambda: faults.is_maintained(venue.now_ns),
         ).mount(self.app)
+        MarketRest(venue).mount(self.app)
         Control(venue, faults, self.status).mount(self.app)
+        whole.hurry = self.hurry
         self._task: asyncio.Task[None] | None = None
         self._wake: asyncio.Future[None] | None = None
         self._websocket_server: asyncio.Server | None = None
@@ -114,9 +123,6 @@ class SimulatorServer:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()
         if self._websocket_server is not None:
             self._websocket_server.close()
         for connection in tuple(self._connections):
@@ -130,10 +136,6 @@ class SimulatorServer:
         """Return only when the turns end, raising what ended them."""
         assert self._task is not None
         await self._task
-
-    def on_turn(self, action: Callable[[int], None]) -> None:
-        """Call `action(now_ns)` at the end of every turn, after venue time moved."""
-        self._on_turn.append(action)
 
     def status(self) -> dict[str, Any]:
         """Counts of the run, for the control endpoint."""
@@ -155,24 +157,14 @@ class SimulatorServer:
     # connections
     # ------------------------------------------------------------------------------------
 
-    def opened(self, connection: ServedConnection) -> None:
+    def opened(self, connection: SessionSocket) -> None:
         """Count a connection in."""
         self._connections.add(connection)
 
-    def closed(self, connection: ServedConnection) -> None:
+    def closed(self, connection: SessionSocket) -> None:
         """Count a connection out."""
         self._connections.discard(connection)
         self._cut_slow += connection.was_cut_for_slowness
-
-    def later(self, delay_s: float, action: Callable[[], None]) -> None:
-        """Run something after a real delay, unless the server stops first."""
-
-        def run() -> None:
-            self._timers.discard(timer)
-            action()
-
-        timer = asyncio.get_running_loop().call_later(delay_s, run)
-        self._timers.add(timer)
 
     def hurry(self) -> None:
         """Take the next turn as soon as the loop is free: something waits for it."""
@@ -183,8 +175,11 @@ class SimulatorServer:
         def make(request: WSUpgradeRequest) -> WSListener | None:
             if len(self._connections) >= CONNECTIONS_MAX:
                 return None
-            return PublicConnection(
-                self, category, str(uuid.UUID(int=self.venue.rng.getrandbits(128)))
+            idle_ns_max = self.limits.idle_ns_max
+            return SessionSocket(
+                self,
+                lambda line: self.whole.public_session(line, category, idle_ns_max=idle_ns_max),
+                PUBLIC_REQUEST_BYTES_MAX,
             )
 
         return make
@@ -224,6 +219,8 @@ class SimulatorServer:
             timer.cancel()
 
     def _now_ns(self) -> int:
+        if self._clock_ns is not None:
+            return self._clock_ns()
         return time.monotonic_ns() + self._offset_ns
 
     def _turn(self) -> None:
@@ -231,12 +228,10 @@ class SimulatorServer:
         now_ns = self._now_ns()
         late_ns = now_ns - venue.now_ns
         self._turn_late_ns_max = max(self._turn_late_ns_max, late_ns)
-        venue.advance(min(now_ns, venue.now_ns + _SLICE_NS))
+        self.whole.advance(min(now_ns, venue.now_ns + _SLICE_NS))
         self._begin_outages(venue.now_ns)
         for connection in tuple(self._connections):
             self._frames_sent += connection.flush()
-        for action in self._on_turn:
-            action(venue.now_ns)
         if venue.now_ns - self._checked_ns >= _IDLE_CHECK_NS:
             self._checked_ns = venue.now_ns
             self._cut_idle_sockets(venue.now_ns)

@@ -50,6 +50,7 @@ from tickwright.simulator.sources.operations import (
     PublicTrade,
     TimedOperation,
     TradePrints,
+    Turn,
 )
 from tickwright.simulator.sources.synthetic import SyntheticSource
 from tickwright.simulator.streams import (
@@ -107,6 +108,8 @@ class SimulatedVenue:
                 on_touched=self._book_touched,
             )
             self.markets[instrument.key] = SymbolMarket(instrument, book, rng)
+        # A topic's numbers come from its name: they don't depend on who asked for what before.
+        self._topics_seed = rng.getrandbits(64)
         self._pending: list[
             tuple[int, int, Category, TimedOperation, Iterator[TimedOperation]]
         ] = []
@@ -188,7 +191,8 @@ class SimulatedVenue:
             depth = int(middle[0]) if middle[0] in _DEPTH_TEXTS else 0
             if not depth:
                 return None
-            first_u = self.rng.randrange(1_000_000, 200_000_000)
+            own = Random(f"{self._topics_seed}:{category.value}:{topic}")
+            first_u = own.randrange(1_000_000, 200_000_000)
             book_stream = BookStream(topic, market, self, depth, first_u)
             self._books.setdefault(market.book, []).append(book_stream)
             return book_stream
@@ -245,6 +249,10 @@ class SimulatedVenue:
 
     def _apply(self, market: SymbolMarket, operation: Operation) -> None:
         book = market.book
+        if isinstance(operation, Turn):
+            for decided in operation.act(book):
+                self._apply(market, decided)
+            return
         step = 1 + self.rng.getrandbits(7)
         if isinstance(operation, LevelChanges):
             book.apply(operation.bids, operation.asks, self.now_ns, step)

@@ -4,7 +4,7 @@ A refused subscribe request is refused whole: none of its topics is subscribed.
 """
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any
 
 import msgspec
@@ -48,7 +48,7 @@ class PublicWire:
         self.conn_id = conn_id
         self._exists = exists
 
-    def decode(self, text: bytes, active: frozenset[str] | set[str]) -> Request | bytes:
+    def decode(self, text: bytes, active: Set[str]) -> Request | bytes:
         """Read one text frame: a request that may be carried out, or the refusal to send back."""
         try:
             message = msgspec.json.decode(text)
@@ -72,7 +72,7 @@ class PublicWire:
             return self._refusal(reason, req_id, op)
         return Request(Ask(op), req_id, topics)
 
-    def _reason(self, topics: tuple[str, ...], active: frozenset[str] | set[str]) -> str | None:
+    def _reason(self, topics: tuple[str, ...], active: Set[str]) -> str | None:
         if self.category is Category.SPOT and len(topics) > SPOT_ARGS_MAX:
             return f"args size >{SPOT_ARGS_MAX}"
         characters = sum(map(len, active)) + sum(map(len, topics)) + 3 * (len(active) + len(topics))

@@ -10,7 +10,6 @@ from aiohttp import web
 from tickwright.core.identity import Category
 from tickwright.net.http import HttpClient
 from tickwright.net.listener import utc_now_ns
-from tickwright.simulator.private.half import private_half
 from tickwright.simulator.run import RunningSimulator, SimulatorOptions, serve
 from tickwright.venues.bybit.limits import RestBudget, VenueClock
 from tickwright.venues.bybit.rest_call import RestCaller
@@ -25,7 +24,7 @@ async def venue() -> AsyncIterator[RunningSimulator]:
     options = SimulatorOptions(
         symbols=("BTCUSDT", "XRPUSDT"), categories=(Category.LINEAR, Category.SPOT), seed=7
     )
-    running = await serve(options, plug_ins=[private_half()])
+    running = await serve(options)
     yield running
     await running.stop()
 

@@ -16,7 +16,6 @@ from tickwright.simulator.private import (
     DEMO_KEY,
     DEMO_SECRET,
     PrivateOptions,
-    private_half,
 )
 from tickwright.simulator.run import RunningSimulator, SimulatorOptions, serve
 
@@ -178,7 +177,7 @@ async def running(**options: Any) -> AsyncIterator[Client]:
     """Yield a client of a fresh simulator with BTCUSDT, linear and spot."""
     venue = await serve(
         SimulatorOptions(symbols=["BTCUSDT"], seed=7),
-        plug_ins=[private_half(PrivateOptions(**options))],
+        PrivateOptions(**options),
     )
     try:
         async with aiohttp.ClientSession() as http:

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from tests.integration.simulator_private.client import Client, Socket, running
-from tickwright.simulator.private import DEMO_KEY, DEMO_SECRET, PrivateOptions, private_half
+from tickwright.simulator.private import DEMO_KEY, DEMO_SECRET, PrivateOptions
 from tickwright.simulator.run import SimulatorOptions, serve
 
 ORDER = {"category": "linear", "symbol": "BTCUSDT", "side": "Buy", "orderType": "Limit"}
@@ -168,7 +168,7 @@ async def test_clients_that_never_read_then_are_cut_and_the_others_hear_everythi
     limit = 64 << 10
     venue = await serve(
         SimulatorOptions(symbols=["BTCUSDT"], seed=7, send_buffer_bytes_max=limit),
-        plug_ins=[private_half(PrivateOptions(rate_scale=1_000.0))],
+        PrivateOptions(rate_scale=1_000.0),
     )
     try:
         async with aiohttp.ClientSession() as http:

@@ -1,4 +1,4 @@
-"""The simulated venue's private half: accounts, exact money, orders and their sockets."""
+"""The simulated venue's private half: accounts, exact money, orders and their sessions."""
 
 from tickwright.simulator.private.accounts import (
     DEMO_ACCOUNT,
@@ -7,15 +7,13 @@ from tickwright.simulator.private.accounts import (
     AccountSpec,
     parse_account,
 )
-from tickwright.simulator.private.half import PrivateHalf, PrivateOptions, private_half
+from tickwright.simulator.private.options import PrivateOptions
 
 __all__ = [
     "DEMO_ACCOUNT",
     "DEMO_KEY",
     "DEMO_SECRET",
     "AccountSpec",
-    "PrivateHalf",
     "PrivateOptions",
     "parse_account",
-    "private_half",
 ]

@@ -6,17 +6,16 @@ ten minutes; the control paths are never counted.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from tickwright.simulator.faults import ORDER_KINDS, Fault, FaultBoard, FaultKind
+from tickwright.simulator.faults import FaultBoard, FaultKind
 from tickwright.simulator.private.accounts import Accounts, ApiKey
 from tickwright.simulator.private.auth import key_of_request
 from tickwright.simulator.private.limits import AddressLimits
 from tickwright.simulator.private.refusals import VenueRefusal, parameter
-from tickwright.simulator.private.service import GETS, POSTS, Answer, Service
+from tickwright.simulator.private.service import GETS, POSTS, Answer, Reply, Service
 from tickwright.simulator.venue import SimulatedVenue
 
 __all__ = ["BODY_BYTES_MAX", "PrivateRest"]
@@ -24,8 +23,6 @@ __all__ = ["BODY_BYTES_MAX", "PrivateRest"]
 BODY_BYTES_MAX = 1 << 20
 _NO_ANSWER_S = 60.0
 """How long a dropped reply keeps its client waiting before the connection ends."""
-
-_encode = msgspec.json.Encoder().encode
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -87,34 +84,24 @@ class PrivateRest:
                 return self._response(Answer(refusal.code, refusal.text))
             except (msgspec.DecodeError, RecursionError):
                 return self._response(Answer(10001, "params error: body is not JSON"))
-            category = decoded.get("category", "") if isinstance(decoded, dict) else ""
-            fault = self._faults.strike(
-                ORDER_KINDS, str(category), (name, f"rest.{name}"), self._venue.now_ns
-            )
-            return await self._carry_out(request, key, name, decoded, fault)
+            return await self._arrive(request, self._service.submit(key, name, decoded, "rest"))
 
         return respond
 
-    async def _carry_out(
-        self, request: web.Request, key: ApiKey, name: str, body: Any, fault: Fault | None
-    ) -> web.StreamResponse:
-        kind = None if fault is None else fault.spec.kind
-        if kind is FaultKind.CUT_BEFORE_BOOKING:
+    async def _arrive(self, request: web.Request, reply: Reply) -> web.StreamResponse:
+        """Bring a reply to its client, as late and as broken as a fault made it."""
+        if reply.answer is None:
+            if reply.fault is FaultKind.REPLY_DROPPED:
+                await asyncio.sleep(_NO_ANSWER_S)
             return _reset(request)
-        answer = self._service.post(key, name, body)
-        if kind is FaultKind.CUT_AFTER_BOOKING:
-            return _reset(request)
-        if kind is FaultKind.REPLY_DROPPED:
-            await asyncio.sleep(_NO_ANSWER_S)
-            return _reset(request)
-        if kind is FaultKind.REPLY_DELAYED and fault is not None:
-            await asyncio.sleep(fault.spec.delay_s)
-        if kind is FaultKind.REPLY_ERROR:
+        if reply.delay_s:
+            await asyncio.sleep(reply.delay_s)
+        if reply.fault is FaultKind.REPLY_ERROR:
             return web.Response(status=500, text="Internal Server Error")
-        if kind is FaultKind.REPLY_HTML:
+        if reply.fault is FaultKind.REPLY_HTML:
             page = "<html><head><title>502 Bad Gateway</title></head></html>"
             return web.Response(status=502, text=page, content_type="text/html")
-        return self._response(answer)
+        return self._response(reply.answer)
 
     def _key(self, request: web.Request, payload: str) -> ApiKey:
         return key_of_request(self._accounts, request.headers, payload, self._clock_ms())
@@ -126,13 +113,7 @@ class PrivateRest:
         return self._venue.now_ns // 1_000_000
 
     def _response(self, answer: Answer) -> web.Response:
-        body = {
-            "retCode": answer.code,
-            "retMsg": answer.text,
-            "result": answer.result,
-            "retExtInfo": answer.extra,
-            "time": self._clock_ms(),
-        }
+        body = answer.body(self._clock_ms())
         headers = {}
         if answer.budget is not None:
             headers = {
@@ -140,7 +121,7 @@ class PrivateRest:
                 "X-Bapi-Limit-Status": str(answer.budget.left),
                 "X-Bapi-Limit-Reset-Timestamp": str(answer.budget.reset_ms),
             }
-        return web.Response(body=_encode(body), content_type="application/json", headers=headers)
+        return web.Response(body=body, content_type="application/json", headers=headers)
 
 
 def _reset(request: web.Request) -> web.Response:

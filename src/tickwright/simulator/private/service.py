@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from tickwright.core.identity import Category
-from tickwright.simulator.faults import Fault, FaultBoard, FaultKind
+from tickwright.simulator.faults import ORDER_KINDS, Fault, FaultBoard, FaultKind
 from tickwright.simulator.private.account_queries import AccountQueries
 from tickwright.simulator.private.accounts import Account, ApiKey, Right
 from tickwright.simulator.private.dcp import Disconnection
@@ -35,7 +37,7 @@ from tickwright.simulator.private.requests import (
 )
 from tickwright.simulator.private.shapes import Row
 
-__all__ = ["BATCH_MAX", "GETS", "POSTS", "SOCKET_OPS", "Answer", "Service"]
+__all__ = ["BATCH_MAX", "GETS", "POSTS", "SOCKET_OPS", "Answer", "Reply", "Service"]
 
 BATCH_MAX = {Category.SPOT: 10, Category.LINEAR: 20}
 
@@ -84,6 +86,8 @@ SOCKET_OPS = frozenset(
 
 _TOO_MANY = VenueRefusal(10006, "Too many visits")
 
+_encode = msgspec.json.Encoder().encode
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -94,6 +98,30 @@ class Answer:
     result: Row = field(default_factory=dict)
     extra: Row = field(default_factory=dict)
     budget: Budget | None = None
+
+    def body(self, clock_ms: int) -> bytes:
+        """Return the envelope around it, as REST answers it."""
+        return _encode(
+            {
+                "retCode": self.code,
+                "retMsg": self.text,
+                "result": self.result,
+                "retExtInfo": self.extra,
+                "time": clock_ms,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What comes back for an order request: its answer, `delay_s` late; None when none comes.
+
+    `fault` is what happened to it on the way. Without an answer the request may have been booked.
+    """
+
+    answer: Answer | None
+    fault: FaultKind | None = None
+    delay_s: float = 0.0
 
 
 class Service:
@@ -184,6 +212,24 @@ class Service:
             return Answer(0, "OK", result, budget=budget)
         except VenueRefusal as refusal:
             return Answer(refusal.code, refusal.text, budget=budget)
+
+    def submit(self, key: ApiKey, name: str, body: Any, way: str) -> Reply:
+        """Carry out a changing request that a fault may hit on its way; `way` names the front."""
+        category = str(body.get("category", "")) if isinstance(body, Mapping) else ""
+        now_ns = self.desk.venue.now_ns
+        fault = self._faults.strike(ORDER_KINDS, category, (name, f"{way}.{name}"), now_ns)
+        if fault is None:
+            return Reply(self.post(key, name, body))
+        kind = fault.spec.kind
+        if kind is FaultKind.CUT_BEFORE_BOOKING:
+            return Reply(None, kind)
+        answer = self.post(key, name, body)
+        if kind in (FaultKind.CUT_AFTER_BOOKING, FaultKind.REPLY_DROPPED):
+            return Reply(None, kind)
+        if kind is FaultKind.REPLY_DELAYED:
+            return Reply(answer, kind, fault.spec.delay_s)
+        assert kind in (FaultKind.REPLY_ERROR, FaultKind.REPLY_HTML), kind
+        return Reply(Answer(10016, "Server error", budget=answer.budget), kind)
 
     # one by one -------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Owns the private stream socket: auth, subscriptions, events of one account; refuses orders.
+"""Owns a private stream session: auth, subscriptions, events of one account; refuses orders.
 
 Topics come all-in-one (`order`) or per category (`order.linear`); one request may not mix both.
 No topic begins with a snapshot.
@@ -10,16 +10,24 @@ from typing import Any
 
 import msgspec
 
-from tickwright.simulator.connection import ConnectionHost
-from tickwright.simulator.faults import DAMAGE_KINDS, EVENT_KINDS, Fault, FaultKind, damage
+from tickwright.core.errors import ConfigError
+from tickwright.simulator.faults import (
+    DAMAGE_KINDS,
+    EVENT_KINDS,
+    Fault,
+    FaultBoard,
+    FaultKind,
+)
 from tickwright.simulator.private.accounts import Accounts, ApiKey
 from tickwright.simulator.private.auth import authorise_socket
 from tickwright.simulator.private.dcp import DCP_TOPICS, Disconnection
 from tickwright.simulator.private.refusals import VenueRefusal
+from tickwright.simulator.private.session import ACTIVE_NS_DEFAULT, PrivateSession
 from tickwright.simulator.private.shapes import Row, fast_execution_row
-from tickwright.simulator.private.sockets import PrivateSocket
+from tickwright.simulator.session import Line
+from tickwright.simulator.venue import SimulatedVenue
 
-__all__ = ["StreamSocket"]
+__all__ = ["StreamSession"]
 
 _TOPIC = re.compile(r"(order|execution\.fast|execution|position|wallet)(?:\.(linear|spot))?")
 _DCP = re.compile(r"(dcp)\.(future|spot|option)")
@@ -39,19 +47,22 @@ _FOREVER_NS = 1 << 62
 _encode = msgspec.json.Encoder().encode
 
 
-class StreamSocket(PrivateSocket):
+class StreamSession(PrivateSession):
     """One client on `/v5/private`."""
 
     def __init__(
         self,
-        host: ConnectionHost,
+        line: Line,
         conn_id: str,
-        active_ns: int,
+        venue: SimulatedVenue,
+        faults: FaultBoard,
         accounts: Accounts,
-        registry: "set[StreamSocket]",
+        registry: "dict[StreamSession, None]",
         disconnection: Disconnection,
+        *,
+        active_ns: int = ACTIVE_NS_DEFAULT,
     ) -> None:
-        super().__init__(host, conn_id, active_ns)
+        super().__init__(line, conn_id, venue, faults, active_ns)
         self._accounts = accounts
         self._registry = registry
         self._disconnection = disconnection
@@ -62,14 +73,17 @@ class StreamSocket(PrivateSocket):
         self._silent_until_ns = 0
         self._silent_topics: dict[str, int] = {}
 
-    def on_opened(self) -> None:
+    def open(self, address: str = "") -> None:
         """Take part in publishing."""
-        self._registry.add(self)
+        super().open(address)
+        self._registry[self] = None
 
-    def on_closed(self) -> None:
+    def close(self) -> None:
         """Take part no more; a guarding topic that goes starts its window."""
-        self._registry.discard(self)
-        self._guard(self.topics, joins=False)
+        if self.is_open:
+            super().close()
+            self._registry.pop(self, None)
+            self._guard(self.topics, joins=False)
 
     def _guard(self, topics: Iterable[str], *, joins: bool) -> None:
         for topic in DCP_TOPICS:
@@ -85,8 +99,22 @@ class StreamSocket(PrivateSocket):
         Answers leave with the next turn: no network is faster, and there are clients that note
         what they subscribed only after they have sent it.
         """
+        self.heard()
         self._carry_out(text)
         return False
+
+    def subscribe(self, key: ApiKey, *topics: str) -> None:
+        """Subscribe an account's topics without requests and their answers.
+
+        Raises:
+            ConfigError: a topic that the venue refuses; then none is subscribed.
+        """
+        reason = self._reason(list(topics))
+        if reason is not None:
+            raise ConfigError(reason)
+        self.key = key
+        self._guard(topics, joins=True)
+        self.topics.update(topics)
 
     def _carry_out(self, text: bytes) -> None:
         try:
@@ -196,7 +224,7 @@ class StreamSocket(PrivateSocket):
         payload = _encode(message)
         if now_ns < max(self._silent_until_ns, self._silent_topics.get(topic, 0)):
             return
-        fault = self._host.faults.strike(_EVENT_FAULTS, "private", (topic,), now_ns)
+        fault = self._faults.strike(_EVENT_FAULTS, "private", (topic,), now_ns)
         held, self._held = self._held, None
         if fault is None:
             self.send_bytes(payload)
@@ -213,9 +241,9 @@ class StreamSocket(PrivateSocket):
         if kind is FaultKind.TOPIC_OUTAGE:
             return
         if kind is FaultKind.CUT:
-            self.cut()
+            self.line.cut()
         elif kind is FaultKind.VANISH:
-            self.vanish()
+            self.line.vanish()
         elif kind is FaultKind.SILENCE_SOCKET:
             self._silent_until_ns = until_ns
         elif kind is FaultKind.SILENCE_TOPIC:
@@ -226,4 +254,4 @@ class StreamSocket(PrivateSocket):
         elif kind is FaultKind.REORDER_EVENT:
             self._held = payload
         else:
-            self.send_bytes(damage(kind, payload, self._venue.rng))
+            self.send_bytes(self._faults.damage(kind, payload))

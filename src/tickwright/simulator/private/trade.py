@@ -1,4 +1,4 @@
-"""Owns the trade socket: auth, timestamped requests, acknowledgements; refuses events.
+"""Owns a trade session: auth, timestamped requests, acknowledgements; refuses events.
 
 An acknowledgement means accepted; what became of the order is told on the private stream.
 """
@@ -9,16 +9,17 @@ from typing import Any
 
 import msgspec
 
-from tickwright.simulator.connection import ConnectionHost
-from tickwright.simulator.faults import ORDER_KINDS, FaultKind
+from tickwright.simulator.faults import FaultBoard, FaultKind
 from tickwright.simulator.private.accounts import Accounts, ApiKey
 from tickwright.simulator.private.auth import authorise_socket, check_time
 from tickwright.simulator.private.limits import AddressLimits
 from tickwright.simulator.private.refusals import VenueRefusal, parameter
 from tickwright.simulator.private.service import SOCKET_OPS, Answer, Service
-from tickwright.simulator.private.sockets import PrivateSocket
+from tickwright.simulator.private.session import ACTIVE_NS_DEFAULT, PrivateSession
+from tickwright.simulator.session import Line
+from tickwright.simulator.venue import SimulatedVenue
 
-__all__ = ["REQUEST_IDS_KEPT", "TradeSocket"]
+__all__ = ["REQUEST_IDS_KEPT", "TradeSession"]
 
 REQUEST_IDS_KEPT = 10_000
 """Latest reqIds of a connection that a new one may not repeat."""
@@ -26,22 +27,25 @@ REQUEST_IDS_KEPT = 10_000
 _REQUEST_ID_LENGTH_MAX = 36
 
 
-class TradeSocket(PrivateSocket):
+class TradeSession(PrivateSession):
     """One client on `/v5/trade`."""
 
     def __init__(
         self,
-        host: ConnectionHost,
+        line: Line,
         conn_id: str,
-        active_ns: int,
+        venue: SimulatedVenue,
+        faults: FaultBoard,
         accounts: Accounts,
         service: Service,
         addresses: AddressLimits,
-        registry: "set[TradeSocket]",
+        registry: "dict[TradeSession, None]",
         rng: Random,
+        *,
+        active_ns: int = ACTIVE_NS_DEFAULT,
         reply_delay_s: float = 0.0,
     ) -> None:
-        super().__init__(host, conn_id, active_ns)
+        super().__init__(line, conn_id, venue, faults, active_ns)
         self._accounts = accounts
         self._service = service
         self._addresses = addresses
@@ -52,16 +56,19 @@ class TradeSocket(PrivateSocket):
         self._ids: set[str] = set()
         self._ids_in_order: deque[str] = deque()
 
-    def on_opened(self) -> None:
+    def open(self, address: str = "") -> None:
         """Count in."""
-        self._registry.add(self)
+        super().open(address)
+        self._registry[self] = None
 
-    def on_closed(self) -> None:
+    def close(self) -> None:
         """Count out."""
-        self._registry.discard(self)
+        super().close()
+        self._registry.pop(self, None)
 
     def on_request(self, text: bytes) -> bool:
         """Carry out one text frame."""
+        self.heard()
         self._carry_out(text)
         return True
 
@@ -113,23 +120,17 @@ class TradeSocket(PrivateSocket):
         except VenueRefusal as refusal:
             self._order_answer(op, req_id, Answer(refusal.code, refusal.text))
             return
-        fault = self._host.faults.strike(
-            ORDER_KINDS, str(body.get("category", "")), (op, f"trade.{op}"), self._venue.now_ns
-        )
-        kind = None if fault is None else fault.spec.kind
-        if kind is FaultKind.CUT_BEFORE_BOOKING:
-            self.cut()
+        reply = self._service.submit(self.key, op, body, "trade")
+        if reply.answer is None:
+            if reply.fault is not FaultKind.REPLY_DROPPED:
+                self.line.cut()
             return
-        answer = self._service.post(self.key, op, body)
-        if kind is FaultKind.CUT_AFTER_BOOKING:
-            self.cut()
-        elif kind in (FaultKind.REPLY_ERROR, FaultKind.REPLY_HTML):
-            self._order_answer(op, req_id, Answer(10016, "Server error", budget=answer.budget))
-        elif kind is None and self._reply_delay_s:
-            self._host.later(self._reply_delay_s, lambda: self._answer_late(op, req_id, answer))
-        elif kind is FaultKind.REPLY_DELAYED and fault is not None:
-            self._host.later(fault.spec.delay_s, lambda: self._answer_late(op, req_id, answer))
-        elif kind is not FaultKind.REPLY_DROPPED:
+        answer = reply.answer
+        delay_s = reply.delay_s if reply.fault is not None else self._reply_delay_s
+        if delay_s:
+            due_ns = self._venue.now_ns + int(delay_s * 1e9)
+            self._venue.schedule(due_ns, lambda _: self._order_answer(op, req_id, answer))
+        else:
             self._order_answer(op, req_id, answer)
 
     def _check_id(self, req_id: str) -> None:
@@ -156,10 +157,6 @@ class TradeSocket(PrivateSocket):
         if body.get("category") not in ("linear", "spot", "inverse", "option"):
             raise VenueRefusal(10404, "category is not correct")
         return body
-
-    def _answer_late(self, op: str, req_id: str, answer: Answer) -> None:
-        self._order_answer(op, req_id, answer)
-        self.flush()
 
     def _service_answer(self, req_id: str, op: str, code: int, text: str) -> None:
         message: dict[str, Any] = {"reqId": req_id} if req_id else {}
