@@ -12,12 +12,14 @@ from tickwright.simulator.ladder import Ladder
 from tickwright.simulator.sources.operations import Level, PublicTrade
 from tickwright.simulator.window import BookWindow
 
-__all__ = ["BookChangeHook", "ExternalTradeHook", "VenueBook"]
+__all__ = ["BookChangeHook", "ExternalTradeHook", "TakeHook", "VenueBook"]
 
 ExternalTradeHook = Callable[["VenueBook", PublicTrade, int], None]
 """(book, trade, now_ns): a trade of the source printed."""
 BookChangeHook = Callable[["VenueBook", int], None]
 """(book, now_ns): external levels changed; runs before anything of the change is published."""
+TakeHook = Callable[["VenueBook", Side, list[Level]], None]
+"""(book, aggressor's side, (price_units, size_units) taken, best first): users took from others."""
 
 
 class VenueBook:
@@ -30,6 +32,7 @@ class VenueBook:
     __slots__ = (
         "_change_hooks",
         "_on_touched",
+        "_take_hooks",
         "_trade_hooks",
         "asks",
         "bids",
@@ -56,6 +59,7 @@ class VenueBook:
         self._on_touched = on_touched
         self._trade_hooks: list[ExternalTradeHook] = []
         self._change_hooks: list[BookChangeHook] = []
+        self._take_hooks: list[TakeHook] = []
 
     # what the matching engine uses
     # ------------------------------------------------------------------
@@ -113,6 +117,8 @@ class VenueBook:
         if matches:
             self.seq += len(matches)
             self._on_touched(self)
+            for hook in self._take_hooks:
+                hook(self, side, matches)
         return matches
 
     def on_external_trade(self, hook: ExternalTradeHook) -> None:
@@ -126,6 +132,10 @@ class VenueBook:
         here.
         """
         self._change_hooks.append(hook)
+
+    def on_take(self, hook: TakeHook) -> None:
+        """Call `hook(book, side, matches)` when users took external size; it changes no book."""
+        self._take_hooks.append(hook)
 
     # what the source drives
     # -------------------------------------------------------------------------

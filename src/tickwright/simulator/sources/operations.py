@@ -1,16 +1,20 @@
 """Owns the words market sources speak: timed operations on a market; refuses wire formats.
 
 A source is an iterator of `TimedOperation`, times rising, in nanoseconds since the market's start.
+What an operation holds is fixed when it is yielded; only a `Turn` is decided when its time has come.
 Prices and sizes are ints in the units of the symbol's `VenueInstrument`.
 """
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from tickwright.core.identity import Category
 from tickwright.core.orders import Side
+
+if TYPE_CHECKING:
+    from tickwright.simulator.book import VenueBook
 
 __all__ = [
     "BookReset",
@@ -23,6 +27,7 @@ __all__ = [
     "PublicTrade",
     "TimedOperation",
     "TradePrints",
+    "Turn",
 ]
 
 Level = tuple[int, int]
@@ -79,7 +84,18 @@ class LabelChange(msgspec.Struct, frozen=True):
     label: str
 
 
-Operation = BookReset | LevelChanges | TradePrints | MarketFacts | LabelChange
+class Turn(msgspec.Struct, frozen=True):
+    """The turn of a participant who looks at the market: `act(book)` says what it does.
+
+    The venue calls it when its time has come, with the book as users have left it, and applies each
+    operation before it asks for the next one: who prints a trade sees what users' orders filled of
+    it before saying what is left. The source goes on only after that.
+    """
+
+    act: "Callable[[VenueBook], Iterable[Operation]]"
+
+
+Operation = BookReset | LevelChanges | TradePrints | MarketFacts | LabelChange | Turn
 
 TimedOperation = tuple[int, str, Operation]
 """(nanoseconds since the market's start, symbol, operation)."""
@@ -97,4 +113,7 @@ class MarketSource(Protocol):
         """Say in words what the symbol's market is made of at the start."""
 
     def operations(self) -> Iterator[TimedOperation]:
-        """Yield the operations in time order, starting with a `BookReset` per symbol."""
+        """Yield the operations in time order, starting with a `BookReset` per symbol.
+
+        A `Turn` whose first operation is the reset will do.
+        """
