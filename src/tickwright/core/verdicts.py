@@ -45,7 +45,7 @@ class Reason(enum.Enum):
     INSTRUMENT_UNKNOWN = "instrument_unknown"
     SIGNAL_INVALID = "signal_invalid"
     CONFIDENCE_TOO_LOW = "confidence_too_low"
-    COOLDOWN = "cooldown"
+    PROTECTION = "protection"
     EXPIRED = "expired"
     NO_EQUITY = "no_equity"
 

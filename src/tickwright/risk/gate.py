@@ -37,6 +37,7 @@ from tickwright.risk.limits import RiskLimits
 from tickwright.risk.losses import drawdown_words, loss_words
 from tickwright.risk.measures import set_sizes, set_worth
 from tickwright.risk.memory import AccountGateState, AccountMemory, GateState
+from tickwright.risk.protections_table import RestrictionTable
 from tickwright.risk.question import Question, Room
 from tickwright.risk.usage import LimitUse, account_usage
 
@@ -58,6 +59,8 @@ class RiskView:
     halted_strategies: dict[StrategyId, str] = field(default_factory=dict)
     halted_instruments: dict[InstrumentId, str] = field(default_factory=dict)
     engine_halt: str = ""
+    restrictions: RestrictionTable = field(default_factory=RestrictionTable)
+    """What protections restrict now."""
 
 
 class CheckResult(msgspec.Struct, frozen=True):
@@ -281,6 +284,10 @@ class Gate:
         strategies, instruments = view.halted_strategies, view.halted_instruments
         q.strategy_halt = strategies.get(strategy_id, "") if strategies else ""
         q.instrument_halt = instruments.get(intent.instrument_id, "") if instruments else ""
+        rows = view.restrictions
+        q.restriction = (
+            rows.over(account_id, strategy_id, intent.instrument_id, now_ns) if rows else None
+        )
         q.is_account_ready = account_id in view.ready_accounts
         q.has_loss_breach = memory.loss_breach_day_ns == account.day_start_ns
         q.has_drawdown_breach = memory.has_drawdown_breach
@@ -314,6 +321,20 @@ class Gate:
             found.append(Check(Reason.DAILY_LOSS, *words))
         if not had_drawdown and memory.has_drawdown_breach:
             words = drawdown_words(account, limits, asset, latched=True)
+            found.append(Check(Reason.DRAWDOWN, *words))
+        return tuple(found)
+
+    def latched(self, account_id: AccountId, view: RiskView) -> tuple[Check, ...]:
+        """Return the account's loss limits that are reached now, however they were noticed."""
+        account = view.portfolio.account(account_id)
+        memory = self._account(account_id)
+        asset = view.portfolio.valuer.equity_asset
+        found: list[Check] = []
+        if account.day_start_ns and memory.loss_breach_day_ns == account.day_start_ns:
+            words = loss_words(account, memory.whole, asset, latched=True)
+            found.append(Check(Reason.DAILY_LOSS, *words))
+        if memory.has_drawdown_breach:
+            words = drawdown_words(account, memory.whole, asset, latched=True)
             found.append(Check(Reason.DRAWDOWN, *words))
         return tuple(found)
 

@@ -12,6 +12,7 @@ import msgspec
 
 from tickwright.core.errors import ConfigError
 from tickwright.core.identity import InstrumentId
+from tickwright.risk.protections_config import ProtectionLimits
 
 __all__ = ["LimitOverrides", "RiskLimits", "SizingLimits"]
 
@@ -108,6 +109,7 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     - `confidence_min`: signals below it are refused. `reduce_only`: nothing is opened.
     - `reduce_to_fit`: an order over a size limit shrinks to what is left of it, instead of being
       refused; orders that must fill whole are always refused.
+    - `protections`: what restricts trading over time, see `ProtectionLimits`.
     - `strategies` by strategy id, `symbols` by `BTCUSDT` or `venue:category:BTCUSDT` (which wins).
     """
 
@@ -130,6 +132,7 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     reduce_only: bool = False
     reduce_to_fit: bool = True
     sizing: SizingLimits = SizingLimits()
+    protections: ProtectionLimits = ProtectionLimits()
     strategies: dict[str, LimitOverrides] = {}
     symbols: dict[str, LimitOverrides] = {}
 

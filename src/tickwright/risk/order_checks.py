@@ -2,6 +2,7 @@
 
 from tickwright.core.instrument import Instrument, InstrumentStatus
 from tickwright.core.orders import OrderIntent, OrderType, Purpose, Side
+from tickwright.core.restrictions import ProtectionKind, Stage
 from tickwright.core.units import INT64_MAX
 from tickwright.core.verdicts import Reason
 from tickwright.risk.bound_limits import PARTS
@@ -21,6 +22,7 @@ __all__ = ["COMMON_GROUPS"]
 _BUY = Side.BUY
 _LIMIT = OrderType.LIMIT
 _TRADING = InstrumentStatus.TRADING
+_LATCHED = (ProtectionKind.DAILY_LOSS, ProtectionKind.DRAWDOWN)
 
 # state --------------------------------------------------------------------------------------------
 
@@ -47,6 +49,23 @@ def _instrument_trades(q: Question) -> bool:
 def _instrument_words(q: Question) -> Words:
     why = q.instrument_halt or q.holding.halt_reason
     return (f"halted: {why}" if why else q.instrument.status.value, "trading")
+
+
+def _unrestricted(q: Question) -> bool:
+    row = q.restriction
+    if row is None:
+        return True
+    if q.is_closing:
+        return row.stage is not Stage.HALTED or q.intent.purpose is not Purpose.OPEN
+    # The losses of an account have reasons of their own, and are asked below.
+    return row.kind in _LATCHED
+
+
+def _restriction_words(q: Question) -> Words:
+    row = q.restriction
+    if row is None:
+        return "nothing restricts", "active"
+    return f"{row.kind.value} over {row.scope}, {row.stage.value}: {row.reason}", "active"
 
 
 def _not_expired(q: Question) -> bool:
@@ -265,6 +284,7 @@ def _quick_common(q: Question) -> bool:
         q.engine_halt
         or q.strategy_halt
         or q.instrument_halt
+        or q.restriction is not None
         or q.holding.halt_reason
         or not q.is_account_ready
         or instrument.status is not _TRADING
@@ -351,6 +371,7 @@ COMMON_GROUPS: tuple[Group, ...] = (
                 lambda q: (q.strategy_halt or "running", "running"),
             ),
             Test(Reason.INSTRUMENT_NOT_TRADING, _instrument_trades, _instrument_words),
+            Test(Reason.PROTECTION, _unrestricted, _restriction_words),
             Test(Reason.EXPIRED, _not_expired, _expired_words),
             Test(Reason.BOOK_NOT_SYNCED, _book_synced, _book_synced_words),
             Test(Reason.BOOK_TOO_OLD, _book_young, _book_young_words),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tickwright.book.order_book import OrderBook
 from tickwright.core.instrument import Instrument
 from tickwright.core.orders import OrderIntent
+from tickwright.core.restrictions import Restriction
 from tickwright.core.units import money_to_decimal
 from tickwright.core.verdicts import Check, Reason
 from tickwright.portfolio.account import Account, Holding
@@ -69,6 +70,7 @@ class Question:
         "orders_in_minute",
         "orders_in_second",
         "price_units",
+        "restriction",
         "size_units",
         "strategy_halt",
         "worth",
@@ -94,6 +96,7 @@ class Question:
     engine_halt: str
     strategy_halt: str
     instrument_halt: str
+    restriction: Restriction | None
     is_account_ready: bool
     has_loss_breach: bool
     has_drawdown_breach: bool
