@@ -6,7 +6,7 @@ One table serves every contract: the venue's own tables differ by contract and c
 from dataclasses import dataclass
 from decimal import Decimal
 
-__all__ = ["RISK_TIERS", "RiskTier", "leverage_max", "tier_of"]
+__all__ = ["RISK_TIERS", "RiskTier", "leverage_for", "leverage_max", "tier_of", "value_limit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +38,16 @@ def tier_of(value_usdt: int) -> RiskTier:
 def leverage_max(tier: RiskTier, contract_max: Decimal) -> Decimal:
     """Return the highest leverage a tier allows: half of what its maintenance would, and whole."""
     return min(contract_max, Decimal(1_000_000 // (2 * tier.rate_ppm)))
+
+
+def value_limit(leverage: Decimal, contract_max: Decimal) -> int:
+    """Return the highest position value, in whole USDT, that may be held at a leverage."""
+    allowed = [t.value_max for t in RISK_TIERS if leverage_max(t, contract_max) >= leverage]
+    return max(allowed, default=0)
+
+
+def leverage_for(value_usdt: int, contract_max: Decimal) -> Decimal | None:
+    """Return the highest leverage at which a value may be held; None: at no leverage at all."""
+    if value_usdt > RISK_TIERS[-1].value_max:
+        return None
+    return leverage_max(tier_of(value_usdt), contract_max)

@@ -11,7 +11,7 @@ from itertools import count
 from random import Random
 
 from tickwright.core.identity import Category
-from tickwright.core.orders import Side, TriggerBy
+from tickwright.core.orders import Side, TimeInForce, TriggerBy
 from tickwright.core.units import INT64_MAX, money_from_decimal
 from tickwright.matching import BookOrder, CancelReason, MatchingBook, StopKind
 from tickwright.simulator.book import VenueBook
@@ -56,12 +56,15 @@ from tickwright.simulator.sources.operations import PublicTrade
 from tickwright.simulator.tickers import next_funding_ms
 from tickwright.simulator.venue import SimulatedVenue
 
-__all__ = ["ORDERS_PER_SYMBOL_MAX", "STOPS_PER_SYMBOL_MAX", "Desk"]
+__all__ = ["CANCELLED_FOR_COST", "ORDERS_PER_SYMBOL_MAX", "STOPS_PER_SYMBOL_MAX", "Desk"]
 
 ORDERS_PER_SYMBOL_MAX = 500
 """Open plain orders an account may have per contract; on spot over all pairs."""
 STOPS_PER_SYMBOL_MAX = {Category.LINEAR: 10, Category.SPOT: 30}
 """Waiting conditional orders an account may have per symbol; a position's own stops don't count."""
+
+CANCELLED_FOR_COST = "CancelByCannotAffordOrderCost"
+"""How an order ends whose margin was gone when it reached the book."""
 
 _MS = 1_000_000
 _CATEGORIES = {"linear": Category.LINEAR, "spot": Category.SPOT}
@@ -118,15 +121,17 @@ class Desk:
             raise parameter("params error: positionIdx invalid")
         self._check_counts(account, market, is_conditional=terms.trigger_price_units > 0)
         size = terms.size_units
-        if reduce_only and not terms.trigger_price_units:
-            size = self._reducible(account, market, index, terms, size)
         desk = self.desk_of(market)
+        if reduce_only and not terms.trigger_price_units:
+            size = self._reducible(account, desk, index, terms, size)
         order = self._new_order(account, market, request, terms, index, size, reduce_only)
         if order.order_type == "Market" and not terms.trigger_price_units:
             order.price_units = desk.matching.market_bound(terms.side, terms.slippage_units)
         self.funds.check_order(order)
         order.book_order = _book_order(order, terms)
         store.add(order)
+        if reduce_only and _may_rest(terms):
+            desk.reducing[order.number] = order
         self._later(lambda: self._enter(desk, order))
         return order
 
@@ -281,7 +286,7 @@ class Desk:
                 new_id=self._new_id,
                 lot_units=market.instrument.lot_units,
                 tick_units=market.instrument.tick_units,
-                admit=self.funds.admit,
+                admit=lambda made, _: self.funds.admit(made, matching.market_bound(made.side)),
             )
             matching.last_price_units = market.last_or_mid_units()
             known = self._desks[market.book] = SymbolDesk(market, matching)
@@ -334,17 +339,52 @@ class Desk:
     def settle(self, desk: SymbolDesk) -> None:
         """Carry a cause through: the engine's events, the stops that follow, margins."""
         self.settlement.apply_events(desk)
-        while self.stops.follow(desk):
+        while self.stops.follow(desk) or self._trim(desk):
             self.settlement.apply_events(desk)
         self.settlement.announce()
         if desk.market.instrument.category is Category.LINEAR:
             self.liquidator.watch(desk, self.accounts.by_uid, always=True)
 
+    def _trim(self, desk: SymbolDesk) -> bool:
+        """Shrink resting reduce-only orders to what their positions hold, the newest first.
+
+        True when that made events of its own.
+        """
+        if not desk.reducing:
+            return False
+        excess: dict[int, int] = {}
+        orders = [order for order in desk.reducing.values() if order.number in desk.orders]
+        for order in orders:
+            key = position_key(order.account.uid, order.position_index)
+            if key not in excess:
+                excess[key] = -abs(desk.matching.position(key))
+            excess[key] += order.leaves_units
+        for order in reversed(orders):
+            key = position_key(order.account.uid, order.position_index)
+            over = min(excess[key], order.leaves_units)
+            if over <= 0:
+                continue
+            excess[key] -= over
+            if over == order.leaves_units:
+                desk.matching.cancel(order.number, self.venue.now_ns, CancelReason.REDUCE_ONLY)
+            else:
+                desk.matching.amend(
+                    order.number, self.venue.now_ns, size_units=order.size_units - over
+                )
+        return bool(desk.matching.events)
+
     def _enter(self, desk: SymbolDesk, order: VenueOrder) -> None:
         assert order.book_order is not None
         if order.cancel_as:
             # The venue took everything back between the answer and the book.
-            self.settlement.end_unentered(desk, order, status="Cancelled")
+            self.settlement.end_unentered(desk, order, order.cancel_as, "EC_PerCancelRequest")
+            self.settlement.announce()
+            return
+        try:
+            self.funds.check_order(order)
+        except VenueRefusal:
+            # The market or other fills took the margin between the answer and the book.
+            self.settlement.end_unentered(desk, order, CANCELLED_FOR_COST, "EC_Others")
             self.settlement.announce()
             return
         desk.orders[order.number] = order
@@ -442,14 +482,28 @@ class Desk:
         return position.size_units
 
     def _reducible(
-        self, account: Account, market: SymbolMarket, index: int, terms: Terms, size: int
+        self, account: Account, desk: SymbolDesk, index: int, terms: Terms, size: int
     ) -> int:
-        held = self.held(account, market, index)
+        """Return what of a reduce-only order's size its position leaves room for.
+
+        Orders that may rest share the position among them; one that is done at once comes first,
+        and the resting ones shrink after it.
+        """
+        held = self.held(account, desk.market, index)
         if not held:
             raise VenueRefusal(110017, "current position is zero, cannot fix reduce-only order qty")
         if held * terms.side > 0:
             raise VenueRefusal(110017, "Reduce-only order has same side with current position")
-        return min(size, abs(held)) if size else abs(held)
+        room = abs(held)
+        if _may_rest(terms):
+            room -= sum(
+                order.leaves_units
+                for order in desk.reducing.values()
+                if order.account is account and order.position_index == index
+            )
+            if room <= 0:
+                raise VenueRefusal(110017, "orderQty will be truncated to zero.")
+        return min(size, room) if size else room
 
     def _check_counts(
         self, account: Account, market: SymbolMarket, *, is_conditional: bool
@@ -538,6 +592,13 @@ class Desk:
             bracket=terms.bracket,
             last_price_on_created=market.last_or_mid_units(),
         )
+
+
+def _may_rest(terms: Terms) -> bool:
+    """Whether an order may stay in the book from its arrival on."""
+    return terms.time_in_force is TimeInForce.GTC and not (
+        terms.is_market or terms.trigger_price_units
+    )
 
 
 def _tpsl_mode(terms: Terms) -> str:

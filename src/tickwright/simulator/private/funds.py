@@ -1,16 +1,27 @@
-"""Owns whether an account can pay for an order: margin and fee, or the asset; moves no money."""
+"""Owns whether an account may have an order: margin, fee, risk tier, asset; moves no money."""
 
 from collections.abc import Mapping
 
 from tickwright.core.identity import Category
+from tickwright.core.orders import Side
+from tickwright.core.units import MONEY_ONE
 from tickwright.matching import BookOrder
+from tickwright.simulator.instruments import VenueInstrument
 from tickwright.simulator.private.accounts import Account
 from tickwright.simulator.private.ledger import PPM, money_of, share_of
-from tickwright.simulator.private.margin import SETTLE_ASSET, Claim, MarketOf, locked, worth
+from tickwright.simulator.private.margin import (
+    SETTLE_ASSET,
+    Claim,
+    MarketOf,
+    effect_of,
+    locked,
+    worth,
+)
 from tickwright.simulator.private.records import VenueOrder
-from tickwright.simulator.private.refusals import VenueRefusal, insufficient_balance
+from tickwright.simulator.private.refusals import VenueRefusal, insufficient_balance, risk_limit
 from tickwright.simulator.private.settlement import FEES_PPM
 from tickwright.simulator.private.store import OrderStore
+from tickwright.simulator.tiers import leverage_for, value_limit
 
 __all__ = ["Funds"]
 
@@ -36,15 +47,33 @@ class Funds:
         if order.reduce_only or (order.is_conditional and order.status != "Triggered"):
             return
         others = [other for other in live if other is not order]
-        now = worth(account, others, market_of)
-        price = order.price_units or order.trigger_price_units
-        notional = money_of(order.instrument, price, order.leaves_units)
-        claim = Claim((order.instrument.symbol, order.position_index), order.side, notional)
-        then = worth(account, others, market_of, more=claim)
-        added = then.order_margin - now.order_margin
+        notional = self._notional(order)
+        key = order.instrument.symbol, order.position_index
+        effect = effect_of(account, others, market_of, Claim(key, order.side, notional))
+        if effect.exposure > effect.before:
+            self.check_tier(account, order.instrument, effect.exposure)
         fee = share_of(notional, FEES_PPM[Category.LINEAR][1], PPM)
-        if added > 0 and added + fee > now.available:
+        if effect.added > 0 and effect.added + fee > effect.now.available:
             raise insufficient_balance(is_spot=False)
+
+    def _notional(self, order: VenueOrder) -> int:
+        """Return what an order on a contract may come to cost.
+
+        A buy costs its limit, which for a market order is its bound. A sell below the mark will be
+        filled no worse than where the market is, so that it costs the mark.
+        """
+        price = order.price_units or order.trigger_price_units
+        if order.side is Side.SELL:
+            price = max(price, self._market_of(order.instrument.symbol).mark_units)
+        return money_of(order.instrument, price, order.leaves_units)
+
+    def check_tier(self, account: Account, instrument: VenueInstrument, exposure: int) -> None:
+        """Refuse a leg worth more than its risk tier allows at the account's leverage."""
+        leverage, most = account.leverage(instrument.symbol), instrument.leverage_max
+        if exposure <= value_limit(leverage, most) * MONEY_ONE:
+            return
+        better = leverage_for(-(-exposure // MONEY_ONE), most)
+        raise risk_limit("" if better is None else format(better.normalize(), "f"))
 
     def free(self, account: Account, asset: str, *, but: VenueOrder | None = None) -> int:
         """Return what an account may spend of an asset, as if the order `but` were not there."""
@@ -74,12 +103,17 @@ class Funds:
         finally:
             order.size_units, order.price_units = before
 
-    def admit(self, made: BookOrder, now_ns: int) -> bool:
-        """Answer the engine whether a triggered order's account can pay for it."""
+    def admit(self, made: BookOrder, bound_units: int) -> bool:
+        """Answer the engine whether a triggered order's account can pay for it.
+
+        A market order costs the bound it would enter with.
+        """
         order = self._stores[made.account].live.get(made.order_id)
         if order is None or made.reduce_only:
             return True
         order.status = "Triggered"
+        if made.is_market:
+            order.price_units = bound_units
         try:
             self.check_order(order)
         except VenueRefusal:

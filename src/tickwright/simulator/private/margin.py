@@ -15,14 +15,17 @@ from tickwright.simulator.market import SymbolMarket
 from tickwright.simulator.private.accounts import Account
 from tickwright.simulator.private.ledger import PPM, Position, PositionKey, money_of, share_of
 from tickwright.simulator.private.records import VenueOrder
-from tickwright.simulator.tiers import tier_of
+from tickwright.simulator.tiers import RISK_TIERS, tier_of
 
 __all__ = [
     "SETTLE_ASSET",
     "Claim",
+    "Effect",
     "MarketOf",
     "Worth",
     "claim_of",
+    "effect_of",
+    "exposure_of",
     "liquidation_price",
     "locked",
     "maintenance_of",
@@ -107,16 +110,26 @@ def liquidation_price(
 ) -> int:
     """Return the mark, on the tick, at which this leg alone would bring liquidation; 0: none.
 
-    Everything else stays at its mark, and the leg in its risk tier.
+    Everything else stays at its mark. The leg passes through the risk tiers on the way: each tier
+    has its own straight line, and the one that crosses zero inside its tier is the answer.
     """
     if not size:
         return 0
     instrument, mark = market.instrument, market.mark_units
     equity, maintenance = standing(account, market_of)
-    rate = tier_of(-(-abs(money_of(instrument, mark, size)) // MONEY_ONE)).rate_ppm
-    # equity + size x (p - mark) = maintenance + rate x |size| x (p - mark), solved for p.
-    slope = money_of(instrument, 1, size) * PPM - abs(money_of(instrument, 1, size)) * rate
-    price = mark - (equity - maintenance) * PPM // slope
+    unit = money_of(instrument, 1, size)
+    value = abs(unit) * mark
+    others = maintenance - maintenance_of(value)
+    # equity + unit x (p - mark) = others + rate x |unit| x p - deduction, solved for p.
+    free = equity - unit * mark - others
+    bottom, price = -1, 0
+    for tier in RISK_TIERS:
+        top = tier.value_max * MONEY_ONE if tier is not RISK_TIERS[-1] else None
+        slope = unit * PPM - abs(unit) * tier.rate_ppm
+        price = -(free + tier.deduction * MONEY_ONE) * PPM // slope
+        if abs(unit) * price > bottom and (top is None or abs(unit) * price <= top):
+            break
+        bottom = tier.value_max * MONEY_ONE
     tick = instrument.tick_units
     price = price // tick * tick
     return price if 0 < price < mark * 100 else 0
@@ -157,6 +170,71 @@ def locked(order: VenueOrder) -> tuple[str, int]:
     return instrument.quote, money_of(instrument, price, order.leaves_units)
 
 
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What one more order would do: the account without it, margin it adds, its leg's exposure.
+
+    All in money units; `before` and `exposure` are the leg's largest value without and with it.
+    """
+
+    now: Worth
+    added: int
+    before: int
+    exposure: int
+
+
+class _Claims:
+    """What an account's live orders claim: sums by leg and side, and what spot orders lock."""
+
+    __slots__ = ("bound", "buys", "sells")
+
+    def __init__(self, live: Iterable[VenueOrder]) -> None:
+        self.buys: dict[PositionKey, int] = {}
+        self.sells: dict[PositionKey, int] = {}
+        self.bound = 0
+        for order in live:
+            if order.is_spot:
+                asset, amount = locked(order)
+                self.bound += amount if asset == SETTLE_ASSET else 0
+                continue
+            claim = claim_of(order)
+            if claim is not None:
+                self.add(claim)
+
+    def add(self, claim: Claim) -> None:
+        """Count one more claim."""
+        sums = self.buys if claim.side is Side.BUY else self.sells
+        sums[claim.key] = sums.get(claim.key, 0) + claim.notional
+
+    def exposure(self, key: PositionKey, value: int) -> int:
+        """Return the largest value a leg now worth `value` (signed) can come to."""
+        # A leg of a hedge can't pass through zero: orders that shrink it bind nothing.
+        index = key[1]
+        more_long = self.buys.get(key, 0) if index != 2 else 0
+        more_short = self.sells.get(key, 0) if index != 1 else 0
+        return max(abs(value), abs(value + more_long), abs(value - more_short))
+
+    def worth(self, account: Account, market_of: MarketOf) -> Worth:
+        """Return the account's totals with these claims."""
+        profit = position_margin = order_margin = maintenance = 0
+        positions = account.ledger.positions
+        for key in positions.keys() | self.buys.keys() | self.sells.keys():
+            market = market_of(key[0])
+            position = positions.get(key, _FLAT)
+            value = money_of(market.instrument, market.mark_units, position.size_units)
+            profit += value - position.cost
+            numerator, denominator = account.leverage(key[0]).as_integer_ratio()
+            held = share_of(abs(value), denominator, numerator)
+            position_margin += held
+            exposure = self.exposure(key, value)
+            if exposure != abs(value):
+                order_margin += share_of(exposure, denominator, numerator) - held
+            if value:
+                maintenance += maintenance_of(abs(value))
+        wallet = account.ledger.wallet.get(SETTLE_ASSET, 0)
+        return Worth(wallet, profit, position_margin, order_margin, maintenance, self.bound)
+
+
 def worth(
     account: Account,
     live: Iterable[VenueOrder],
@@ -165,36 +243,34 @@ def worth(
     more: Claim | None = None,
 ) -> Worth:
     """Return an account's totals with its live orders, and with one more order if given."""
-    buys: dict[PositionKey, int] = {}
-    sells: dict[PositionKey, int] = {}
-    bound = 0
-    claims = [more] if more is not None else []
-    for order in live:
-        if order.is_spot:
-            asset, amount = locked(order)
-            bound += amount if asset == SETTLE_ASSET else 0
-            continue
-        claim = claim_of(order)
-        if claim is not None:
-            claims.append(claim)
-    for claim in claims:
-        sums = buys if claim.side is Side.BUY else sells
-        sums[claim.key] = sums.get(claim.key, 0) + claim.notional
-    profit = position_margin = order_margin = maintenance = 0
-    for key in account.ledger.positions.keys() | buys.keys() | sells.keys():
-        symbol, index = key
-        market = market_of(symbol)
-        position = account.ledger.positions.get(key, _FLAT)
-        value = money_of(market.instrument, market.mark_units, position.size_units)
-        profit += value - position.cost
-        # A leg of a hedge can't pass through zero: orders that shrink it bind nothing.
-        more_long = buys.get(key, 0) if index != 2 else 0
-        more_short = sells.get(key, 0) if index != 1 else 0
-        exposure = max(abs(value), abs(value + more_long), abs(value - more_short))
-        numerator, denominator = account.leverage(symbol).as_integer_ratio()
-        held = share_of(abs(value), denominator, numerator)
-        position_margin += held
-        order_margin += share_of(exposure, denominator, numerator) - held
-        maintenance += maintenance_of(abs(value))
-    wallet = account.ledger.wallet.get(SETTLE_ASSET, 0)
-    return Worth(wallet, profit, position_margin, order_margin, maintenance, bound)
+    claims = _Claims(live)
+    if more is not None:
+        claims.add(more)
+    return claims.worth(account, market_of)
+
+
+def effect_of(
+    account: Account, live: Iterable[VenueOrder], market_of: MarketOf, more: Claim
+) -> Effect:
+    """Return what one more order beside the live ones would do to the account and its leg."""
+    claims = _Claims(live)
+    now = claims.worth(account, market_of)
+    before = exposure_of(account, market_of, more.key, claims)
+    claims.add(more)
+    exposure = exposure_of(account, market_of, more.key, claims)
+    numerator, denominator = account.leverage(more.key[0]).as_integer_ratio()
+    margins = [share_of(value, denominator, numerator) for value in (before, exposure)]
+    return Effect(now, margins[1] - margins[0], before, exposure)
+
+
+def exposure_of(
+    account: Account,
+    market_of: MarketOf,
+    key: PositionKey,
+    live: "Iterable[VenueOrder] | _Claims",
+) -> int:
+    """Return the largest value, in money, that a leg can come to with its live orders."""
+    claims = live if isinstance(live, _Claims) else _Claims(live)
+    market = market_of(key[0])
+    size = account.ledger.positions.get(key, _FLAT).size_units
+    return claims.exposure(key, money_of(market.instrument, market.mark_units, size))

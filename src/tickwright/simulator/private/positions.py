@@ -5,11 +5,11 @@ from decimal import Decimal
 from tickwright.core.errors import UnitsError
 from tickwright.core.identity import Category
 from tickwright.core.orders import Side
-from tickwright.core.units import units_from_text
+from tickwright.core.units import MONEY_ONE, units_from_text
 from tickwright.simulator.market import SymbolMarket
 from tickwright.simulator.private.accounts import Account
 from tickwright.simulator.private.desk import Desk
-from tickwright.simulator.private.margin import worth
+from tickwright.simulator.private.margin import exposure_of, worth
 from tickwright.simulator.private.refusals import VenueRefusal, parameter
 from tickwright.simulator.private.requests import (
     LeverageRequest,
@@ -27,6 +27,7 @@ from tickwright.simulator.private.terms import (
     stop_price,
     trigger_word,
 )
+from tickwright.simulator.tiers import value_limit
 
 __all__ = ["PositionSettings"]
 
@@ -56,8 +57,13 @@ class PositionSettings:
         before = account.leverage(request.symbol)
         if wanted == before:
             raise VenueRefusal(110043, "leverage not modified")
-        account.leverages[request.symbol] = wanted
         live = self._desk.stores[account.uid].live.values()
+        limit = value_limit(wanted, market.instrument.leverage_max) * MONEY_ONE
+        for index in account.indexes(request.symbol):
+            key = request.symbol, index
+            if exposure_of(account, self._settlement.linear_market, key, live) > limit:
+                raise VenueRefusal(110013, "cannot set leverage due to risk limit")
+        account.leverages[request.symbol] = wanted
         if wanted < before and worth(account, live, self._settlement.linear_market).available < 0:
             account.leverages[request.symbol] = before
             raise VenueRefusal(110044, "Available margin is insufficient")

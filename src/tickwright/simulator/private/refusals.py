@@ -9,6 +9,7 @@ __all__ = [
     "insufficient_balance",
     "order_not_found",
     "parameter",
+    "risk_limit",
 ]
 
 
@@ -45,3 +46,14 @@ def order_not_found(*, is_spot: bool) -> VenueRefusal:
     if is_spot:
         return VenueRefusal(170213, "Order does not exist.")
     return VenueRefusal(110001, "order not exists or too late to cancel")
+
+
+def risk_limit(leverage: str) -> VenueRefusal:
+    """Refuse a position beyond its risk tier; `leverage` is the highest one that allows it."""
+    if not leverage:
+        return VenueRefusal(110089, "Exceeds the maximum risk limit level")
+    return VenueRefusal(
+        110090,
+        "Order placement failed as your position may exceed the max limit. Please adjust your "
+        f"leverage to {leverage} or below to increase the max. position limit",
+    )

@@ -83,12 +83,15 @@ class SymbolDesk:
     """One instrument with its matching engine and the orders by number that live in it.
 
     `bracket_fills` sums what orders with partial stops have filled since someone last looked.
+    `reducing` holds the plain reduce-only orders that rest or will: together they may not be more
+    than their position.
     """
 
     market: SymbolMarket
     matching: MatchingBook
     orders: dict[int, VenueOrder] = field(default_factory=dict)
     bracket_fills: dict[VenueOrder, int] = field(default_factory=dict)
+    reducing: dict[int, VenueOrder] = field(default_factory=dict)
 
 
 def _always_heard(account: Account) -> bool:
@@ -158,11 +161,12 @@ class Settlement:
             for event in desk.matching.drain():
                 self._apply(desk, event)
 
-    def end_unentered(self, desk: SymbolDesk, order: VenueOrder, *, status: str) -> None:
+    def end_unentered(
+        self, desk: SymbolDesk, order: VenueOrder, cancel_type: str, reason: str
+    ) -> None:
         """End an order that was accepted and will not reach the book."""
-        order.status = status
-        order.cancel_type = order.cancel_as or "UNKNOWN"
-        order.reject_reason = "EC_PerCancelRequest" if order.cancel_as else "EC_Others"
+        order.status = "Cancelled"
+        order.cancel_type, order.reject_reason = cancel_type, reason
         desk.orders[order.number] = order
         self._changed(desk, order)
 
@@ -251,6 +255,8 @@ class Settlement:
         elif isinstance(event, Working):
             order = desk.orders[event.order.order_id]
             order.status = "PartiallyFilled" if order.filled_units else "New"
+            if order.reduce_only:
+                desk.reducing[order.number] = order
             self._changed(desk, order)
         elif isinstance(event, Armed):
             order = desk.orders.get(event.order.order_id) or self._adopt(desk, event.order)
@@ -534,6 +540,7 @@ class Settlement:
             # The venue shows the position after every order request, changed or not.
             news.positions[order.instrument.symbol, order.position_index] = desk
         if not order.is_live and desk.orders.pop(order.number, None) is not None:
+            desk.reducing.pop(order.number, None)
             self.stores[order.account.uid].finish(order)
 
     def _of(self, account: Account) -> _News:
