@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from tickwright.app.account_keys import AccountKey, read_keys, read_toml
 from tickwright.app.config_faults import Fault, config_error, nearest, read_struct, told, within
-from tickwright.app.config_model import ConfigFile, StrategyConfig
+from tickwright.app.config_model import SOURCE_WORDS, ConfigFile, StrategyConfig
 from tickwright.app.strategy_source import load_strategy, resolved_source
 from tickwright.core.errors import ConfigError
 from tickwright.core.identity import AccountId, Category, StrategyId
@@ -174,9 +174,15 @@ def _check_venues(file: ConfigFile, folder: Path, faults: list[Fault]) -> None:
             faults.append(Fault(f"{key}.ca_file", "there is no such file", str(venue.ca_file)))
         if venue.simulator is not None:
             for source in venue.simulator.sources:
-                if source not in ("demo", "synthetic") and not (folder / source).is_file():
-                    text = "write demo, synthetic or the path of a recording"
+                if source not in SOURCE_WORDS and not (folder / source).is_file():
+                    text = "write demo, synthetic, agents or the path of a recording"
                     faults.append(Fault(f"{key}.simulator.sources", text, repr(source)))
+            if {"agents", "synthetic"} <= set(venue.simulator.sources):
+                text = "synthetic and agents both make every symbol: choose one"
+                faults.append(Fault(f"{key}.simulator.sources", text))
+            elif "agents" in venue.simulator.sources and venue.simulator.rate:
+                text = "is for synthetic symbols: agents trade at their own pace"
+                faults.append(Fault(f"{key}.simulator.rate", text))
 
 
 # strategies -------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ __all__ = [
     "ConfigFile",
     "FeedConfig",
     "JournalConfig",
+    "SOURCE_WORDS",
     "RunConfig",
     "SessionConfig",
     "SimulatorConfig",
@@ -42,6 +43,8 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,31}$"
 """A name of the user's own: a letter, then letters, digits, - and _."""
 Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
 FilePath = Annotated[Path, Field(strict=False)]
+SOURCE_WORDS = frozenset({"agents", "demo", "synthetic"})
+"""Sources of a simulated market that are no files."""
 _Table = dict[str, Any]
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -59,7 +62,8 @@ class _Section(BaseModel):
 class SimulatorConfig(_Section):
     """The market of a simulated venue that the run starts itself.
 
-    `sources` are "synthetic", "demo" (packaged recordings, linear alone) or files.
+    `sources` are "synthetic", "agents" (they react to orders), "demo" (packaged recordings, linear
+    alone) or files.
     """
 
     sources: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = ("demo",)

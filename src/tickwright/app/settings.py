@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from tickwright.app.config import Config, LoadedStrategy
+from tickwright.app.config_model import SOURCE_WORDS
 from tickwright.app.plan import StrategyPlan, TradingPlan
 from tickwright.app.trader import AccountSettings, FeedSettings, TraderSettings, VenueSettings
 from tickwright.core.identity import Category, InstrumentId
@@ -89,7 +90,7 @@ def simulator_arguments(config: Config, venue: str) -> list[str]:
     if wanted is None:
         return [*arguments, "--source", "demo"] if _is_linear(config, venue) else arguments
     for source in wanted.sources:
-        is_word = source in ("demo", "synthetic")
+        is_word = source in SOURCE_WORDS
         arguments += ["--source", source if is_word else str(config.path.parent / source)]
     arguments += ["--speed", str(wanted.speed), "--rate", str(wanted.rate)]
     arguments += ["--seed", str(wanted.seed)]

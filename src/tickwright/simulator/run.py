@@ -21,6 +21,7 @@ from tickwright.simulator.instruments import VenueInstrument, instrument_for, sy
 from tickwright.simulator.private import PrivateOptions
 from tickwright.simulator.private.half import mount_private
 from tickwright.simulator.server import SimulatorServer
+from tickwright.simulator.sources.agents import AgentsSource, AgentsStyle
 from tickwright.simulator.sources.opening import DEMO_FILES, open_recording, sample_path
 from tickwright.simulator.sources.operations import MarketSource
 from tickwright.simulator.sources.recording import AfterEnd, Recording
@@ -39,6 +40,7 @@ IDLE_S_MAX = 60.0
 
 DEMO_SOURCE = "demo"
 SYNTHETIC_SOURCE = "synthetic"
+AGENTS_SOURCE = "agents"
 SYMBOLS_DEFAULT = 50
 
 
@@ -48,9 +50,11 @@ class SimulatorOptions:
 
     `port` is REST's and the WebSocket's is the next one; 0 takes any two. `symbols` is a count or
     names; without it 50, or only the recordings' own when no source is synthetic. `sources` are
-    "synthetic", "demo" (the packaged recordings of BTCUSDT and XRPUSDT, the rest synthetic, all
-    linear) or paths of recordings; with "synthetic", "demo" or a wish for more symbols those that
-    no recording holds are synthetic. `rate` over 0 makes that many frames a second from the
+    "synthetic", "agents", "demo" (the packaged recordings of BTCUSDT and XRPUSDT, the rest
+    synthetic, all linear) or paths of recordings; with "synthetic", "demo" or a wish for more
+    symbols those that no recording holds are synthetic, and with "agents" they are traded by
+    agents, who see users' orders. `agents` is how those behave, by symbol and place unless given.
+    `rate` over 0 makes that many frames a second from the
     synthetic symbols beyond the push intervals: a stress setting, not the venue's behaviour.
     """
 
@@ -67,6 +71,7 @@ class SimulatorOptions:
     fault_specs: Sequence[FaultSpec] = ()
     tls: bool = False
     style: SyntheticStyle = field(default_factory=SyntheticStyle)
+    agents: AgentsStyle | None = None
     send_buffer_bytes_max: int = SEND_BUFFER_BYTES_MAX
     idle_s_max: float = IDLE_S_MAX
 
@@ -120,7 +125,7 @@ def _recordings(options: SimulatorOptions, rng: Random) -> list[Recording]:
     after_end = AfterEnd.LOOP if options.loop else AfterEnd.CONTINUE
     opened: list[Recording] = []
     for source in options.sources:
-        if source == SYNTHETIC_SOURCE:
+        if source in (SYNTHETIC_SOURCE, AGENTS_SOURCE):
             continue
         paths = (
             [sample_path(name) for name in DEMO_FILES] if source == DEMO_SOURCE else [Path(source)]
@@ -143,8 +148,8 @@ def _symbols(options: SimulatorOptions, recordings: Sequence[Recording]) -> list
     recorded = [symbol for recording in recordings for symbol in recording.instruments]
     wanted = options.symbols
     if wanted is None:
-        all_synthetic = SYNTHETIC_SOURCE in options.sources or DEMO_SOURCE in options.sources
-        wanted = SYMBOLS_DEFAULT if all_synthetic else 0
+        made = {SYNTHETIC_SOURCE, AGENTS_SOURCE, DEMO_SOURCE}
+        wanted = SYMBOLS_DEFAULT if made.intersection(options.sources) else 0
     if not isinstance(wanted, int):
         return list(dict.fromkeys([*recorded, *wanted]))
     names = dict.fromkeys(
@@ -165,6 +170,10 @@ def build_venue(options: SimulatorOptions, *, start_ns: int) -> tuple[SimulatedV
         raise ConfigError(f"rate must be 0 to {RATE_MAX} frames a second, not {options.rate}")
     if not options.sources:
         raise ConfigError("at least one source is needed")
+    if options.rate and AGENTS_SOURCE in options.sources:
+        raise ConfigError("rate is for synthetic symbols: agents trade at their own pace")
+    if AGENTS_SOURCE in options.sources and SYNTHETIC_SOURCE in options.sources:
+        raise ConfigError("sources synthetic and agents both make every symbol: choose one")
     rng = Random(options.seed)
     if DEMO_SOURCE in options.sources:
         options = replace(options, categories=(Category.LINEAR,))
@@ -192,7 +201,11 @@ def build_venue(options: SimulatorOptions, *, start_ns: int) -> tuple[SimulatedV
                 listed.append(instrument_for(category, name, symbol_id=number))
         instruments += listed
         if listed:
-            sources.append(SyntheticSource(listed, Random(rng.getrandbits(64)), options.style))
+            own = Random(rng.getrandbits(64))
+            if AGENTS_SOURCE in options.sources:
+                sources.append(AgentsSource(listed, own, options.agents))
+            else:
+                sources.append(SyntheticSource(listed, own, options.style))
     faults = FaultBoard(Random(rng.getrandbits(64)))
     plan = list(options.fault_specs)
     if options.faults is not None:

@@ -1,7 +1,7 @@
 """Owns the words market sources speak: timed operations on a market; refuses wire formats.
 
 A source is an iterator of `TimedOperation`, times rising, in nanoseconds since the market's start.
-What an operation holds is fixed when it is yielded; only a `Turn` is decided when its time has come.
+What an operation holds is fixed when it is yielded; only a `Turn` is decided at its own time.
 Prices and sizes are ints in the units of the symbol's `VenueInstrument`.
 """
 
