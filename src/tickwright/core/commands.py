@@ -28,8 +28,10 @@ __all__ = [
     "OrderNotice",
     "PlaceOrder",
     "QueryOrder",
+    "SetPositionStops",
     "SetTimer",
     "SignalNotice",
+    "StopsNotice",
 ]
 
 
@@ -95,6 +97,25 @@ class QueryOrder(msgspec.Struct, frozen=True, kw_only=True, tag="query"):
     event_id: int
 
 
+class SetPositionStops(msgspec.Struct, frozen=True, kw_only=True, tag="set_stops"):
+    """Let the venue hold stops of a whole position; what is None is left as it is.
+
+    Setting the same twice changes nothing, so a request without an answer is sent again with the
+    same `number`. It only reduces risk: it never waits for the journal. `trailing_active_units` is
+    the price from which on the stop trails (None: at once).
+    """
+
+    account_id: AccountId
+    instrument_id: InstrumentId
+    leg: Leg
+    number: int
+    stop_units: int | None
+    take_units: int | None
+    trailing_distance_units: int | None
+    trailing_active_units: int | None
+    event_id: int
+
+
 class SetTimer(msgspec.Struct, frozen=True, gc=False, tag="set_timer"):
     """Call back by `TimerFired(owner, name, due_ns)` at `due_ns`; the same name replaces."""
 
@@ -138,7 +159,21 @@ class HaltNotice(msgspec.Struct, frozen=True, kw_only=True, tag="halt_notice"):
     now_ns: int
 
 
-Command = PlaceOrder | AmendOrder | CancelOrder | CancelAll | QueryOrder | SetTimer
+class StopsNotice(msgspec.Struct, frozen=True, kw_only=True, tag="stops_notice"):
+    """Who holds a position's stops from now on changed: the venue, or we; for logs and screens."""
+
+    strategy_id: StrategyId
+    instrument_id: InstrumentId
+    is_held: bool
+    """The venue holds all of them."""
+    reason: str
+    event_id: int
+    now_ns: int
+
+
+Command = (
+    PlaceOrder | AmendOrder | CancelOrder | CancelAll | QueryOrder | SetPositionStops | SetTimer
+)
 """What the outside must do."""
-Notice = SignalNotice | OrderNotice | HaltNotice
+Notice = SignalNotice | OrderNotice | HaltNotice | StopsNotice
 """What the outside may show or store."""

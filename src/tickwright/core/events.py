@@ -457,6 +457,7 @@ Input = (
     | BalanceReport
     | AccountState
     | SyncReport
+    | StopsReply
     | PromisesRestored
     | TimerFired
     | OperatorCommand

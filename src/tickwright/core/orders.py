@@ -11,6 +11,7 @@ from copy import copy
 
 import msgspec
 
+from tickwright.core.exits import Exits
 from tickwright.core.identity import (
     AccountId,
     ClientId,
@@ -176,8 +177,8 @@ class OrderIntent(msgspec.Struct, frozen=True, kw_only=True, tag="order_intent")
 
     `price_units` is required for a limit order and, for a market order, is None.
     `stop_loss_price_units` and `take_profit_price_units` ask for a bracket around the position this
-    order opens. `trigger_price_units` makes the order conditional. An intent older than
-    `valid_until_ns` (0: no end) is dropped, never sent late.
+    order opens; `exits` asks for the other ways out of it. `trigger_price_units` makes the order
+    conditional. An intent older than `valid_until_ns` (0: no end) is dropped, never sent late.
     """
 
     instrument_id: InstrumentId
@@ -196,6 +197,7 @@ class OrderIntent(msgspec.Struct, frozen=True, kw_only=True, tag="order_intent")
     trigger_by: TriggerBy = TriggerBy.LAST
     valid_until_ns: int = 0
     reason: str = ""
+    exits: Exits | None = None
 
 
 class Order:

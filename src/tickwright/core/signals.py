@@ -7,6 +7,7 @@ import enum
 
 import msgspec
 
+from tickwright.core.exits import Exits
 from tickwright.core.identity import ClientId, InstrumentId
 from tickwright.core.orders import OrderIntent
 
@@ -25,7 +26,8 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True, tag="signal"):
     """A strategy's opinion; sizing and the risk gate make an order of it, or a refusal.
 
     `confidence` is 0 to 1. `stop_loss_fraction` and `take_profit_fraction` are distances from the
-    entry price as fractions (0.005 is 0.5 %), None for none. `reason` is for people and is logged.
+    entry price as fractions (0.005 is 0.5 %); `exits` holds them and the other ways out. What
+    neither of them names takes what is configured. `reason` is for people and is logged.
     """
 
     instrument_id: InstrumentId
@@ -36,6 +38,16 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True, tag="signal"):
     take_profit_fraction: float | None = None
     price_units: int | None = None
     """Wished limit price; None lets execution take the touch."""
+    exits: Exits | None = None
+
+    @property
+    def policy(self) -> Exits | None:
+        """All that the signal says of leaving, in one; None when it says nothing."""
+        stop, profit, exits = self.stop_loss_fraction, self.take_profit_fraction, self.exits
+        if stop is None and profit is None:
+            return exits
+        short = Exits(stop_loss_fraction=stop, take_profit_fraction=profit)
+        return short if exits is None else short.over(exits)
 
     def fault(self) -> str | None:
         """Say what makes the signal unusable, or None."""
@@ -44,11 +56,18 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True, tag="signal"):
             return f"confidence {self.confidence} is not between 0 and 1"
         stop, profit = self.stop_loss_fraction, self.take_profit_fraction
         if (stop is None or 0.0 < stop < 1.0) and (profit is None or 0.0 < profit < 1.0):
-            return None
+            return None if self.exits is None else self._exits_fault(self.exits)
         for name in ("stop_loss_fraction", "take_profit_fraction"):
             value = getattr(self, name)
             if value is not None and not 0.0 < value < 1.0:
                 return f"{name} {value} is not between 0 and 1"
+        return None
+
+    def _exits_fault(self, exits: Exits) -> str | None:
+        for name in ("stop_loss_fraction", "take_profit_fraction"):
+            if getattr(self, name) is not None and getattr(exits, name) is not None:
+                return f"{name} stands in the signal and in its exits"
+        # What it leaves open may be configured: execution looks at the whole.
         return None
 
 

@@ -31,6 +31,7 @@ class Deadline(enum.IntEnum):
     CANCELS = 6
     CLOSE_AGAIN = 7
     TIME_STOP = 8
+    STOPS = 9
 
 
 class Deadlines:

@@ -35,6 +35,7 @@ from tickwright.core.events import (
     RateLimitReport,
     Reply,
     SendOutcome,
+    StopsReply,
     SyncReport,
     TimerFired,
     Trade,
@@ -106,6 +107,7 @@ class Engine:
             OperatorCommand: self._operator.on_command,
             Reply: evidence.on_reply,
             SendOutcome: evidence.on_send_outcome,
+            StopsReply: self._positions.stops.on_reply,
             OrderReport: evidence.on_report,
             OrderAbsent: evidence.on_absent,
             Fill: evidence.on_fill,
@@ -294,11 +296,15 @@ class Engine:
             orders.cancel_waiting()
         elif kind is Deadline.CLOSE_AGAIN:
             self._positions.on_close_again(key)
+        elif kind is Deadline.STOPS:
+            self._positions.on_stops_due(key)
         else:
             assert kind is Deadline.TIME_STOP, "every kind of deadline is handled"
             self._positions.on_time_stop(key)
 
     def _on_account_event(self, event: PositionReport | AccountState) -> None:
+        if isinstance(event, PositionReport):
+            self._positions.stops.on_report(event)
         portfolio = self._state.portfolio
         if isinstance(event, PositionReport):
             portfolio.note_position(event)

@@ -234,7 +234,7 @@ class EvidenceDesk:
             return owner
         for plan in state.lanes[fill.instrument_id].plans:
             if (
-                plan.is_attached
+                plan.held.may_fire
                 and plan.account_id == fill.account_id
                 and plan.size_units * fill.side < 0
                 and fill.size_units <= abs(plan.size_units)
@@ -284,8 +284,13 @@ class EvidenceDesk:
         for plan in tuple(state.plans.values()):
             if plan.account_id == account_id:
                 self._positions.refresh(plan)
+        for position in report.positions:
+            self._positions.stops.on_report(position)
         state.portfolio.start_day(state.now_ns)
         state.view.ready_accounts.add(account_id)
+        for plan in tuple(state.plans.values()):
+            if plan.account_id == account_id:
+                self._positions.stops.tend(plan)
         if self._cancels_adopted:
             self._cancel_adopted(account_id, report)
         for event in (*report.balances, *report.positions):

@@ -58,7 +58,11 @@ class MarketDesk:
     def on_trade(self, trade: Trade) -> None:
         """Hand a public trade to who listens."""
         lane = self._state.lanes.get(trade.instrument_id)
-        if lane is not None and lane.trade_calls:
+        if lane is None:
+            return
+        if lane.watch and not trade.is_block:
+            self._positions.on_trade(lane, trade.price_units)
+        if lane.trade_calls:
             self._dispatch.deliver(lane.trade_calls, trade)
 
     def on_market(self, event: MarketEvent) -> None:
@@ -119,7 +123,7 @@ class MarketDesk:
         if has_new_units:
             lane.volatility.reset()
             for plan in tuple(lane.plans):
-                self._positions.reset_bracket(plan)
+                self._positions.reset_levels(plan)
         if lane.market_calls:
             self._dispatch.deliver(lane.market_calls, event)
 

@@ -1,18 +1,23 @@
-"""Owns the plans of all positions: brackets watched, exits tried until flat, time stops.
+"""Owns the plans of all positions: exits watched, closings tried until flat, time stops.
 
 Refuses to close what is not the strategy's: reduce-only acts on the account's position, so every
 step is capped to the strategy's share. A second exit never leaves while the first is not settled.
 """
 
+from tickwright.book.order_book import OrderBook
 from tickwright.core.commands import SignalNotice
+from tickwright.core.events import BookState
 from tickwright.core.identity import ClientId, InstrumentId, StrategyId
-from tickwright.core.orders import Purpose
+from tickwright.core.orders import Purpose, Side
 from tickwright.core.signals import Signal, SignalKind
 from tickwright.core.verdicts import Check, Reason, Rejected, Verdict
 from tickwright.engine.deadlines import Deadline
 from tickwright.engine.lanes import Lane
 from tickwright.engine.order_desk import OrderDesk
 from tickwright.engine.state import TradingState
+from tickwright.engine.stops_desk import StopsDesk
+from tickwright.execution.exit_levels import ExitLevels, fee_parts
+from tickwright.execution.held_stops import HeldStops
 from tickwright.execution.planner import Bracket
 from tickwright.execution.position_plan import PositionPlan
 from tickwright.execution.records import Record
@@ -29,7 +34,7 @@ class PositionDesk:
         self._state = state
         self._orders = orders
         self._retry_ns = state.config.execution.exit_retry_ms * _MS
-        self._time_stop_ns = state.config.execution.time_stop_ms * _MS
+        self.stops = StopsDesk(state)
         self.stop_count = 0
         self.take_count = 0
 
@@ -40,58 +45,58 @@ class PositionDesk:
         plan = state.plans.get(key)
         if plan is None:
             account_id = state.runs[strategy_id].context.account_id
-            plan = state.plans[key] = PositionPlan(strategy_id, account_id, instrument_id)
+            exits = state.config.execution.exits_of(strategy_id)
+            plan = state.plans[key] = PositionPlan(strategy_id, account_id, instrument_id, exits)
             state.lane(instrument_id).plans.append(plan)
         return plan
-
-    def is_alone(self, plan: PositionPlan) -> bool:
-        """Whether no other strategy of the account may hold this instrument."""
-        for run in self._state.runs.values():
-            context = run.context
-            if (
-                run.strategy_id != plan.strategy_id
-                and context.account_id == plan.account_id
-                and plan.instrument_id in context.instruments
-            ):
-                return False
-        return True
 
     # following ------------------------------------------------------------------------------------
 
     def refresh(self, plan: PositionPlan) -> None:
-        """Follow the strategy's attributed position: bracket, watch and time stop."""
+        """Follow the strategy's attributed position: its levels, who holds them, its time stop."""
         state = self._state
         lane = state.lane(plan.instrument_id)
+        instrument = lane.instrument
         share = state.portfolio.strategy_position(
             plan.strategy_id, plan.account_id, plan.instrument_id
         )
         was_flat = plan.size_units == 0
         size_units = share.size_units
-        if lane.instrument.is_spot and size_units < max(
-            lane.instrument.lot_units, lane.instrument.size_min_units
-        ):
+        if instrument.is_spot and size_units < max(instrument.lot_units, instrument.size_min_units):
             # Fees in the base asset leave dust that no order can sell: it is nobody's position.
             size_units = 0
         plan.set_size(size_units, state.now_ns)
         side = plan.side
-        if side is not None and not plan.is_attached:
-            entry = share.entry_price(lane.instrument)
-            if plan.fixed_bracket is not None:
-                plan.bracket = plan.fixed_bracket
-            elif entry is not None:
-                plan.bracket = state.planner.bracket(
-                    side,
-                    round(entry.scaleb(lane.instrument.price_decimals)),
-                    lane.instrument,
-                    stop_loss_fraction=plan.stop_loss_fraction,
-                    take_profit_fraction=plan.take_profit_fraction,
-                )
-        elif side is None:
-            plan.fixed_bracket = None
-        if was_flat and plan.size_units and self._time_stop_ns:
-            key = f"{plan.strategy_id} {plan.instrument_id}"
-            state.deadlines.add(state.now_ns + self._time_stop_ns, Deadline.TIME_STOP, key)
-        lane.settle()
+        if side is not None:
+            if plan.levels is None:
+                plan.open(self._levels(plan, side, lane))
+            entry = share.entry_price(instrument)
+            levels = plan.levels
+            if levels is not None and entry is not None:
+                levels.set_entry(round(entry.scaleb(instrument.price_decimals)))
+                self._look(levels, lane.book)
+        time_ms = plan.exits.time_stop_ms
+        if was_flat and plan.size_units and time_ms:
+            state.deadlines.add(state.now_ns + time_ms * _MS, Deadline.TIME_STOP, plan.key)
+        self.stops.tend(plan)
+
+    def _levels(self, plan: PositionPlan, side: Side, lane: Lane) -> ExitLevels:
+        rates = self._state.fees(plan.account_id, plan.instrument_id)
+        return ExitLevels(
+            plan.exits,
+            side,
+            lane.instrument,
+            fixed=plan.fixed_for(side),
+            fee=fee_parts(None if rates is None else rates.taker),
+        )
+
+    @staticmethod
+    def _look(levels: ExitLevels, book: OrderBook) -> bool:
+        """Let stops follow the mid; a book that isn't proven moves nothing."""
+        if book.state is not BookState.SYNCED:
+            return False
+        twice = book.mid_twice_units
+        return twice is not None and levels.follow(twice)
 
     def on_settled(self, record: Record) -> None:
         """Go on with a plan whose order is through: final, every fill here, no question open."""
@@ -114,21 +119,36 @@ class PositionDesk:
     # closing --------------------------------------------------------------------------------------
 
     def on_book(self, lane: Lane) -> None:
-        """Compare the watched brackets with the book that just changed."""
+        """Let the stops follow the book that just changed, and compare them with it."""
         for plan in lane.watch:
-            purpose = plan.due(lane.book)
-            if purpose is None:
-                continue
-            level = (
-                plan.bracket.stop_units if purpose is Purpose.STOP_LOSS else plan.bracket.take_units
-            )
+            levels = plan.levels
+            if plan.is_following and levels is not None and self._look(levels, lane.book):
+                self.stops.tend(plan)
+            self._compare(plan, lane)
+
+    def on_trade(self, lane: Lane, price_units: int) -> None:
+        """Let the stops follow a public trade."""
+        for plan in lane.watch:
+            levels = plan.levels
+            if plan.is_following and levels is not None and levels.follow(2 * price_units):
+                self.stops.tend(plan)
+                self._compare(plan, lane)
+
+    def _compare(self, plan: PositionPlan, lane: Lane) -> None:
+        purpose = plan.due(lane.book)
+        if purpose is None or plan.closing is not None:
+            return
+        if purpose is Purpose.STOP_LOSS:
+            level = plan.bracket.stop_units
+            assert level is not None and plan.levels is not None, "a level that is due exists"
+            word = plan.levels.kind_of(level)
+            self.stop_count += 1
+        else:
+            level = plan.bracket.take_units
             assert level is not None, "a level that is due exists"
-            if purpose is Purpose.STOP_LOSS:
-                self.stop_count += 1
-            else:
-                self.take_count += 1
-            word = purpose.value.replace("_", " ")
-            self.close(plan, purpose, f"{word} at {lane.instrument.price_text(level)}")
+            word = "take profit"
+            self.take_count += 1
+        self.close(plan, purpose, f"{word} at {lane.instrument.price_text(level)}")
 
     def close(self, plan: PositionPlan, purpose: Purpose, reason: str) -> None:
         """Close a position for a reason of our own, and tell it as an exit signal."""
@@ -180,12 +200,20 @@ class PositionDesk:
         plan = self._plan_of(key)
         if plan is None or not plan.size_units or plan.closing is not None:
             return
-        due_ns = plan.opened_ns + self._time_stop_ns
+        time_ms = plan.exits.time_stop_ms
+        if not time_ms:
+            return
+        due_ns = plan.opened_ns + time_ms * _MS
         if self._state.now_ns < due_ns:
             self._state.deadlines.add(due_ns, Deadline.TIME_STOP, key)
             return
-        held_ms = self._time_stop_ns // _MS
-        self.close(plan, Purpose.CLOSE, f"time stop after {held_ms} ms")
+        self.close(plan, Purpose.CLOSE, f"time stop after {time_ms} ms")
+
+    def on_stops_due(self, key: str) -> None:
+        """Look again at a request to the venue that nobody answered."""
+        plan = self._plan_of(key)
+        if plan is not None:
+            self.stops.on_due(plan)
 
     def _plan_of(self, key: str) -> PositionPlan | None:
         strategy, _, instrument = key.rpartition(" ")
@@ -249,11 +277,31 @@ class PositionDesk:
         return working.reduce_sell_units if plan.size_units > 0 else working.reduce_buy_units
 
     def _try_again(self, plan: PositionPlan) -> None:
-        key = f"{plan.strategy_id} {plan.instrument_id}"
-        self._state.deadlines.add(plan.retry_ns, Deadline.CLOSE_AGAIN, key)
+        self._state.deadlines.add(plan.retry_ns, Deadline.CLOSE_AGAIN, plan.key)
 
-    def reset_bracket(self, plan: PositionPlan) -> None:
-        """Compute the levels anew: the instrument's units may mean something else now."""
-        plan.fixed_bracket = None
+    def change_exits(self, plan: PositionPlan) -> None:
+        """Leave an open position by other exits from now on; the venue is asked for them anew."""
+        side = plan.side
+        if side is None:
+            return
+        best_twice = 0 if plan.levels is None else plan.levels.best_twice
+        levels = plan.levels = self._levels(plan, side, self._state.lane(plan.instrument_id))
+        plan.held = HeldStops(was_asked=plan.held.may_fire)
+        plan.attached = Bracket()
+        self.refresh(plan)
+        if best_twice:
+            levels.follow(best_twice)
+            self.stops.tend(plan)
+
+    def reset_levels(self, plan: PositionPlan) -> None:
+        """Compute the levels anew: the instrument's units may mean something else now.
+
+        What the venue holds is known again from its next report; until then all is watched here.
+        """
+        plan.fixed_bracket = Bracket()
+        plan.attached = Bracket()
+        plan.levels = None
         plan.bracket = Bracket()
         self.refresh(plan)
+        plan.held = HeldStops()
+        self.stops.tend(plan)

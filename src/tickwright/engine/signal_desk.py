@@ -6,7 +6,8 @@ Refuses to let a strategy act on what is not its own: instruments, orders and sh
 from msgspec.structs import replace
 
 from tickwright.core.commands import SignalNotice
-from tickwright.core.identity import ClientId, InstrumentId
+from tickwright.core.exits import Exits
+from tickwright.core.identity import ClientId, InstrumentId, StrategyId
 from tickwright.core.orders import OrderIntent, Purpose, Side, TimeInForce
 from tickwright.core.signals import Action, CancelIntent, Signal, SignalKind
 from tickwright.core.verdicts import Approved, Check, Reason, Rejected, Verdict
@@ -25,6 +26,7 @@ _MS = 1_000_000
 # Looking a member up in its class is a Python call, and these are asked for every order.
 _EXIT, _SHORT = SignalKind.EXIT, SignalKind.SHORT
 _GTC = TimeInForce.GTC
+_NO_BRACKET = Bracket()
 
 
 class SignalDesk:
@@ -35,7 +37,8 @@ class SignalDesk:
         self._orders = orders
         self._positions = positions
         self._entry_timeout_ns = state.config.execution.entry_timeout_ms * _MS
-        self._wants_attached = state.config.execution.brackets == "auto"
+        self._policies: dict[StrategyId, tuple[Signal, Exits]] = {}
+        """The last entry of each strategy with its whole policy: most ask for the same again."""
         config = state.config
         self._horizon_ns = config.volatility_horizon_s * 1_000_000_000
 
@@ -151,7 +154,10 @@ class SignalDesk:
         )
         if isinstance(decision, Rejected):
             return decision, None
-        has_bracket = signal.stop_loss_fraction or signal.take_profit_fraction
+        exits = self._policy(run, signal)
+        if isinstance(exits, Rejected):
+            return exits, None
+        has_bracket = exits.stop_loss_fraction or exits.take_profit_fraction
         is_attached = bool(has_bracket) and self._can_attach(plan, lane)
         intent = state.planner.entry(
             signal,
@@ -159,17 +165,15 @@ class SignalDesk:
             book=book,
             instrument=instrument,
             now_ns=now_ns,
-            has_attached_bracket=is_attached,
+            attached=exits if is_attached else None,
         )
         if isinstance(intent, Rejected):
             return intent, None
         verdict = self._judge(run, intent, lane)
         if isinstance(verdict, Rejected):
             return verdict, None
-        plan.stop_loss_fraction = signal.stop_loss_fraction
-        plan.take_profit_fraction = signal.take_profit_fraction
-        plan.fixed_bracket = None
-        plan.is_attached = is_attached
+        attached = Bracket(intent.stop_loss_price_units, intent.take_profit_price_units)
+        plan.begin(exits, intent.side, fixed=_NO_BRACKET, attached=attached)
         client_id = self._place(run, intent, verdict).client_id
         plan.entry_id = client_id
         plan.cause_event_id = state.moment.event_id
@@ -177,6 +181,27 @@ class SignalDesk:
             due_ns = now_ns + self._entry_timeout_ns
             state.deadlines.add(due_ns, Deadline.ENTRY_TIMEOUT, client_id)
         return verdict, client_id
+
+    def _policy(self, run: StrategyRun, signal: Signal) -> Exits | Rejected:
+        """Return how the position is to be left: the signal's word, then what is configured."""
+        last = self._policies.get(run.strategy_id)
+        if (
+            last is not None
+            and signal.exits is last[0].exits
+            and signal.stop_loss_fraction == last[0].stop_loss_fraction
+            and signal.take_profit_fraction == last[0].take_profit_fraction
+        ):
+            return last[1]
+        fault = signal.fault()
+        exits = self._state.config.execution.exits_of(run.strategy_id)
+        policy = signal.policy
+        if fault is None and policy is not None:
+            exits = policy.over(exits)
+            fault = exits.fault()
+        if fault is not None:
+            return _refusal(Reason.SIGNAL_INVALID, fault, "a usable signal")
+        self._policies[run.strategy_id] = (signal, exits)
+        return exits
 
     def _occupied(self, plan: PositionPlan, lane: Lane) -> Rejected | None:
         """One position a strategy and instrument: say what stands there already."""
@@ -193,12 +218,8 @@ class SignalDesk:
 
     def _can_attach(self, plan: PositionPlan, lane: Lane) -> bool:
         """Whether the venue may hold the bracket: it acts on the whole position of the account."""
-        instrument = lane.instrument
         return (
-            self._wants_attached
-            and not instrument.is_spot
-            and instrument.capabilities.has_attached_brackets
-            and self._positions.is_alone(plan)
+            self._positions.stops.can_hold(plan, lane)
             and self._state.portfolio.position(plan.account_id, plan.instrument_id).is_flat
         )
 
@@ -222,6 +243,9 @@ class SignalDesk:
         if isinstance(capped, Rejected):
             return capped
         bracket = Bracket(intent.stop_loss_price_units, intent.take_profit_price_units)
+        exits = self._intent_policy(run, intent)
+        if isinstance(exits, Rejected):
+            return exits
         is_attached = not bracket.is_empty and self._can_attach(plan, lane)
         if not bracket.is_empty and not is_attached:
             # The gate still looks at the levels; what is sent does not carry them.
@@ -238,12 +262,53 @@ class SignalDesk:
         verdict = self._judge(run, capped, lane)
         if isinstance(verdict, Rejected):
             return verdict
-        if not bracket.is_empty:
-            plan.fixed_bracket = None if is_attached else bracket
-            plan.is_attached = is_attached
+        self._begin(plan, intent, exits, bracket, is_attached=is_attached)
         record = self._place(run, capped, verdict)
         self._orders.tell(record, intent.reason)
         return verdict
+
+    def _intent_policy(self, run: StrategyRun, intent: OrderIntent) -> Exits | Rejected:
+        exits = self._state.config.execution.exits_of(run.strategy_id)
+        own = intent.exits
+        if own is None:
+            return exits
+        fault = None
+        if intent.purpose is not Purpose.OPEN or intent.reduce_only:
+            fault = "an order that closes has no exits"
+        elif intent.stop_loss_price_units is not None and own.stop_loss_fraction is not None:
+            fault = "a stop loss as a price and as a fraction"
+        elif intent.take_profit_price_units is not None and own.take_profit_fraction is not None:
+            fault = "a take profit as a price and as a fraction"
+        else:
+            exits = own.over(exits)
+            fault = exits.fault()
+        if fault is not None:
+            return _refusal(Reason.SIGNAL_INVALID, fault, "usable exits")
+        return exits
+
+    def _begin(
+        self,
+        plan: PositionPlan,
+        intent: OrderIntent,
+        exits: Exits,
+        bracket: Bracket,
+        *,
+        is_attached: bool,
+    ) -> None:
+        """Let the plan know how to leave what this order opens or adds to."""
+        if intent.purpose is not Purpose.OPEN or intent.reduce_only:
+            return
+        is_adding = plan.size_units * intent.side > 0
+        if is_adding and bracket.is_empty and intent.exits is None:
+            # More of the same is left by the same levels.
+            return
+        if is_adding:
+            exits = exits if intent.exits is not None else plan.exits
+            bracket = plan.fixed_for(intent.side) if bracket.is_empty else bracket
+        attached = bracket if is_attached else _NO_BRACKET
+        plan.begin(exits, intent.side, fixed=bracket, attached=attached)
+        if is_adding:
+            self._positions.change_exits(plan)
 
     def _judge_shape(self, intent: OrderIntent, lane: Lane) -> Rejected | None:
         for level in (intent.stop_loss_price_units, intent.take_profit_price_units):

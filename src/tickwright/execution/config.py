@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from tickwright.core.errors import ConfigError
+from tickwright.core.exits import Exits
 from tickwright.execution.request_budget import BudgetLimits
 
 __all__ = ["ExecutionConfig"]
@@ -28,8 +29,10 @@ class ExecutionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     exit_slippage_bps_max: _Bps = 50.0
     entry_timeout_ms: _Milliseconds = 5_000
     """A resting entry is cancelled after this."""
-    time_stop_ms: Annotated[int, Meta(ge=0, le=604_800_000)] = 0
-    """A position is closed after this; 0 for never."""
+    exits: Exits = Exits()
+    """How positions are left where a signal, an intent or `strategy_exits` says nothing else."""
+    strategy_exits: dict[str, Exits] = {}
+    """By strategy; what one leaves open is taken from `exits`."""
     brackets: Literal["auto", "synthetic"] = "auto"
     """Stops held by the venue where it can and one strategy alone trades there; or by us."""
     valid_ms: _Milliseconds = 1_000
@@ -59,6 +62,18 @@ class ExecutionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
                 f"execution.exit_slippage_bps_max {self.exit_slippage_bps_max:g} is below "
                 f"execution.slippage_bps_max {self.slippage_bps_max:g}: leaving must not be harder"
             )
+        fault = self.exits.fault()
+        if fault is not None:
+            raise ConfigError(f"execution.exits: {fault}")
+        for name in self.strategy_exits:
+            fault = self.exits_of(name).fault()
+            if fault is not None:
+                raise ConfigError(f"execution.strategy_exits.{name}: {fault}")
+
+    def exits_of(self, strategy: str) -> Exits:
+        """Return how a strategy's positions are left when it says nothing itself."""
+        own = self.strategy_exits.get(strategy)
+        return self.exits if own is None else own.over(self.exits)
 
     @property
     def evidence_delay_ns(self) -> int:

@@ -9,15 +9,17 @@ import msgspec
 
 from tickwright.book.order_book import OrderBook
 from tickwright.core.commands import PlaceOrder
+from tickwright.core.exits import Exits
 from tickwright.core.instrument import Instrument
 from tickwright.core.orders import Order, OrderIntent, OrderType, Purpose, Side, TimeInForce
 from tickwright.core.signals import Signal, SignalKind
 from tickwright.core.verdicts import Check, Reason, Rejected
 from tickwright.execution.config import ExecutionConfig
 
-__all__ = ["Bracket", "Planner"]
+__all__ = ["PARTS", "Bracket", "Planner"]
 
-_PARTS = 10**9
+PARTS = 10**9
+"""Fractions count in so many parts."""
 _BPS_PARTS = 10**5
 # Looking a member up in its class is a Python call, and these are asked for every order.
 _BUY, _SELL = Side.BUY, Side.SELL
@@ -59,9 +61,12 @@ class Planner:
         book: OrderBook,
         instrument: Instrument,
         now_ns: int,
-        has_attached_bracket: bool,
+        attached: Exits | None,
     ) -> OrderIntent | Rejected:
-        """Plan the order that opens what a long or short signal asks for."""
+        """Plan the order that opens what a long or short signal asks for.
+
+        `attached` is the policy whose stop loss and take profit go with the order; None: neither.
+        """
         assert signal.kind is not _EXIT, "an exit opens nothing"
         side = _BUY if signal.kind is _LONG else _SELL
         bid, ask = book.best_bid, book.best_ask
@@ -80,14 +85,14 @@ class Planner:
             price_units = _capped(reference, self._entry_parts, side, instrument)
             time_in_force = _IOC
         bracket = _NO_BRACKET
-        if has_attached_bracket:
+        if attached is not None:
             # Around the worst entry allowed, or the stop could lie inside the slippage.
             bracket = self.bracket(
                 side,
                 price_units,
                 instrument,
-                stop_loss_fraction=signal.stop_loss_fraction,
-                take_profit_fraction=signal.take_profit_fraction,
+                stop_loss_fraction=attached.stop_loss_fraction or None,
+                take_profit_fraction=attached.take_profit_fraction or None,
             )
         return OrderIntent(
             instrument_id=instrument.id,
@@ -189,10 +194,10 @@ class Planner:
         base = _on_tick(entry_units, instrument, up=sign > 0)
         lowest = _on_tick(instrument.price_min_units, instrument, up=True)
         if stop_loss_fraction is not None:
-            distance = entry_units * round(stop_loss_fraction * _PARTS) // _PARTS // tick * tick
+            distance = entry_units * round(stop_loss_fraction * PARTS) // PARTS // tick * tick
             stop = max(base - sign * max(distance, tick), lowest)
         if take_profit_fraction is not None:
-            distance = -(-entry_units * round(take_profit_fraction * _PARTS) // _PARTS)
+            distance = -(-entry_units * round(take_profit_fraction * PARTS) // PARTS)
             distance = -(-distance // tick) * tick
             take = max(base + sign * max(distance, tick), lowest)
         return Bracket(stop, take)
@@ -226,7 +231,7 @@ class Planner:
 def _capped(touch: int, parts: int, side: Side, instrument: Instrument) -> int:
     """Return the worst price an order may take: `parts` of the touch through it, rounded inward."""
     tick = instrument.tick_units
-    distance = touch * parts // _PARTS // tick * tick
+    distance = touch * parts // PARTS // tick * tick
     if side is _BUY:
         highest = instrument.price_max_units // tick * tick
         return min(touch + distance, highest)

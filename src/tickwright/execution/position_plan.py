@@ -1,12 +1,15 @@
 """Owns what execution means to do with one strategy's position in one instrument.
 
-One position a strategy and instrument: entering, guarded by a bracket, or being closed. Refuses to
+One position a strategy and instrument: entering, guarded by its exits, or being closed. Refuses to
 act: it only says what is due. Levels are price units; sizes signed size units.
 """
 
 from tickwright.book.order_book import OrderBook
+from tickwright.core.exits import Exits
 from tickwright.core.identity import AccountId, ClientId, InstrumentId, StrategyId
 from tickwright.core.orders import Purpose, Side
+from tickwright.execution.exit_levels import ExitLevels
+from tickwright.execution.held_stops import HeldStops
 from tickwright.execution.planner import Bracket
 
 __all__ = ["PositionPlan"]
@@ -18,32 +21,39 @@ RETRY_NS_MAX = 5_000_000_000
 class PositionPlan:
     """The plan for one (strategy, account, instrument).
 
-    `bracket` is watched by us; with `is_attached` the venue holds it and nothing is watched.
-    `closing` is why the position is being closed; it stays until the position is flat.
+    `levels` are where an open position is closed, `held` is what of it the venue holds, `bracket`
+    the rest, which is watched by us. `closing` is why the position is being closed; it stays until
+    the position is flat.
     """
 
     __slots__ = (
         "account_id",
+        "attached",
         "attempts",
         "bracket",
+        "bracket_side",
         "cause_event_id",
         "closing",
         "closing_reason",
         "entry_id",
         "exit_id",
+        "exits",
         "fixed_bracket",
+        "held",
         "instrument_id",
-        "is_attached",
+        "levels",
         "opened_ns",
         "retry_ns",
         "size_units",
-        "stop_loss_fraction",
         "strategy_id",
-        "take_profit_fraction",
     )
 
     def __init__(
-        self, strategy_id: StrategyId, account_id: AccountId, instrument_id: InstrumentId
+        self,
+        strategy_id: StrategyId,
+        account_id: AccountId,
+        instrument_id: InstrumentId,
+        exits: Exits,
     ) -> None:
         self.strategy_id = strategy_id
         self.account_id = account_id
@@ -52,12 +62,17 @@ class PositionPlan:
         self.opened_ns = 0
         self.entry_id: ClientId | None = None
         self.exit_id: ClientId | None = None
-        self.stop_loss_fraction: float | None = None
-        self.take_profit_fraction: float | None = None
-        self.fixed_bracket: Bracket | None = None
-        """Levels an exact intent named, instead of fractions."""
+        self.exits = exits
+        """How the position is left: of its entry, or as configured."""
+        self.fixed_bracket = Bracket()
+        """Levels an exact intent named, in place of fractions."""
+        self.attached = Bracket()
+        """Levels the entry carries to the venue."""
+        self.bracket_side: Side | None = None
+        """The side of the entry both are meant for."""
+        self.levels: ExitLevels | None = None
+        self.held = HeldStops()
         self.bracket = Bracket()
-        self.is_attached = False
         self.closing: Purpose | None = None
         self.closing_reason = ""
         self.cause_event_id = 0
@@ -65,14 +80,45 @@ class PositionPlan:
         self.retry_ns = 0
 
     @property
+    def key(self) -> str:
+        """Its name among the deadlines."""
+        return f"{self.strategy_id} {self.instrument_id}"
+
+    @property
+    def is_following(self) -> bool:
+        """Whether a stop moves with the price."""
+        return self.levels is not None and self.closing is None and self.exits.follows
+
+    @property
     def is_watching(self) -> bool:
-        """Whether book updates must be compared with the bracket."""
+        """Whether book updates must be compared with the exits."""
         return (
             self.size_units != 0
             and self.closing is None
-            and not self.is_attached
-            and not self.bracket.is_empty
+            and (not self.bracket.is_empty or self.is_following)
         )
+
+    def begin(self, exits: Exits, side: Side, *, fixed: Bracket, attached: Bracket) -> None:
+        """Take the policy of an entry that is about to leave; nothing is held on its side."""
+        self.exits = exits
+        self.bracket_side = side
+        self.fixed_bracket = fixed
+        self.attached = attached
+
+    def fixed_for(self, side: Side) -> Bracket:
+        """Return the exact levels meant for a position of this side."""
+        return self.fixed_bracket if self.bracket_side is side else Bracket()
+
+    def open(self, levels: ExitLevels) -> None:
+        """Guard a position that was opened by these levels; the venue holds what came with it."""
+        self.levels = levels
+        attached = self.attached if self.bracket_side is levels.side else Bracket()
+        self.held = HeldStops(attached.stop_units or 0, attached.take_units or 0)
+
+    def guard(self) -> None:
+        """Say anew what is watched here: what the venue isn't proven to hold."""
+        levels = self.levels
+        self.bracket = Bracket() if levels is None else self.held.left_to_us(levels)
 
     def due(self, book: OrderBook) -> Purpose | None:
         """Say whether the book has reached a level: the side we would close on counts."""
@@ -120,6 +166,8 @@ class PositionPlan:
             self.closing_reason = ""
             self.attempts = 0
             self.retry_ns = 0
+            self.levels = None
+            self.held = HeldStops()
             self.bracket = Bracket()
             self.opened_ns = 0
         if size_units and not self.opened_ns:

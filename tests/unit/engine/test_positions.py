@@ -18,6 +18,7 @@ from tests.unit.engine.bench import (
     short,
 )
 from tickwright.core.events import BalanceReport, InstrumentChanged, MarkPrice, OrderReport
+from tickwright.core.exits import Exits
 from tickwright.core.identity import VenueOrderId
 from tickwright.core.orders import ExecutionKind, OrderIntent, OrderState, OrderType, Purpose, Side
 from tickwright.core.units import MONEY_ONE
@@ -98,7 +99,8 @@ def test_bracket_when_the_exit_is_refused_then_tried_again_and_the_position_kept
 
 def test_time_stop_when_held_for_long_then_closed():
     config = EngineConfig(
-        risk=RISK, execution=ExecutionConfig(brackets="synthetic", time_stop_ms=2_500)
+        risk=RISK,
+        execution=ExecutionConfig(brackets="synthetic", exits=Exits(time_stop_ms=2_500)),
     )
     bench = Bench(config)
     opened(bench)

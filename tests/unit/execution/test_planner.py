@@ -28,7 +28,7 @@ def entry(signal, *, config=None, item=None, attached=False) -> OrderIntent:
         book=book_of(item),
         instrument=item,
         now_ns=1_000,
-        has_attached_bracket=attached,
+        attached=signal.policy if attached else None,
     )
     assert isinstance(intent, OrderIntent)
     return intent
@@ -80,7 +80,7 @@ def test_entry_when_a_side_is_empty_then_rejected():
     book = OrderBook(item, capacity=10)
     book.apply_snapshot([(600_000, 5)], [], update_id=1, received_ns=1)
     verdict = Planner(ExecutionConfig()).entry(
-        long(), size_units=1, book=book, instrument=item, now_ns=1, has_attached_bracket=False
+        long(), size_units=1, book=book, instrument=item, now_ns=1, attached=None
     )
     assert isinstance(verdict, Rejected)
     assert Reason.BOOK_EMPTY is verdict.reason
