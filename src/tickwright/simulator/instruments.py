@@ -314,7 +314,7 @@ def _spot_row(instrument: VenueInstrument) -> dict[str, Any]:
         "quoteCoin": instrument.quote,
         "innovation": "0",
         "status": "Trading",
-        "marginTrading": "utaOnly",
+        "marginTrading": "none",
         "stTag": "0",
         "lotSizeFilter": {
             "basePrecision": size[instrument.lot_units],

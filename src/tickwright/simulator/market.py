@@ -5,6 +5,7 @@ from random import Random
 
 import msgspec
 
+from tickwright.core.identity import Category
 from tickwright.core.orders import Side
 from tickwright.simulator.book import VenueBook
 from tickwright.simulator.candles import CandleSeries
@@ -17,6 +18,8 @@ RECENT_TRADES = 1_000
 """Latest trades kept per symbol: what recent-trade may ask for."""
 
 _INDEX_SMOOTHING = 0.02
+_PREMIUMS_KEPT = 120
+"""Seconds of premiums that price limits look back on."""
 
 
 class TapeTrade(msgspec.Struct, frozen=True, gc=False):
@@ -39,6 +42,7 @@ class SymbolMarket:
         "_id_number",
         "_id_prefix",
         "_index",
+        "_premiums",
         "book",
         "candles",
         "facts",
@@ -70,6 +74,7 @@ class SymbolMarket:
         self.turnover = 0
         self._direction = "ZeroPlusTick"
         self._index = 0.0
+        self._premiums: deque[int] = deque(maxlen=_PREMIUMS_KEPT)
         # Trade ids are unique within a run and look like the venue's: a UUID on contracts, digits
         # on spot.
         bits = f"{rng.getrandbits(80):020x}"
@@ -113,13 +118,10 @@ class SymbolMarket:
 
     @property
     def mark_units(self) -> int:
-        """Mark price: the source's fact, else the mid of the book (last price on an empty side)."""
+        """Mark price: the source's fact, else the mid of the book."""
         if self.facts.mark_units is not None:
             return self.facts.mark_units
-        bid, ask = self.book.best()
-        if bid is None or ask is None:
-            return self.last_price_units or self.instrument.reference_price_units
-        return (bid[0] + ask[0]) // 2
+        return self.mid_units
 
     @property
     def index_units(self) -> int:
@@ -129,9 +131,24 @@ class SymbolMarket:
         return round(self._index) if self._index else self.mark_units
 
     def tick_index(self) -> None:
-        """Move the smoothed index one step towards the mark; the venue calls it at a fixed rate."""
+        """Move the smoothed index one step towards the mark; the venue calls it once a second."""
         mark = self.mark_units
         self._index = self._index + (mark - self._index) * _INDEX_SMOOTHING if self._index else mark
+        is_spot = self.instrument.category is Category.SPOT
+        self._premiums.append(self.mid_units - (self.index_units if is_spot else mark))
+
+    @property
+    def mid_units(self) -> int:
+        """Mid of the book, or the last price when a side is empty."""
+        bid, ask = self.book.best()
+        if bid is None or ask is None:
+            return self.last_price_units or self.instrument.reference_price_units
+        return (bid[0] + ask[0]) // 2
+
+    def premium(self, seconds: int) -> int:
+        """Average of the mid above the mark (contracts) or the index (spot) of late, in units."""
+        latest = list(self._premiums)[-seconds:]
+        return sum(latest) // len(latest) if latest else 0
 
     def last_or_mid_units(self) -> int:
         """Last trade price, or the mark before the first trade."""

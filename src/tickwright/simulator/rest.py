@@ -18,7 +18,7 @@ from tickwright.simulator.market import SymbolMarket
 from tickwright.simulator.tickers import (
     funding_text,
     linear_ticker,
-    price_limits,
+    price_limit_texts,
     spot_rest_ticker,
 )
 from tickwright.simulator.venue import SimulatedVenue
@@ -267,7 +267,7 @@ class PublicRest:
     def price_limit(self, query: Query) -> Result:
         """Highest buy and lowest sell price."""
         market = self._market(query, self._category(query, default="linear"))
-        buy, sell = price_limits(market)
+        buy, sell = price_limit_texts(market)
         at = str(self._venue.now_ns // 1_000_000)
         return {"symbol": market.instrument.symbol, "buyLmt": buy, "sellLmt": sell, "ts": at}
 

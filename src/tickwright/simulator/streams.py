@@ -18,7 +18,7 @@ from tickwright.simulator.candles import Candle, interval_end_ms
 from tickwright.simulator.history import PublishedHistory
 from tickwright.simulator.market import SymbolMarket, TapeTrade
 from tickwright.simulator.sources.operations import Level
-from tickwright.simulator.tickers import linear_ticker, price_limits, spot_ticker
+from tickwright.simulator.tickers import linear_ticker, price_limit_texts, spot_ticker
 from tickwright.simulator.window import BookWindow, Changes, levels_text
 
 __all__ = [
@@ -453,12 +453,12 @@ class PriceLimitStream(_PeriodicStream):
 
     def first_frame(self) -> bytes:
         """The limits now."""
-        self._sent = price_limits(self.market)
+        self._sent = price_limit_texts(self.market)
         return self._text(self.venue.now_ns // MS)
 
     def look(self, ts_ms: int) -> None:
         """Send the limits if they moved."""
-        limits = price_limits(self.market)
+        limits = price_limit_texts(self.market)
         if limits != self._sent:
             self._sent = limits
             self.send(self._text(ts_ms), is_delta=False)

@@ -4,6 +4,7 @@ Figures named 24h count since the simulator's start: it has no earlier day. Open
 constant, because no positions exist on the public side.
 """
 
+from tickwright.core.identity import Category
 from tickwright.core.units import units_to_text
 from tickwright.simulator.market import SymbolMarket
 
@@ -11,10 +12,16 @@ __all__ = [
     "funding_text",
     "linear_ticker",
     "next_funding_ms",
+    "price_limit_texts",
     "price_limits",
     "spot_rest_ticker",
     "spot_ticker",
 ]
+
+LIMIT_RATIOS_BPS = {Category.SPOT: (50, 100), Category.LINEAR: (100, 200)}
+"""The listed ratios X and Y of price limits."""
+SPOT_PREMIUM_S = 120
+CONTRACT_PREMIUM_S = 30
 
 _OPEN_INTEREST_WHOLE = 50_000
 
@@ -109,11 +116,33 @@ def spot_rest_ticker(market: SymbolMarket) -> dict[str, str]:
     }
 
 
-def price_limits(market: SymbolMarket) -> tuple[str, str]:
-    """Highest buy and lowest sell price by the first ratio around the mark, on the tick."""
-    instrument = market.instrument
-    percent = 1 if instrument.category.value == "spot" else 2
-    mark, tick = market.mark_units, instrument.tick_units
-    highest = mark * (100 + percent) // 100 // tick * tick
-    lowest = -(-mark * (100 - percent) // 100 // tick) * tick
-    return instrument.price_text[highest], instrument.price_text[lowest]
+def price_limits(market: SymbolMarket) -> tuple[int, int]:
+    """Return the highest buy and the lowest sell price, in units on the tick.
+
+    Around the index on spot, around mark and index on contracts, with the average premium of the
+    mid over the last two minutes (spot) or 30 seconds (contracts).
+    """
+    instrument, index = market.instrument, market.index_units
+    tick = instrument.tick_units
+    inner, outer = LIMIT_RATIOS_BPS[instrument.category]
+    if instrument.category is Category.SPOT:
+        premium = market.premium(SPOT_PREMIUM_S)
+        anchor, above, below = index, premium, premium
+    else:
+        premium = market.premium(CONTRACT_PREMIUM_S)
+        anchor, above, below = market.mark_units, max(0, premium), min(0, premium)
+    highest = min(
+        anchor * (10_000 + outer) // 10_000,
+        max(index, anchor * (10_000 + inner) // 10_000 + above),
+    )
+    lowest = max(
+        -(-anchor * (10_000 - outer) // 10_000),
+        min(index, -(-anchor * (10_000 - inner) // 10_000) + below),
+    )
+    return max(tick, highest // tick * tick), max(tick, -(-lowest // tick) * tick)
+
+
+def price_limit_texts(market: SymbolMarket) -> tuple[str, str]:
+    """Return the price limits as wire texts."""
+    highest, lowest = price_limits(market)
+    return market.instrument.price_text[highest], market.instrument.price_text[lowest]

@@ -119,7 +119,7 @@ def test_facts_of_a_source_override_mark_index_and_funding() -> None:
     )
     limit = client.of("priceLimit.BTCUSDT")[-1]
     assert ["topic", "data", "ts"] == list(limit)
-    assert {"symbol": "BTCUSDT", "buyLmt": "61200.00", "sellLmt": "58800.00"} == limit["data"]
+    assert {"symbol": "BTCUSDT", "buyLmt": "60600.00", "sellLmt": "59400.00"} == limit["data"]
 
 
 def test_kline_confirms_the_closed_candle_once_and_adds_up_the_trades() -> None:

@@ -305,7 +305,7 @@ def test_cancel_of_an_ended_order_then_110001_and_on_spot_its_own_codes():
 def test_contract_price_beyond_the_limit_then_is_moved_silently():
     house = House()
     order = house.create(side="Sell", qty="0.01", price="30000")
-    assert order.price_units == 5_880_000
+    assert order.price_units == 5_940_000
 
 
 def test_margin_of_orders_against_a_position_then_closing_needs_none():

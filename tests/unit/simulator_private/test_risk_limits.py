@@ -1,4 +1,4 @@
-"""Risk tiers, the bound of market orders, margin at the book's door, reduce-only orders as a sum."""
+"""Risk tiers, bounds of market orders, margin at the book's door, reduce-only orders as a sum."""
 
 from decimal import Decimal
 

@@ -16,13 +16,14 @@ FIELDS = [
     "orderId", "positionIdx", "reduceOnly", "closeOnTrigger", "marketUnit", "triggerPrice",
     "triggerDirection", "triggerBy", "orderFilter", "takeProfit", "stopLoss", "tpslMode", "smpType",
     "slippageToleranceType", "slippageTolerance", "buyLeverage", "sellLeverage", "mode", "coin",
+    "bboSideType", "bboLevel", "isLeverage", "modifyEnable",
     "settleCoin", "request", "limit", "cursor", "openOnly", "startTime", "endTime", "accountType",
 ]  # fmt: skip
 WORDS = [
     "", "linear", "spot", "inverse", "BTCUSDT", "Buy", "Sell", "Limit", "Market", "GTC", "FOK", "0",
     "1", "0.01", "59000", "60001", "-1", "1e5", "NaN", "Infinity", "9" * 40, "٣", "PostOnly",
     "quoteCoin", "Order", "StopOrder", "tpslOrder", "MarkPrice", "Full", "Percent", "TickSize",
-    "USDT", "UNIFIED", "CancelBoth", "x" * 37, "\ud800",
+    "USDT", "UNIFIED", "CancelBoth", "Queue", "Counterparty", "x" * 37, "\ud800",
 ]  # fmt: skip
 VALUES: st.SearchStrategy[Any] = st.one_of(
     st.sampled_from(WORDS),

@@ -131,8 +131,18 @@ class AccountQueries:
         return {"dcpInfos": self._disconnection.infos(key.account)}
 
     def setting_config(self, key: ApiKey, query: Query) -> Row:
-        """Answer account/user-setting-config: contracts move prices to the limit, spot refuses."""
-        return {"lpaSpot": False, "lpaPerp": False, "smsef": False, "fmsef": False}
+        """Answer account/user-setting-config.
+
+        The two words mean opposites: on spot that a price is moved to the limit, on contracts that
+        it is refused.
+        """
+        adjusts = key.account.adjusts
+        return {
+            "lpaSpot": adjusts[Category.SPOT],
+            "lpaPerp": not adjusts[Category.LINEAR],
+            "smsef": False,
+            "fmsef": False,
+        }
 
     def collateral_info(self, key: ApiKey, query: Query) -> Row:
         """Answer account/collateral-info: USDT alone is collateral."""

@@ -11,6 +11,7 @@ from decimal import Decimal, InvalidOperation
 from hashlib import sha256
 
 from tickwright.core.errors import ConfigError
+from tickwright.core.identity import Category
 from tickwright.core.units import money_from_decimal
 from tickwright.simulator.private.ledger import AccountLedger, Ledger
 
@@ -117,6 +118,10 @@ class Account:
     master: "Account | None" = field(default=None, repr=False)
     leverages: dict[str, Decimal] = field(default_factory=dict)
     hedged: set[str] = field(default_factory=set)
+    adjusts: dict[Category, bool] = field(
+        default_factory=lambda: {Category.LINEAR: True, Category.SPOT: False}
+    )
+    """Whether a price beyond the limits is moved to them; otherwise its order is refused."""
 
     def leverage(self, symbol: str) -> Decimal:
         """Return the leverage chosen for a symbol."""

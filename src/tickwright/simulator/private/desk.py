@@ -105,7 +105,7 @@ class Desk:
     def create(self, account: Account, request: CreateRequest) -> VenueOrder:
         """Accept an order; its way through the book follows."""
         market = self.market(request.category, request.symbol)
-        terms = terms_of(request, market)
+        terms = terms_of(request, market, adjusts=account.adjusts[market.instrument.category])
         store = self.stores[account.uid]
         spot = market.instrument.category is Category.SPOT
         if request.order_link_id:
@@ -152,7 +152,8 @@ class Desk:
         if request.price and order.order_type == "Limit":
             price = price_of(instrument, request.price)
             if not conditional:
-                price = clamp_price(market, order.side, price)
+                adjusts = account.adjusts[order.category]
+                price = clamp_price(market, order.side, price, adjusts=adjusts)
         if request.trigger_price and conditional:
             trigger = price_of(instrument, request.trigger_price, "triggerPrice")
         stops = self._amended_stops(order, request, market, price)
@@ -242,7 +243,7 @@ class Desk:
     def pre_check(self, account: Account, request: CreateRequest) -> tuple[Worth, Worth]:
         """Return the account's worth without and with an order, which isn't placed."""
         market = self.market(request.category, request.symbol)
-        terms = terms_of(request, market)
+        terms = terms_of(request, market, adjusts=account.adjusts[market.instrument.category])
         index = position_index(request.position_idx)
         if market.instrument.category is Category.SPOT:
             raise parameter("params error: category invalid")
@@ -590,6 +591,8 @@ class Desk:
             stop_loss_by=terms.stop_loss_by,
             tpsl_mode=_tpsl_mode(terms),
             bracket=terms.bracket,
+            slippage_type=request.slippage_tolerance_type if terms.is_market else "",
+            slippage=request.slippage_tolerance if terms.is_market else "",
             last_price_on_created=market.last_or_mid_units(),
         )
 

@@ -38,6 +38,7 @@ _PER_SECOND: dict[str, tuple[int, int]] = {
     "account.query-dcp-info": (5, 5),
     "account.user-setting-config": (10, 10),
     "account.set-margin-mode": (5, 5),
+    "account.set-limit-px-action": (10, 10),
     "account.borrow-history": (50, 50),
     "account.collateral-info": (50, 50),
     "asset.coin-info": (5, 5),

@@ -94,6 +94,8 @@ class VenueOrder:
     cancel_as: str = ""
     """The venue's own reason, when it is the venue that cancels."""
     bracket: "Bracket | None" = None
+    slippage_type: str = ""
+    slippage: str = ""
 
     @property
     def category(self) -> Category:

@@ -18,6 +18,7 @@ __all__ = [
     "CreateRequest",
     "DcpRequest",
     "LeverageRequest",
+    "LimitPriceRequest",
     "MarginModeRequest",
     "ModeRequest",
     "TradingStopRequest",
@@ -159,6 +160,13 @@ class MarginModeRequest(msgspec.Struct, rename="camel", gc=False):
     """Body of a margin mode setting."""
 
     set_margin_mode: str = ""
+
+
+class LimitPriceRequest(msgspec.Struct, rename="camel", gc=False):
+    """Body of choosing what happens to a price beyond the limits."""
+
+    category: str = ""
+    modify_enable: bool | None = None
 
 
 class BatchRequest(msgspec.Struct, rename="camel", gc=False):

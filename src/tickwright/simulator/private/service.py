@@ -29,6 +29,7 @@ from tickwright.simulator.private.requests import (
     CreateRequest,
     DcpRequest,
     LeverageRequest,
+    LimitPriceRequest,
     MarginModeRequest,
     ModeRequest,
     TradingStopRequest,
@@ -76,6 +77,7 @@ POSTS = {
     "order.pre-check": "/v5/order/pre-check",
     "order.disconnected-cancel-all": "/v5/order/disconnected-cancel-all",
     "account.set-margin-mode": "/v5/account/set-margin-mode",
+    "account.set-limit-px-action": "/v5/account/set-limit-px-action",
     "asset.universal-transfer": "/v5/asset/transfer/universal-transfer",
 }
 """Changing endpoints by name, with their paths."""
@@ -175,6 +177,7 @@ class Service:
             "order.pre-check": self._pre_check,
             "order.disconnected-cancel-all": self._set_dcp,
             "account.set-margin-mode": self._set_margin_mode,
+            "account.set-limit-px-action": self._set_limit_price_action,
             "asset.universal-transfer": self._transfer,
         }
 
@@ -282,6 +285,15 @@ class Service:
         if request.set_margin_mode != "REGULAR_MARGIN":
             raise parameter("params error: only REGULAR_MARGIN (cross) is offered by this venue")
         return {"reasons": []}
+
+    def _set_limit_price_action(self, account: Account, body: Any) -> Row:
+        request = read_request(body, LimitPriceRequest)
+        # Inverse contracts share the setting of the linear ones.
+        text = "linear" if request.category == "inverse" else request.category
+        if request.modify_enable is None:
+            raise parameter("params error: modifyEnable missing")
+        account.adjusts[self.desk.category(text)] = request.modify_enable
+        return {}
 
     def _transfer(self, account: Account, body: Any) -> Row:
         request = read_request(body, TransferRequest)

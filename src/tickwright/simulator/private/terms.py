@@ -21,10 +21,12 @@ from tickwright.simulator.private.requests import CreateRequest
 from tickwright.simulator.tickers import price_limits
 
 __all__ = [
+    "BBO_LEVELS",
     "SELF_TRADES",
     "SIDES",
     "TRIGGERS",
     "Terms",
+    "best_price",
     "check_link_id",
     "clamp_price",
     "is_decimal",
@@ -55,6 +57,7 @@ _TIMES = {
     "FOK": TimeInForce.FOK,
     "PostOnly": TimeInForce.GTC,
 }
+BBO_LEVELS = ("1", "2", "3", "4", "5")
 _DECIMAL = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
 _LINK_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
 
@@ -164,23 +167,44 @@ def stop_price(
     return units
 
 
-def clamp_price(market: SymbolMarket, side: Side, price_units: int) -> int:
-    """Bring a price inside the venue's limits: contracts move it, spot refuses it."""
-    decimals = market.instrument.price_decimals
-    highest, lowest = (units_from_text(text, decimals) for text in price_limits(market))
-    if side is Side.BUY and price_units > highest:
-        if market.instrument.category is Category.SPOT:
-            raise VenueRefusal(170193, "Buy order price cannot be higher than the price limit.")
-        return highest
-    if side is Side.SELL and price_units < lowest:
-        if market.instrument.category is Category.SPOT:
-            raise VenueRefusal(170194, "Sell order price cannot be lower than the price limit.")
-        return lowest
-    return price_units
+def clamp_price(market: SymbolMarket, side: Side, price_units: int, *, adjusts: bool) -> int:
+    """Bring a price inside the venue's limits, or refuse it unless the account lets it `adjusts`.
+
+    Without a setting, contracts move a price and spot refuses it.
+    """
+    highest, lowest = price_limits(market)
+    nearest = min(price_units, highest) if side is Side.BUY else max(price_units, lowest)
+    if nearest == price_units or adjusts:
+        return nearest
+    if market.instrument.category is not Category.SPOT:
+        raise VenueRefusal(110003, "Order price exceeds the allowable range.")
+    if side is Side.BUY:
+        raise VenueRefusal(170193, "Buy order price cannot be higher than the price limit.")
+    raise VenueRefusal(170194, "Sell order price cannot be lower than the price limit.")
 
 
-def terms_of(request: CreateRequest, market: SymbolMarket) -> Terms:
-    """Read and check a create request against the instrument and the market."""
+def best_price(request: CreateRequest, market: SymbolMarket, side: Side) -> int:
+    """Return the price of a best-bid-offer order: its level now, on its own side or the other's."""
+    if market.instrument.category is Category.SPOT:
+        raise parameter("params error: bboSideType is for contracts")
+    if request.order_type != "Limit" or request.trigger_price not in ("", "0"):
+        raise parameter("params error: bboSideType is for plain limit orders")
+    if request.bbo_side_type not in ("Queue", "Counterparty"):
+        raise parameter("params error: bboSideType invalid")
+    if request.bbo_level not in BBO_LEVELS:
+        raise parameter("params error: bboLevel invalid")
+    number = int(request.bbo_level)
+    levels = market.book.levels(side if request.bbo_side_type == "Queue" else side.opposite, number)
+    if len(levels) < number:
+        raise parameter("params error: the book has no such bboLevel")
+    return levels[-1][0]
+
+
+def terms_of(request: CreateRequest, market: SymbolMarket, *, adjusts: bool) -> Terms:
+    """Read and check a create request against the instrument and the market.
+
+    `adjusts` says whether a price beyond the venue's limits is moved to them.
+    """
     instrument = market.instrument
     spot = instrument.category is Category.SPOT
     side = SIDES.get(request.side)
@@ -196,10 +220,17 @@ def terms_of(request: CreateRequest, market: SymbolMarket) -> Terms:
     smp = request.smp_type or "None"
     if smp not in SELF_TRADES:
         raise parameter("params error: smpType invalid")
-    price = 0 if is_market else price_of(instrument, request.price)
+    if request.is_leverage not in (0, 1):
+        raise parameter("params error: isLeverage invalid")
+    if request.is_leverage and spot:
+        raise VenueRefusal(170344, "Symbol is not supported on Margin Trading.")
+    if request.bbo_side_type or request.bbo_level:
+        price = best_price(request, market, side)
+    else:
+        price = 0 if is_market else price_of(instrument, request.price)
     trigger, direction = _trigger(request, market)
     if price and not trigger:
-        price = clamp_price(market, side, price)
+        price = clamp_price(market, side, price, adjusts=adjusts)
     quote_units, quote_amount = _quote(request, market, side) if spot and is_market else (0, None)
     closes_all = request.qty == "0" and request.reduce_only and request.close_on_trigger
     if quote_units:
@@ -354,7 +385,7 @@ def _slippage(request: CreateRequest, market: SymbolMarket, side: Side) -> int |
         raise parameter("params error: slippageTolerance invalid")
     if kind == "TickSize" and value == value.to_integral_value() and 1 <= value <= 10_000:
         return int(value) * market.instrument.tick_units
-    if kind == "Percent" and Decimal("0.01") <= value <= 10:
+    if kind == "Percent" and Decimal("0.01") <= value <= 10 and value * 100 % 1 == 0:
         best = market.book.best()[1 if side is Side.BUY else 0]
         reference = best[0] if best else market.last_or_mid_units()
         return int(reference * value / 100)
