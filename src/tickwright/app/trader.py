@@ -31,6 +31,7 @@ from tickwright.core.commands import (
     PlaceOrder,
     SetTimer,
     SignalNotice,
+    StopsNotice,
 )
 from tickwright.core.errors import (
     ConfigError,
@@ -465,6 +466,11 @@ class Trader:
                 self._show_signal(notice)
             elif isinstance(notice, HaltNotice):
                 self._note("engine.halted", f"{notice.scope}: {notice.reason}")
+            elif isinstance(notice, StopsNotice):
+                self._note(
+                    "stops.held" if notice.is_held else "stops.watched",
+                    f"{notice.instrument_id.symbol} {notice.strategy_id}: {notice.reason}",
+                )
             else:
                 self._settle(notice)
                 if notice.reason:
