@@ -14,12 +14,14 @@ from tickwright.engine.state import TradingState
 from tickwright.execution.held_stops import StopsWish
 from tickwright.execution.position_plan import RETRY_NS_MAX, PositionPlan
 
-__all__ = ["StopsDesk"]
+__all__ = ["REFUSALS_MAX", "StopsDesk"]
 
 _MS = 1_000_000
 _REFUSED_PAUSE_NS = 1_000_000_000
 _REFUSED_PAUSE_NS_MAX = 60_000_000_000
 """How long a venue that refused is left in peace; it doubles from a second on."""
+REFUSALS_MAX = 10
+"""Refusals in a row after which a position's stops stay here."""
 _GROUP = {category: f"stops.{category.value}" for category in Category}
 """Names of the request groups, by product line."""
 
@@ -86,7 +88,7 @@ class StopsDesk:
             # What happened before it was read whole is past: there may be no such position now.
             return
         wish = held.wish(levels)
-        if wish.is_empty or wish == held.refused or state.now_ns < held.quiet_until_ns:
+        if wish.is_empty or held.refusals >= REFUSALS_MAX or state.now_ns < held.quiet_until_ns:
             return
         if not self.can_hold(plan, lane):
             return
@@ -149,12 +151,13 @@ class StopsDesk:
             self._tell(plan, f"the venue holds {self._words(plan, wish)}")
         elif reply.outcome is Outcome.REFUSED:
             held.settle()
-            held.refused = wish
             pause_ns = min(_REFUSED_PAUSE_NS << min(held.refusals, 16), _REFUSED_PAUSE_NS_MAX)
             held.refusals += 1
             held.quiet_until_ns = self._state.now_ns + pause_ns
             self.tend(plan)
-            self._fall_back(plan, f"refused by the venue: {reply.code} {reply.text}".rstrip())
+            self._later(plan, held.quiet_until_ns)
+            if held.refusals == 1:
+                self._fall_back(plan, f"refused by the venue: {reply.code} {reply.text}".rstrip())
         else:
             self._doubt(plan, reply.text or "no answer")
             pause_ns = min(self._retry_ns << min(held.attempts, 16), RETRY_NS_MAX)
@@ -164,7 +167,10 @@ class StopsDesk:
     def on_due(self, plan: PositionPlan) -> None:
         """Repeat a request that nobody answered, as it should be by now."""
         held = plan.held
-        if held.asked is None or self._state.now_ns < held.retry_ns:
+        if self._state.now_ns < held.retry_ns:
+            return
+        if held.asked is None:
+            self.tend(plan)
             return
         if plan.levels is None or plan.closing is not None:
             held.settle()
@@ -221,7 +227,7 @@ class StopsDesk:
             before.take_units is None and plan.bracket.take_units is not None
         )
         if is_lost:
-            held.refused = None
+            held.refusals = 0
             self._fall_back(plan, "the venue no longer holds them")
         elif plan.bracket.is_empty and not before.is_empty:
             self._tell(plan, "the venue's report shows them")

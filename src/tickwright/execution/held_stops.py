@@ -41,11 +41,9 @@ class HeldStops(msgspec.Struct):
     attempts: int = 0
     retry_ns: int = 0
     """When the request is repeated."""
-    refused: StopsWish | None = None
-    """What the venue refused: not asked for again as it is."""
     refusals: int = 0
     quiet_until_ns: int = 0
-    """Until when a refusal keeps us from asking for anything else."""
+    """Until when a refusal keeps us from asking again."""
     was_asked: bool = False
     is_doubted: bool = False
     """Whether somebody was told that an answer is missing."""
@@ -97,7 +95,6 @@ class HeldStops(msgspec.Struct):
         self.take_units = wish.take_units or self.take_units
         self.distance_units = wish.distance_units or self.distance_units
         self.proven_ns = max(self.proven_ns, venue_ns)
-        self.refused = None
         self.refusals = 0
         self.settle()
 

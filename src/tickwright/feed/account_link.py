@@ -13,7 +13,14 @@ from typing import Protocol
 
 import msgspec
 
-from tickwright.core.commands import AmendOrder, CancelAll, CancelOrder, PlaceOrder, QueryOrder
+from tickwright.core.commands import (
+    AmendOrder,
+    CancelAll,
+    CancelOrder,
+    PlaceOrder,
+    QueryOrder,
+    SetPositionStops,
+)
 from tickwright.core.errors import ConnectionLost, FrameError, StorageError, VenueError
 from tickwright.core.events import ConnectionChanged, Input, SendOutcome
 from tickwright.core.identity import AccountId, Category
@@ -177,7 +184,8 @@ class AccountLink:
     # requests -----------------------------------------------------------------------------------
 
     def execute(
-        self, command: PlaceOrder | AmendOrder | CancelOrder | CancelAll | QueryOrder
+        self,
+        command: PlaceOrder | AmendOrder | CancelOrder | CancelAll | QueryOrder | SetPositionStops,
     ) -> None:
         """Carry one command out; what becomes of it comes in by the door."""
         if isinstance(command, (PlaceOrder, AmendOrder)):
@@ -191,6 +199,9 @@ class AccountLink:
             self._spawn(self._query(command))
         elif isinstance(command, CancelAll):
             self._spawn(self._cancel_all(command))
+        elif isinstance(command, SetPositionStops):
+            # It only reduces risk: like a cancel it goes out whatever else is under way.
+            self._spawn(self._set_stops(command))
         else:
             self._send(command)
             self._journal.note_cancel(command, utc_now_ns())
@@ -291,6 +302,10 @@ class AccountLink:
             except _FAULTS as error:
                 self._fault("account.cancel_all_failed", error)
         self._journal.note_cancel(command, utc_now_ns())
+
+    async def _set_stops(self, command: SetPositionStops) -> None:
+        reply = await self._client.set_stops(command)
+        self._door.on_input(reply, utc_now_ns())
 
     # running --------------------------------------------------------------------------------------
 

@@ -11,7 +11,14 @@ from typing import Protocol
 
 import msgspec
 
-from tickwright.core.commands import AmendOrder, CancelAll, CancelOrder, PlaceOrder, QueryOrder
+from tickwright.core.commands import (
+    AmendOrder,
+    CancelAll,
+    CancelOrder,
+    PlaceOrder,
+    QueryOrder,
+    SetPositionStops,
+)
 from tickwright.core.events import (
     AccountState,
     BalanceReport,
@@ -24,6 +31,7 @@ from tickwright.core.events import (
     PositionReport,
     Reply,
     SendOutcome,
+    StopsReply,
     SyncReport,
 )
 from tickwright.core.identity import Category, ClientId, InstrumentId
@@ -33,11 +41,14 @@ from tickwright.core.orders import Fill, RequestKind
 __all__ = [
     "AccountClient",
     "AccountHost",
+    "EmergencyClient",
     "Encoded",
+    "HeldPosition",
     "KeyRights",
     "MarketClient",
     "OrderChannel",
     "OrderRequest",
+    "RestingOrder",
     "TopOfBook",
     "Unsendable",
 ]
@@ -198,8 +209,73 @@ class AccountClient(Protocol):
         """Cancel all plain orders; protective stops stay. Returns how many the venue named."""
         ...
 
+    async def set_stops(self, command: SetPositionStops) -> StopsReply:
+        """Let the venue hold a position's stops; a failure that proves nothing is unknown."""
+        ...
+
     async def set_leverage(self, instrument_id: InstrumentId, leverage: Decimal) -> None:
         """Set the leverage of a contract; already being set is success."""
+        ...
+
+
+class RestingOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that could still fill, as the kill switch needs to know it.
+
+    `is_protective`: it waits for its trigger and can then only shrink what is held. `filter` is the
+    venue's word for its kind, where a cancel must name it.
+    """
+
+    category: Category
+    symbol: str
+    venue_id: str
+    client_id: str
+    parent_id: str
+    is_conditional: bool
+    is_protective: bool
+    filter: str
+
+
+class HeldPosition(msgspec.Struct, frozen=True, kw_only=True):
+    """A position as the kill switch needs to know it: signed size, and the venue's leg index."""
+
+    category: Category
+    symbol: str
+    size: Decimal
+    index: int
+
+
+class EmergencyClient(Protocol):
+    """What the kill switch asks of a venue. A query that failed raises, it is never empty."""
+
+    cancels_per_s: int
+    """How many orders the venue lets an account cancel one by one in a second."""
+
+    async def synchronise(self) -> None:
+        """Measure the venue's clock."""
+        ...
+
+    async def orders(self) -> Sequence[RestingOrder]:
+        """Read every order that could still fill."""
+        ...
+
+    async def cancel_all(self) -> int:
+        """Cancel all plain orders; stops stay. Returns how many the venue named."""
+        ...
+
+    async def cancel_stops(self) -> int:
+        """Cancel all conditional orders."""
+        ...
+
+    async def cancel(self, order: RestingOrder) -> None:
+        """Cancel one order; already being gone is success."""
+        ...
+
+    async def positions(self) -> Sequence[HeldPosition]:
+        """Read every position that isn't flat."""
+        ...
+
+    async def close(self, position: HeldPosition) -> None:
+        """Close a position at the market, reduce-only; nothing being held is success."""
         ...
 
 

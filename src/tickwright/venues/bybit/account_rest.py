@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from tickwright.core.commands import CancelAll, QueryOrder
+from tickwright.core.commands import CancelAll, QueryOrder, SetPositionStops
 from tickwright.core.errors import (
     ConnectionLost,
     FrameError,
@@ -28,6 +28,7 @@ from tickwright.core.events import (
     RateLimitReport,
     Reply,
     SendOutcome,
+    StopsReply,
     SyncReport,
 )
 from tickwright.core.identity import AccountId, Category, ClientId, InstrumentId, VenueOrderId
@@ -45,6 +46,7 @@ from tickwright.venues.bybit.private_wire import (
     OrderIds,
 )
 from tickwright.venues.bybit.rest_call import Pairs, RestAnswered, RestCaller
+from tickwright.venues.bybit.stops_rest import send_stops
 from tickwright.venues.bybit.trade import limit_report
 from tickwright.venues.bybit.wire import InstrumentUnlisted, shortened
 from tickwright.venues.port import KeyRights, OrderRequest, Unsendable
@@ -339,6 +341,15 @@ class BybitAccountClient:
                 if count < _CANCELLED_PER_CALL:
                     break
         return cancelled
+
+    async def set_stops(self, command: SetPositionStops) -> StopsReply:
+        """Let the venue hold a position's stops; already holding them is success."""
+        reply, answer = await send_stops(
+            self._caller, command, self._instrument(command.instrument_id)
+        )
+        if answer is not None:
+            self._report_limit(f"stops.{command.instrument_id.category.value}", answer)
+        return reply
 
     async def set_leverage(self, instrument_id: InstrumentId, leverage: Decimal) -> None:
         """Set the leverage of a contract; already being set is success.

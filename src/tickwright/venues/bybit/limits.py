@@ -30,6 +30,7 @@ _LIMITS = {
     "execution/list": 50,
     "position/list": 50,
     "set-leverage": 10,
+    "stops": 10,
     "wallet-balance": 50,
     "fee-rate": 5,
     "query-api": 10,

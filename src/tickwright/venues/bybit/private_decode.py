@@ -231,6 +231,9 @@ class RowReader:
             venue_ns=_time_ns(row.updatedTime, text) if has_time else 0,
             received_ns=received_ns,
             is_from_query=is_from_query,
+            stop_units=_held(row.stopLoss, instrument, text),
+            take_units=_held(row.takeProfit, instrument, text),
+            trailing_distance_units=_held(row.trailingStop, instrument, text),
             leverage=row.leverage,
             initial_margin=_margin(row.positionIM, text),
             maintenance_margin=_margin(row.positionMM, text),
@@ -342,6 +345,11 @@ def _computed_price(price_text: str, instrument: Instrument, text: bytes) -> int
         Decimal(1).scaleb(instrument.price_decimals - MONEY_DECIMALS),
     )
     return int(scaled.to_integral_value(ROUND_HALF_EVEN, _EXACT))
+
+
+def _held(price_text: str | None, instrument: Instrument, text: bytes) -> int | None:
+    """Return a stop the venue holds, 0 for none; None when the row has no such field."""
+    return None if price_text is None else _computed_price(price_text, instrument, text)
 
 
 def _margin(margin_text: str, text: bytes) -> int | None:

@@ -88,6 +88,9 @@ class PositionRow(msgspec.Struct, frozen=True, gc=False):
     category: str = ""
     entryPrice: str = ""  # noqa: N815
     avgPrice: str = ""  # noqa: N815
+    stopLoss: str | None = None  # noqa: N815
+    takeProfit: str | None = None  # noqa: N815
+    trailingStop: str | None = None  # noqa: N815
     leverage: str = ""
     positionIM: str = ""  # noqa: N815
     positionMM: str = ""  # noqa: N815
