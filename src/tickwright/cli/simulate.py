@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
+from tickwright.cli.json_file import check_json_path, write_json
 from tickwright.cli.outcome import check_sockets, verb
+from tickwright.cli.screens import console_for
 from tickwright.core.errors import ConfigError
 from tickwright.core.identity import Category
 
@@ -33,8 +35,9 @@ def simulate(
     source: Annotated[
         list[str] | None,
         typer.Option(
-            help="`synthetic`, `demo` (packaged recordings) or a recording; may be repeated.",
-            metavar="synthetic|FILE",
+            help="`synthetic`, `agents` (they react to orders), `demo` (packaged recordings) or a "
+            "recording; may be repeated.",
+            metavar="synthetic|agents|FILE",
         ),
     ] = None,
     category: Annotated[
@@ -68,6 +71,22 @@ def simulate(
     tls: Annotated[
         bool, typer.Option("--tls", help="Speak TLS with a throw-away certificate.")
     ] = False,
+    statistics: Annotated[
+        bool,
+        typer.Option(
+            "--statistics",
+            help="Serve nothing: measure the sources in virtual time and set those that are made "
+            "beside the recordings; demo and agents without --source.",
+        ),
+    ] = False,
+    seconds: Annotated[
+        float | None,
+        typer.Option(help="With --statistics: how much market to measure, 300.", metavar="N"),
+    ] = None,
+    json: Annotated[
+        Path | None,
+        typer.Option(help="With --statistics: write the figures here as JSON.", metavar="PATH"),
+    ] = None,
 ) -> int:
     """Serve a simulated venue until Ctrl-C; prints one JSON line with its addresses when ready."""
     if symbols is not None and symbol:
@@ -75,6 +94,11 @@ def simulate(
     for name in category or ():
         if name not in CATEGORIES:
             raise ConfigError(f"--category {name} is not simulated: choose linear or spot")
+    if statistics:
+        kinds = [Category(name) for name in dict.fromkeys(category or ())]
+        return _show_statistics(source or [], symbol or symbols, kinds, seconds, seed, json)
+    if seconds is not None or json is not None:
+        raise ConfigError("--seconds and --json go with --statistics")
     check_sockets()
     from tickwright.simulator.private import PrivateOptions, parse_account
     from tickwright.simulator.run import SimulatorOptions, main
@@ -101,3 +125,28 @@ def simulate(
         accounts=accounts or PrivateOptions().accounts, reply_delay_s=reply_ms / 1_000
     )
     return main(wanted, private)
+
+
+def _show_statistics(
+    sources: list[str],
+    symbols: list[str] | int | None,
+    categories: list[Category],
+    seconds: float | None,
+    seed: int,
+    json: Path | None,
+) -> int:
+    from tickwright.cli.statistics_table import statistics_view
+    from tickwright.simulator.comparison import SECONDS_DEFAULT, compare
+
+    check_json_path(json)
+    report = compare(
+        sources,
+        symbols=symbols,
+        categories=categories,
+        seconds=SECONDS_DEFAULT if seconds is None else seconds,
+        seed=seed,
+    )
+    console_for(json).print(statistics_view(report))
+    if json is not None:
+        write_json(json, report)
+    return 0
