@@ -15,6 +15,7 @@ from tickwright.core.identity import (
     VenueOrderId,
 )
 from tickwright.core.orders import OrderState, OrderType, Side, TimeInForce, TriggerBy
+from tickwright.core.restrictions import ProtectionKind, Scope, Stage
 from tickwright.core.signals import Signal
 from tickwright.core.verdicts import Verdict
 
@@ -27,6 +28,7 @@ __all__ = [
     "Notice",
     "OrderNotice",
     "PlaceOrder",
+    "ProtectionNotice",
     "QueryOrder",
     "SetPositionStops",
     "SetTimer",
@@ -171,9 +173,31 @@ class StopsNotice(msgspec.Struct, frozen=True, kw_only=True, tag="stops_notice")
     now_ns: int
 
 
+class ProtectionNotice(msgspec.Struct, frozen=True, kw_only=True, tag="protection_notice"):
+    """A protection was entered, lifted (`stage` active) or found standing after a restart.
+
+    `by` is who lifted it, `restart`, or "" when entered. `until_ns` None: a person must lift it.
+    """
+
+    kind: ProtectionKind
+    scope: Scope
+    stage: Stage
+    reason: str
+    since_ns: int
+    until_ns: int | None
+    by: str
+    event_id: int
+    now_ns: int
+
+    @property
+    def name(self) -> str:
+        """Kind and scope, as `--lift` takes them."""
+        return f"{self.kind.value}@{self.scope}"
+
+
 Command = (
     PlaceOrder | AmendOrder | CancelOrder | CancelAll | QueryOrder | SetPositionStops | SetTimer
 )
 """What the outside must do."""
-Notice = SignalNotice | OrderNotice | HaltNotice | StopsNotice
+Notice = SignalNotice | OrderNotice | HaltNotice | StopsNotice | ProtectionNotice
 """What the outside may show or store."""

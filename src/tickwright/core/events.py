@@ -14,6 +14,7 @@ import msgspec
 from tickwright.core.identity import AccountId, ClientId, InstrumentId, Leg, VenueOrderId
 from tickwright.core.instrument import FeeRates, Instrument
 from tickwright.core.orders import Fill, OrderState, OrderType, RequestKind, Side
+from tickwright.core.risk_state import RiskState
 
 __all__ = [
     "AccountState",
@@ -43,6 +44,7 @@ __all__ = [
     "PromisesRestored",
     "RateLimitReport",
     "Reply",
+    "RiskStateRestored",
     "SendOutcome",
     "StopsReply",
     "SyncReport",
@@ -400,14 +402,21 @@ class OperatorVerb(enum.Enum):
     CANCEL_ALL = "cancel_all"
     FLATTEN = "flatten"
     STOP = "stop"
+    LIFT = "lift"
 
 
 class OperatorCommand(msgspec.Struct, frozen=True, gc=False, tag="operator"):
-    """An order of the operator; `scope` is `all` or a strategy id."""
+    """An order of the operator; `scope` is `all`, a strategy id, or for LIFT `KIND@SCOPE`."""
 
     verb: OperatorVerb
     scope: str
     reason: str
+
+
+class RiskStateRestored(msgspec.Struct, frozen=True, tag="risk_state"):
+    """What an earlier run left of breaches, days, protections and returns; told before trading."""
+
+    state: RiskState
 
 
 class ClockNotice(msgspec.Struct, frozen=True, gc=False, tag="clock"):
@@ -461,6 +470,7 @@ Input = (
     | PromisesRestored
     | TimerFired
     | OperatorCommand
+    | RiskStateRestored
     | ClockNotice
     | FeesChanged
     | ConfigChanged

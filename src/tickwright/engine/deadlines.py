@@ -32,6 +32,7 @@ class Deadline(enum.IntEnum):
     CLOSE_AGAIN = 7
     TIME_STOP = 8
     STOPS = 9
+    PROTECTION = 10
 
 
 class Deadlines:

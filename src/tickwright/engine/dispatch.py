@@ -75,7 +75,6 @@ class Dispatch:
     def resume(self, run: StrategyRun) -> None:
         """Call a halted strategy again; what it missed it has missed."""
         run.halt_reason = ""
-        run.equal_rejects = 0
         self._state.view.halted_strategies.pop(run.strategy_id, None)
         self.rebuild()
 

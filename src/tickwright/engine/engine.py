@@ -34,6 +34,7 @@ from tickwright.core.events import (
     PromisesRestored,
     RateLimitReport,
     Reply,
+    RiskStateRestored,
     SendOutcome,
     StopsReply,
     SyncReport,
@@ -42,6 +43,7 @@ from tickwright.core.events import (
 )
 from tickwright.core.identity import AccountId, InstrumentId, StrategyId
 from tickwright.core.orders import Fill, RequestKind
+from tickwright.core.risk_state import RiskState
 from tickwright.engine.config import EngineConfig
 from tickwright.engine.deadlines import ENGINE_OWNER, Deadline
 from tickwright.engine.dispatch import Dispatch
@@ -51,6 +53,7 @@ from tickwright.engine.market_desk import MarketDesk
 from tickwright.engine.operator_desk import OperatorDesk
 from tickwright.engine.order_desk import OrderDesk
 from tickwright.engine.position_desk import PositionDesk
+from tickwright.engine.protection_desk import ProtectionDesk
 from tickwright.engine.signal_desk import SignalDesk
 from tickwright.engine.state import TradingState
 from tickwright.engine.summary import EngineSummary, summarise
@@ -83,9 +86,12 @@ class Engine:
         self._positions = PositionDesk(state, self._orders)
         self._signals = SignalDesk(state, self._orders, self._positions)
         self._dispatch = Dispatch(state, self._orders, self._positions, self._signals)
-        self._evidence = EvidenceDesk(state, self._orders, self._positions, self._dispatch)
-        self._market = MarketDesk(state, self._orders, self._positions, self._dispatch)
-        self._operator = OperatorDesk(state, self._orders, self._positions, self._dispatch)
+        self._protection = ProtectionDesk(state, self._orders, self._dispatch)
+        desks = (state, self._orders, self._positions, self._dispatch, self._protection)
+        self._evidence = EvidenceDesk(*desks)
+        self._market = MarketDesk(*desks)
+        self._operator = OperatorDesk(*desks)
+        self._protections = state.protections
         self._deliver = self._dispatch.deliver
         self._is_started = False
         self._doors: dict[type, Callable[[Any], None]] = self._make_doors()
@@ -105,6 +111,7 @@ class Engine:
             FeesChanged: market.on_fees,
             ConnectionChanged: self._operator.on_connection,
             OperatorCommand: self._operator.on_command,
+            RiskStateRestored: self._protection.on_restored,
             Reply: evidence.on_reply,
             SendOutcome: evidence.on_send_outcome,
             StopsReply: self._positions.stops.on_reply,
@@ -243,6 +250,9 @@ class Engine:
         if calls:
             self._deliver(calls, lane.book)
         if self._outbox.commands:
+            if self._protections.changes:
+                # An order of this very input may have been one too many.
+                self._protection.settle()
             return self._outbox.take_commands()
         return _NOTHING
 
@@ -250,6 +260,8 @@ class Engine:
         """Handle any other input."""
         self._enter(now_ns)
         self._doors[type(event)](event)
+        if self._protections.changes:
+            self._protection.settle()
         return self._outbox.take_commands()
 
     def _enter(self, now_ns: int) -> None:
@@ -294,6 +306,8 @@ class Engine:
             orders.on_entry_timeout(key)
         elif kind is Deadline.CANCELS:
             orders.cancel_waiting()
+        elif kind is Deadline.PROTECTION:
+            self._protection.on_due()
         elif kind is Deadline.CLOSE_AGAIN:
             self._positions.on_close_again(key)
         elif kind is Deadline.STOPS:
@@ -339,6 +353,15 @@ class Engine:
     def summary(self) -> EngineSummary:
         """Return the figures for reports and screens."""
         return summarise(self._state, self._orders, self._positions, self._evidence)
+
+    def risk_state(self) -> RiskState:
+        """Return what risk must know after a restart; hand it back by `RiskStateRestored`."""
+        return self._protection.state()
+
+    @property
+    def risk_version(self) -> tuple[int, ...]:
+        """Differs whenever `risk_state` does, but for its time; cheap to ask."""
+        return self._protection.version
 
     def is_synced(self, instrument_id: InstrumentId) -> bool:
         """Whether orders are possible on a book by its state; its age is the gate's matter."""

@@ -18,17 +18,26 @@ from tickwright.core.events import (
     SyncReport,
 )
 from tickwright.core.identity import AccountId, ClientId, StrategyId, VenueOrderId
-from tickwright.core.orders import FINAL_STATES, ExecutionKind, Fill, OrderState, RequestKind
+from tickwright.core.orders import (
+    FINAL_STATES,
+    ExecutionKind,
+    Fill,
+    OrderState,
+    Purpose,
+    RequestKind,
+)
 from tickwright.engine.deadlines import Deadline
 from tickwright.engine.dispatch import Dispatch
 from tickwright.engine.lanes import StrategyRun
 from tickwright.engine.order_desk import OrderDesk
 from tickwright.engine.position_desk import PositionDesk
+from tickwright.engine.protection_desk import ProtectionDesk
 from tickwright.engine.state import TradingState
 from tickwright.execution.blotter import Change
 from tickwright.execution.life_cycle import IllegalMove
 from tickwright.execution.records import Record
 from tickwright.portfolio.position import Position
+from tickwright.risk.protections import ClosedFill
 
 __all__ = ["EvidenceDesk"]
 
@@ -42,11 +51,13 @@ class EvidenceDesk:
         orders: OrderDesk,
         positions: PositionDesk,
         dispatch: Dispatch,
+        protections: ProtectionDesk,
     ) -> None:
         self._state = state
         self._orders = orders
         self._positions = positions
         self._dispatch = dispatch
+        self._protections = protections
         self._cancels_adopted = state.config.execution.adopted_orders == "cancel"
         self.fill_count = 0
         self.unowned_fill_count = 0
@@ -206,12 +217,12 @@ class EvidenceDesk:
             state.halt_instrument(fill.instrument_id, effect.halt_reason)
         change = self._counted(fill)
         if owner is not None:
-            self._follow(owner, fill, share, realised)
+            self._follow(owner, fill, share, realised, _is_stop(change))
         else:
             self._follow_forced(fill)
         if change is not None:
             self._publish(change.record)
-        self._observe(fill.account_id)
+        self._protections.watch_losses(fill.account_id)
         run = None if owner is None else state.runs.get(owner)
         if run is not None and not run.halt_reason:
             self._dispatch.deliver(run.calls["on_fill"], fill)
@@ -243,16 +254,39 @@ class EvidenceDesk:
         return None
 
     def _follow(
-        self, owner: StrategyId, fill: Fill, share: Position | None, realised_before: int
+        self,
+        owner: StrategyId,
+        fill: Fill,
+        share: Position | None,
+        realised_before: int,
+        is_stop: bool | None,  # noqa: FBT001 - one caller
     ) -> None:
         run = self._state.runs.get(owner)
         if run is None or not fill.kind.moves_position:
             return
         run.fill_count += 1
         plan = self._positions.plan(owner, fill.instrument_id)
+        # The plan's size, not the share's: dust that nobody can sell keeps no trade open.
+        size_before = plan.size_units
         self._positions.refresh(plan)
-        if share is not None and share.realised != realised_before:
-            self._note_return(run, fill, share.realised - realised_before)
+        realised = 0 if share is None else share.realised - realised_before
+        if realised:
+            self._note_return(run, fill, realised)
+        asset = self._state.lanes[fill.instrument_id].instrument.settle_asset
+        self._state.protections.on_fill(
+            ClosedFill(
+                account_id=fill.account_id,
+                strategy_id=owner,
+                instrument_id=fill.instrument_id,
+                size_before=size_before,
+                size_after=plan.size_units,
+                money=realised - (fill.fee if fill.fee_asset == asset else 0),
+                asset=asset,
+                # What the venue held beside a position has no order of ours: it stopped a loss.
+                is_stop=realised < 0 if is_stop is None else is_stop,
+            ),
+            self._state.now_ns,
+        )
 
     def _note_return(self, run: StrategyRun, fill: Fill, realised: int) -> None:
         instrument = self._state.lanes[fill.instrument_id].instrument
@@ -286,6 +320,7 @@ class EvidenceDesk:
                 self._positions.refresh(plan)
         for position in report.positions:
             self._positions.stops.on_report(position)
+        self._protections.on_sync(account_id)
         state.portfolio.start_day(state.now_ns)
         state.view.ready_accounts.add(account_id)
         for plan in tuple(state.plans.values()):
@@ -349,7 +384,7 @@ class EvidenceDesk:
     def on_balance(self, report: BalanceReport) -> None:
         """Take in the venue's view of one asset."""
         self._state.portfolio.apply_balance(report)
-        self._observe(report.account_id)
+        self._protections.watch_losses(report.account_id)
         self.deliver_account(report.account_id, report)
 
     def deliver_account(self, account_id: AccountId, event: object) -> None:
@@ -357,11 +392,6 @@ class EvidenceDesk:
         for run in tuple(self._state.runs.values()):
             if run.context.account_id == account_id and not run.halt_reason:
                 self._dispatch.deliver(run.calls["on_account"], event)
-
-    def _observe(self, account_id: AccountId) -> None:
-        state = self._state
-        for check in state.gate.observe(account_id, state.now_ns, state.view):
-            state.halt_notice(str(account_id), f"{check.reason.value}: {check.value}")
 
     # afterwards -----------------------------------------------------------------------------------
 
@@ -395,17 +425,19 @@ class EvidenceDesk:
             self._after(change, "no answer: unknown")
 
     def _count_rejects(self, run: StrategyRun, record: Record) -> None:
-        """Open the breaker after equal refusals in a row: what the venue says thrice it means."""
+        """Count equal refusals in a row: what the venue says thrice it means."""
         order = record.order
+        protections = self._state.protections
         if order.state is OrderState.REJECTED:
-            run.equal_rejects = run.equal_rejects + 1 if order.reason == run.last_reject else 1
-            run.last_reject = order.reason
-            if run.equal_rejects >= self._state.config.execution.equal_rejects_max:
-                self._dispatch.halt(
-                    run, f"{run.equal_rejects} equal refusals in a row: {order.reason}"
-                )
+            now_ns = self._state.now_ns
+            protections.on_reject(order.account_id, run.strategy_id, order.reason, now_ns)
         elif order.filled_units or order.state is OrderState.WORKING:
-            run.equal_rejects = 0
+            protections.on_taken(run.strategy_id)
+
+
+def _is_stop(change: Change | None) -> bool | None:
+    """Whether a fill is of a stop loss of ours; None when no order of ours stands behind it."""
+    return None if change is None else change.record.order.intent.purpose is Purpose.STOP_LOSS
 
 
 def _known(report: SyncReport, state: TradingState) -> SyncReport:

@@ -45,11 +45,9 @@ class StrategyRun:
     __slots__ = (
         "calls",
         "context",
-        "equal_rejects",
         "exit_count",
         "fill_count",
         "halt_reason",
-        "last_reject",
         "order_count",
         "refusals",
         "returns",
@@ -75,8 +73,6 @@ class StrategyRun:
         self.order_count = 0
         self.fill_count = 0
         self.refusals: dict[str, int] = {}
-        self.last_reject = ""
-        self.equal_rejects = 0
         self.returns = ClosedReturns()
         """Kelly reads them."""
 

@@ -19,6 +19,7 @@ from tickwright.engine.dispatch import Dispatch
 from tickwright.engine.lanes import Lane
 from tickwright.engine.order_desk import OrderDesk
 from tickwright.engine.position_desk import PositionDesk
+from tickwright.engine.protection_desk import ProtectionDesk
 from tickwright.engine.state import TradingState
 
 __all__ = ["MarketDesk"]
@@ -36,11 +37,13 @@ class MarketDesk:
         orders: OrderDesk,
         positions: PositionDesk,
         dispatch: Dispatch,
+        protections: ProtectionDesk,
     ) -> None:
         self._state = state
         self._orders = orders
         self._positions = positions
         self._dispatch = dispatch
+        self._protections = protections
 
     def on_busy_book(self, lane: Lane) -> None:
         """Do what a book update needs where something is held: brackets and the mark."""
@@ -144,7 +147,7 @@ class MarketDesk:
         state = self._state
         for lane in state.lanes.values():
             lane.sample()
+            self._protections.sample(lane)
         for account_id in state.accounts:
             if account_id in state.view.ready_accounts:
-                for check in state.gate.observe(account_id, state.now_ns, state.view):
-                    state.halt_notice(str(account_id), f"{check.reason.value}: {check.value}")
+                self._protections.watch_losses(account_id)

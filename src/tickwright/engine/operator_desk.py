@@ -6,10 +6,12 @@ Refuses to reopen anything by itself: a halt stays until somebody lifts it.
 from tickwright.core.events import ConnectionChanged, OperatorCommand, OperatorVerb
 from tickwright.core.identity import StrategyId
 from tickwright.core.orders import Purpose
+from tickwright.core.restrictions import Scope
 from tickwright.engine.dispatch import Dispatch
 from tickwright.engine.lanes import StrategyRun
 from tickwright.engine.order_desk import OrderDesk
 from tickwright.engine.position_desk import PositionDesk
+from tickwright.engine.protection_desk import ProtectionDesk
 from tickwright.engine.state import TradingState
 
 __all__ = ["OperatorDesk"]
@@ -26,11 +28,13 @@ class OperatorDesk:
         orders: OrderDesk,
         positions: PositionDesk,
         dispatch: Dispatch,
+        protections: ProtectionDesk,
     ) -> None:
         self._state = state
         self._orders = orders
         self._positions = positions
         self._dispatch = dispatch
+        self._protections = protections
 
     def on_connection(self, event: ConnectionChanged) -> None:
         """Without its private stream an account is blind: it may trade again after a sync."""
@@ -44,9 +48,12 @@ class OperatorDesk:
                 state.halt_notice(str(account_id), f"private stream down: {event.reason}")
 
     def on_command(self, command: OperatorCommand) -> None:
-        """Do what the operator says, for all or for one strategy."""
+        """Do what the operator says: for all, for one strategy, or to one protection."""
         state = self._state
         run = None
+        if command.verb is OperatorVerb.LIFT:
+            self._protections.lift(command.scope, command.reason)
+            return
         if command.scope != _ALL:
             run = state.runs.get(StrategyId(command.scope))
             if run is None:
@@ -57,9 +64,13 @@ class OperatorDesk:
         reason = command.reason or "the operator's wish"
         verb = command.verb
         if verb is OperatorVerb.HALT:
+            self._protections.halt(
+                Scope(strategy_id=None if run is None else run.strategy_id), reason
+            )
             self._halt(run, reason)
         elif verb is OperatorVerb.RESUME:
             self._resume(run)
+            self._protections.lift_waiting(run, reason)
         elif verb is OperatorVerb.CANCEL_ALL:
             self._cancel(run, reason)
         elif verb is OperatorVerb.FLATTEN:

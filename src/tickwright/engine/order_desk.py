@@ -104,6 +104,8 @@ class OrderDesk:
         state.outbox.command(state.planner.command(order, moment.event_id))
         state.deadlines.add(now_ns + self._answer_ns, _CREATE_ANSWER, order.client_id)
         self.placed_count += 1
+        if intent.purpose is _OPEN:
+            state.protections.on_order(account_id, strategy_id, now_ns)
         self._ensure_mark(instrument_id)
         self.publish(record)
         return record
@@ -158,16 +160,18 @@ class OrderDesk:
         self,
         reason: str,
         *,
+        account_id: AccountId | None = None,
         strategy_id: StrategyId | None = None,
         instrument_id: InstrumentId | None = None,
         only_opening: bool = True,
     ) -> int:
-        """Withdraw live orders of a strategy, an instrument, or all; return how many."""
+        """Withdraw live orders of an account, strategy, instrument, or all; return how many."""
         count = 0
         for record in self._state.blotter.live():
             order = record.order
             if (
                 order.is_final
+                or (account_id is not None and order.account_id != account_id)
                 or (strategy_id is not None and order.strategy_id != strategy_id)
                 or (instrument_id is not None and order.instrument_id != instrument_id)
                 or (only_opening and order.intent.purpose is not Purpose.OPEN)

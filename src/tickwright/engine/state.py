@@ -13,6 +13,7 @@ from tickwright.core.events import FundingUpdate
 from tickwright.core.identity import AccountId, InstrumentId, StrategyId
 from tickwright.core.instrument import FeeRates, Instrument
 from tickwright.core.orders import Order
+from tickwright.core.restrictions import ProtectionKind, Scope
 from tickwright.engine.config import EngineConfig
 from tickwright.engine.deadlines import Deadlines
 from tickwright.engine.lanes import Lane, StrategyRun
@@ -24,6 +25,7 @@ from tickwright.execution.position_plan import PositionPlan
 from tickwright.execution.request_budget import RequestBudget
 from tickwright.portfolio.portfolio import Portfolio
 from tickwright.risk.gate import Gate, RiskView
+from tickwright.risk.protections import Protections
 from tickwright.risk.sizing import Sizer
 from tickwright.strategy.context import Moment, PositionView
 
@@ -45,10 +47,14 @@ class TradingState:
             ignored_assets=config.ignored_assets,
             day_start_hour_utc=config.day_start_hour_utc,
         )
-        self.view = RiskView(self.portfolio)
         accounts = {
             _account_id(name): limits for name, limits in sorted(config.account_risk.items())
         }
+        self.protections = Protections(
+            config.risk.protections,
+            accounts={name: limits.protections for name, limits in accounts.items()},
+        )
+        self.view = RiskView(self.portfolio, restrictions=self.protections.table)
         self.gate = Gate(config.risk, accounts=accounts)
         self.sizer = Sizer()
         execution = config.execution
@@ -94,6 +100,12 @@ class TradingState:
         if instrument_id not in self.view.halted_instruments:
             self.view.halted_instruments[instrument_id] = reason
             self.halt_notice(str(instrument_id), reason)
+            self.protections.enter(
+                ProtectionKind.CONTRADICTION,
+                Scope(instrument_id=instrument_id),
+                reason,
+                self.moment.now_ns,
+            )
 
     # what a strategy's context looks at -----------------------------------------------------------
 

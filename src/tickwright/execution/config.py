@@ -45,8 +45,6 @@ class ExecutionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     evidence_margin_ms: _Milliseconds = 1_000
     query_ms: _Milliseconds = 1_000
     """Pause between queries about one order; doubles up to 30 s."""
-    equal_rejects_max: Annotated[int, Meta(ge=1, le=1_000)] = 3
-    """So many equal refusals of the venue in a row halt the strategy."""
     halted_positions: Literal["keep", "close"] = "keep"
     """What becomes of a halted strategy's positions; kept ones stay guarded by their brackets."""
     adopted_orders: Literal["cancel", "keep"] = "cancel"

@@ -313,7 +313,7 @@ class Protections:
                 self.table.put(replace(held, reason=reason, until_ns=until_ns))
             return
         if held is not None:
-            self._lift(held, "time")
+            self._lift(held, held.lifted_by.value)
         rule = RULES[kind]
         restriction = Restriction(
             kind=kind,
@@ -334,7 +334,7 @@ class Protections:
         next_ns = None
         for row in self.table:
             if row.is_over(now_ns):
-                self._lift(row, "time")
+                self._lift(row, row.lifted_by.value)
             elif row.until_ns is not None:
                 next_ns = row.until_ns if next_ns is None else min(next_ns, row.until_ns)
         return next_ns

@@ -53,6 +53,7 @@ class ClosedReturns:
         "count",
         "is_finite",
         "mean",
+        "total",
         "variance",
     )
 
@@ -62,6 +63,8 @@ class ClosedReturns:
         self._square_sum = 0
         self._broken = 0
         self.count = 0
+        self.total = 0
+        """Ever added: what left again counts too."""
         self.is_finite = True
         """Whether every one of them is a number."""
         self.mean = 0.0
@@ -78,6 +81,7 @@ class ClosedReturns:
         scaled = int(wide) if math.isfinite(wide) else None
         self._scaled.append(scaled)
         self._count(scaled, 1)
+        self.total += 1
         # Divided here, where nobody waits: an order would pay 2 us for it.
         self.count = count = len(self._scaled)
         self.is_finite = not self._broken
@@ -85,6 +89,10 @@ class ClosedReturns:
         if count > 1:
             squares = count * self._square_sum - self._sum * self._sum
             self.variance = squares / (count * (count - 1) * _ONE * _ONE)
+
+    def fractions(self) -> tuple[float | None, ...]:
+        """Return them, oldest first, so that they can be added again; None is no number."""
+        return tuple(None if one is None else one / _ONE for one in self._scaled)
 
     def _count(self, scaled: int | None, sign: int) -> None:
         if scaled is None:

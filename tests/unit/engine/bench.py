@@ -12,6 +12,7 @@ from tickwright.core.commands import (
     Notice,
     OrderNotice,
     PlaceOrder,
+    ProtectionNotice,
     QueryOrder,
     SetTimer,
     SignalNotice,
@@ -406,6 +407,9 @@ class Bench:
 
     def halts(self) -> list[HaltNotice]:
         return [notice for notice in self.notices if isinstance(notice, HaltNotice)]
+
+    def protections(self) -> list[ProtectionNotice]:
+        return [notice for notice in self.notices if isinstance(notice, ProtectionNotice)]
 
     def order_notices(self) -> list[OrderNotice]:
         return [notice for notice in self.notices if isinstance(notice, OrderNotice)]

@@ -33,6 +33,7 @@ from tickwright.core.events import (
 from tickwright.core.orders import FINAL_STATES, OrderState, RequestKind, Side
 from tickwright.engine import EngineConfig
 from tickwright.execution import ExecutionConfig
+from tickwright.risk.protections_config import ProtectionLimits
 
 
 class Venue:
@@ -123,8 +124,14 @@ class Wild(Scripted):
 
 
 CONFIG = EngineConfig(
-    risk=msgspec.structs.replace(RISK, deny_conflicting_position=False),
-    execution=ExecutionConfig(brackets="synthetic", equal_rejects_max=50),
+    risk=msgspec.structs.replace(
+        RISK,
+        deny_conflicting_position=False,
+        protections=ProtectionLimits(
+            cooldown_after_stop_s=1, losses_in_row_max=6, loss_pause_s=1, equal_rejects_max=50
+        ),
+    ),
+    execution=ExecutionConfig(brackets="synthetic"),
 )
 
 

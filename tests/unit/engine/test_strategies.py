@@ -126,8 +126,9 @@ def test_rejects_when_three_are_equal_in_a_row_then_the_breaker_opens():
         bench.say(long())
         order = bench.placed()
         bench.reply_refused(order, "insufficient balance")
-    (halt,) = bench.halts()
-    assert "3 equal refusals" in halt.reason
+    (notice,) = bench.protections()
+    assert "equal_rejects@one" == notice.name
+    assert "3 equal refusals" in notice.reason
     assert [] == bench.places(bench.say(long()))
 
 
