@@ -303,6 +303,8 @@ class FaultBoard:
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng
+        # Apart, so that what is in a damaged frame doesn't move when the next fault strikes.
+        self._garbage = Random(0)
         self.faults: list[Fault] = []
         self._live: list[Fault] = []
         self._clocks: list[Fault] = []
@@ -357,8 +359,8 @@ class FaultBoard:
         return struck
 
     def damage(self, kind: FaultKind, payload: bytes) -> bytes:
-        """Return what arrives instead of a frame, by this board's chance."""
-        return damage(kind, payload, self._rng)
+        """Return what arrives instead of a frame."""
+        return damage(kind, payload, self._garbage)
 
     def clock_ns(self, now_ns: int) -> int:
         """Return what the venue's clock says to clients at a venue time."""

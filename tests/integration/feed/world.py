@@ -217,7 +217,7 @@ class World:
         return {
             topic
             for connection in self.running.server._connections
-            for topic in getattr(connection, "topics", ())
+            for topic in getattr(connection.session, "topics", ())
         }
 
     async def all_synced(self, seconds: float = DEADLINE_S) -> float:
@@ -261,7 +261,7 @@ class World:
         await self.all_synced()
         await self.flowing()
         await self.compare_by_http()
-        assert [] == self.wrong
+        assert [] == self.wrong, self.wrong
         assert all(self.compared[symbol] > 0 for symbol in self.feed.symbols)
 
 
