@@ -2,9 +2,12 @@
 
 from tickwright.core.units import money_to_decimal
 from tickwright.core.verdicts import Reason
-from tickwright.risk.opening_checks import OPENING_GROUP, OPENING_ROOMS, fits_every_room
+from tickwright.risk.flow_checks import FLOW_GROUP
+from tickwright.risk.market_checks import MARKET_GROUP
+from tickwright.risk.opening_checks import OPENING_GROUP
 from tickwright.risk.order_checks import COMMON_GROUPS
 from tickwright.risk.question import Group, Question, Room, Test, Words, size_text
+from tickwright.risk.rooms import OPENING_ROOMS, fits_every_room
 
 __all__ = [
     "CLOSING_GROUPS",
@@ -63,7 +66,12 @@ def _quick_closing(q: Question) -> bool:
     return not q.holding.market.is_spot
 
 
-OPENING_GROUPS: tuple[Group, ...] = (*COMMON_GROUPS, OPENING_GROUP)
+OPENING_GROUPS: tuple[Group, ...] = (
+    *COMMON_GROUPS,
+    OPENING_GROUP,
+    MARKET_GROUP,
+    FLOW_GROUP,
+)
 """What an order that may open or grow a position must pass, before its size is looked at."""
 
 CLOSING_GROUPS: tuple[Group, ...] = (

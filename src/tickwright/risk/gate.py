@@ -59,6 +59,9 @@ class RiskView:
     halted_strategies: dict[StrategyId, str] = field(default_factory=dict)
     halted_instruments: dict[InstrumentId, str] = field(default_factory=dict)
     engine_halt: str = ""
+    clock_skew_ns: dict[str, int] = field(default_factory=dict)
+    """How far each venue's clock may be from ours, uncertainty included; a venue without an entry
+    was never measured."""
     restrictions: RestrictionTable = field(default_factory=RestrictionTable)
     """What protections restrict now."""
 
@@ -148,6 +151,8 @@ class Gate:
                 return Rejected(test.check(asked))
         memory.second.append(now_ns)
         memory.minute.append(now_ns)
+        if memory.fill_ratio is not None:
+            memory.fill_ratio.note_order(now_ns)
         return Approved(asked.size_units, reduced)
 
     def explain(
@@ -258,6 +263,8 @@ class Gate:
                 bound = "a loaded instrument"
                 return Rejected(Check(Reason.INSTRUMENT_UNKNOWN, str(intent.instrument_id), bound))
             lane = memory.open_lane(strategy_id, portfolio, holding)
+        if lane.instrument is not instrument:
+            lane.take(instrument)
         holding = lane.holding
         account = holding.account
         if now_ns >= account.day_end_ns:
@@ -267,7 +274,7 @@ class Gate:
             equity <= memory.floor or memory.base_version != account.base_version
         ):
             memory.notice(account, equity)
-        if memory.minute:
+        if memory.minute or memory.has_requests:
             memory.forget_before(now_ns)
         q = self._question
         q.intent = intent
@@ -276,6 +283,11 @@ class Gate:
         q.account = account
         q.holding = holding
         q.limits = lane.limits
+        q.memory = memory
+        q.strategy_id = strategy_id
+        q.order_size_units = lane.order_size_units
+        skews = view.clock_skew_ns
+        q.clock_skew_ns = skews.get(account_id.venue) if skews else None
         q.now_ns = now_ns
         q.size_units = intent.size_units
         q.mid_twice_units = None if book is None else book.mid_twice_units

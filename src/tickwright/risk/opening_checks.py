@@ -3,23 +3,20 @@
 from tickwright.core.identity import Leg
 from tickwright.core.orders import Side
 from tickwright.core.verdicts import Reason
-from tickwright.risk.bound_limits import PARTS
+from tickwright.risk.bound_limits import NO_LIMIT, PARTS
 from tickwright.risk.losses import drawdown_words, loss_words
 from tickwright.risk.question import (
     Group,
     Question,
-    Room,
     Test,
     Words,
     bps_text,
     missing_text,
     money_text,
-    percent_text,
     size_text,
-    worth_of,
 )
 
-__all__ = ["OPENING_GROUP", "OPENING_ROOMS", "fits_every_room"]
+__all__ = ["OPENING_GROUP"]
 
 
 def _opening_allowed(q: Question) -> bool:
@@ -132,82 +129,13 @@ def _drawdown_words(q: Question) -> Words:
     )
 
 
-# rooms --------------------------------------------------------------------------------------------
+def _few_positions(q: Question) -> bool:
+    return q.holding.exposure_units != 0 or q.account.active_count < q.limits.positions
 
 
-def _units_for(q: Question, money: int) -> int:
-    return money * q.worth_scale // q.worth
-
-
-def _order_room(q: Question) -> int:
-    return _units_for(q, q.limits.order_notional)
-
-
-def _order_words(q: Question) -> Words:
-    return money_text(
-        q, worth_of(q, q.size_units)
-    ), f"{money_text(q, q.limits.order_notional)} an order"
-
-
-def _room_under(q: Question, money: int) -> int:
-    # Shrinking what the other direction holds raises nothing, so it is always free down to zero.
-    return max(_units_for(q, money), 0) - q.held_units
-
-
-def _position_bound(q: Question) -> int:
-    assert q.equity is not None
-    return q.equity * q.limits.position_parts // PARTS
-
-
-def _position_room(q: Question) -> int:
-    return _room_under(q, _position_bound(q))
-
-
-def _position_words(q: Question) -> Words:
-    value = money_text(q, worth_of(q, abs(q.held_units + q.size_units)))
-    share = percent_text(q.limits.position_parts)
-    bound = money_text(q, _position_bound(q))
-    return f"{value} in {q.instrument.symbol}", f"{bound} ({share} of equity)"
-
-
-def _others(q: Question) -> int:
-    return q.account.exposure_sum - q.holding.exposure
-
-
-def _exposure_bound(q: Question) -> int:
-    assert q.equity is not None
-    return q.equity * q.limits.exposure_parts // PARTS
-
-
-def _exposure_room(q: Question) -> int:
-    return _room_under(q, _exposure_bound(q) - _others(q))
-
-
-def _total(q: Question) -> int:
-    """Return the gross exposure there would be, this order included."""
-    units = max(abs(q.held_units + q.size_units), q.holding.exposure_units)
-    return _others(q) + worth_of(q, units)
-
-
-def _exposure_words(q: Question) -> Words:
-    bound = (
-        f"{money_text(q, _exposure_bound(q))} ({percent_text(q.limits.exposure_parts)} of equity)"
-    )
-    return f"{money_text(q, _total(q))} in all", bound
-
-
-def _leverage_bound(q: Question) -> int:
-    assert q.equity is not None
-    return q.equity * q.limits.leverage_parts // PARTS
-
-
-def _leverage_room(q: Question) -> int:
-    return _room_under(q, _leverage_bound(q) - _others(q))
-
-
-def _leverage_words(q: Question) -> Words:
-    assert q.equity is not None
-    return f"{_total(q) / q.equity:.4g} times equity", f"{q.limits.leverage_parts / PARTS:g} times"
+def _positions_words(q: Question) -> Words:
+    bound = "off" if q.limits.positions >= NO_LIMIT else f"{q.limits.positions}"
+    return f"{q.account.active_count} instruments held or ordered", bound
 
 
 def _quick_opening(q: Question) -> bool:
@@ -227,6 +155,7 @@ def _quick_opening(q: Question) -> bool:
         and q.price_units is not None
         and q.worth > 0
         and account.exposure_unknown == 0
+        and (account.active_count < limits.positions or holding.exposure_units != 0)
         and q.equity is not None
         and q.equity > 0
         and account.day_start_equity is not None
@@ -268,35 +197,10 @@ OPENING_GROUP = Group(
         Test(Reason.SHORT_UNAVAILABLE, _short_possible, _short_words),
         Test(Reason.PRICE_UNKNOWN, _price_known, _price_known_words),
         Test(Reason.MARK_UNKNOWN, _marks_known, _marks_words),
+        Test(Reason.POSITIONS_LIMIT, _few_positions, _positions_words),
         Test(Reason.NO_EQUITY, _has_equity, _equity_words),
         Test(Reason.DAILY_LOSS, _loss_small, _loss_words),
         Test(Reason.DRAWDOWN, _drawdown_small, _drawdown_words),
     ),
 )
 """What an opening order must pass, before its size is looked at."""
-
-OPENING_ROOMS: tuple[Room, ...] = (
-    Room(Reason.ORDER_NOTIONAL, _order_room, _order_words),
-    Room(Reason.POSITION_LIMIT, _position_room, _position_words),
-    Room(Reason.EXPOSURE_LIMIT, _exposure_room, _exposure_words),
-    Room(Reason.LEVERAGE_LIMIT, _leverage_room, _leverage_words),
-)
-"""Limits an opening order may shrink to."""
-
-
-def fits_every_room(q: Question) -> bool:
-    """Say whether no room of `OPENING_ROOMS` is smaller than the order, without a division."""
-    equity, limits = q.equity, q.limits
-    if equity is None:
-        return False
-    units, scale = q.held_units + q.size_units, q.worth_scale
-    if q.size_units * q.worth > limits.order_notional * scale:
-        return False
-    if units <= 0:
-        return True
-    worth = units * q.worth
-    others = q.account.exposure_sum - q.holding.exposure
-    return (
-        worth <= equity * limits.position_parts // PARTS * scale
-        and worth <= (equity * limits.gross_parts // PARTS - others) * scale
-    )

@@ -8,8 +8,10 @@ zero.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tickwright.book.order_book import OrderBook
+from tickwright.core.identity import StrategyId
 from tickwright.core.instrument import Instrument
 from tickwright.core.orders import OrderIntent
 from tickwright.core.restrictions import Restriction
@@ -17,6 +19,9 @@ from tickwright.core.units import money_to_decimal
 from tickwright.core.verdicts import Check, Reason
 from tickwright.portfolio.account import Account, Holding
 from tickwright.risk.bound_limits import BoundLimits
+
+if TYPE_CHECKING:
+    from tickwright.risk.memory import AccountMemory
 
 __all__ = [
     "CLOSING_RATE_FACTOR",
@@ -52,6 +57,7 @@ class Question:
     __slots__ = (
         "account",
         "book",
+        "clock_skew_ns",
         "closable_units",
         "engine_halt",
         "equity",
@@ -65,14 +71,17 @@ class Question:
         "is_account_ready",
         "is_closing",
         "limits",
+        "memory",
         "mid_twice_units",
         "now_ns",
+        "order_size_units",
         "orders_in_minute",
         "orders_in_second",
         "price_units",
         "restriction",
         "size_units",
         "strategy_halt",
+        "strategy_id",
         "worth",
         "worth_scale",
     )
@@ -83,6 +92,10 @@ class Question:
     account: Account
     holding: Holding
     limits: BoundLimits
+    memory: "AccountMemory"
+    strategy_id: StrategyId
+    clock_skew_ns: int | None
+    order_size_units: int
     now_ns: int
     size_units: int
     is_closing: bool
