@@ -31,6 +31,10 @@ class Category(enum.Enum):
     INVERSE = "inverse"
     OPTION = "option"
 
+    def __lt__(self, other: object) -> bool:
+        """Order by name: instruments of several categories are listed in one order everywhere."""
+        return self.value < other.value if isinstance(other, Category) else NotImplemented
+
 
 class Leg(enum.Enum):
     """Which position of an account an order or fill belongs to.

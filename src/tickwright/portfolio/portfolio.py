@@ -126,6 +126,11 @@ class Portfolio:
             if purse is not None:
                 market.attach(purse)
                 purse.revalue()
+            for holding in account.holdings.values():
+                instrument = holding.market.instrument
+                if asset in (instrument.quote_asset, instrument.settle_asset):
+                    market.attach(holding)
+                    holding.revalue()
 
     def instrument(self, instrument_id: InstrumentId) -> Instrument:
         """Return the instrument as last told.
@@ -194,8 +199,11 @@ class Portfolio:
             holding = Holding(account, market, len(account.holdings))
             account.holdings[instrument_id] = holding
             market.attach(holding)
-            for other in self.valuer.routes(market.instrument.quote_asset):
-                other.attach(holding)
+            # Exposure is worth its quote asset, profit its settle asset: both follow their prices.
+            instrument = market.instrument
+            for asset in dict.fromkeys((instrument.quote_asset, instrument.settle_asset)):
+                for other in self.valuer.routes(asset):
+                    other.attach(holding)
             if market.instrument.is_spot:
                 purse = account.purse(market.instrument.base_asset)
                 purse.spot_holdings.append(holding)

@@ -21,11 +21,12 @@ from tests.unit.portfolio.worlds import (
     spot,
 )
 from tickwright.core.errors import ConfigError, InstrumentUnknown, UnitsError
-from tickwright.core.events import BalanceReport, PositionReport, SyncReport
+from tickwright.core.events import AccountState, BalanceReport, PositionReport, SyncReport
 from tickwright.core.identity import Leg
 from tickwright.core.orders import ExecutionKind, Side
 from tickwright.portfolio import Portfolio
 from tickwright.portfolio.fold import EXECUTIONS_MAX
+from tickwright.portfolio.results import figures, result_rows
 
 BTC = linear()
 
@@ -181,6 +182,27 @@ def test_hedge_legs_when_both_are_held_then_they_do_not_net():
     assert effect.halt_reason == "the long leg went below zero"
 
 
+def test_hedge_legs_when_a_liquidation_names_none_then_the_leg_it_shrinks_is_meant():
+    portfolio = portfolio_with(BTC)
+    portfolio.apply_fill(fill(BTC, Side.BUY, 100, 6_000_000, leg=Leg.LONG), ALPHA)
+    portfolio.apply_fill(fill(BTC, Side.SELL, 40, 6_000_000, leg=Leg.SHORT), ALPHA)
+    portfolio.apply_fill(fill(BTC, Side.SELL, 30, 6_000_000, kind=ExecutionKind.LIQUIDATION), None)
+    portfolio.apply_fill(fill(BTC, Side.BUY, 40, 6_000_000, kind=ExecutionKind.ADL), None)
+    assert portfolio.position(ACCOUNT, BTC.id, Leg.LONG).size_units == 70
+    assert portfolio.position(ACCOUNT, BTC.id, Leg.SHORT).is_flat
+
+
+def test_hedge_legs_when_a_trade_names_none_then_nothing_moves_and_the_instrument_halts():
+    portfolio = portfolio_with(BTC)
+    portfolio.apply_fill(fill(BTC, Side.BUY, 100, 6_000_000, leg=Leg.LONG), ALPHA)
+    effect = portfolio.apply_fill(
+        fill(BTC, Side.SELL, 30, 6_000_000, execution_id="legless"), ALPHA
+    )
+    assert effect is not None
+    assert effect.halt_reason == "execution legless names no leg and the long one is held"
+    assert portfolio.position(ACCOUNT, BTC.id, Leg.LONG).size_units == 100
+
+
 def test_inverse_equity_when_the_mark_moves_then_coins_and_profit_are_valued_at_it():
     contract = inverse()
     portfolio = portfolio_with(contract, usdt=None)
@@ -192,6 +214,19 @@ def test_inverse_equity_when_the_mark_moves_then_coins_and_profit_are_valued_at_
     assert portfolio.unrealised(ACCOUNT, contract.id) == money("0.2")
     assert portfolio.equity(ACCOUNT) == money(75_000)
     assert portfolio.exposure(ACCOUNT) == money(50_000)
+
+
+def test_inverse_equity_when_another_market_prices_its_asset_then_the_profit_follows_it():
+    contract, cash_market = inverse(), spot()
+    portfolio = portfolio_with(contract, usdt=None)
+    portfolio.apply_balance(balance("BTC", money(1)))
+    portfolio.set_mark(contract.id, 5_000_000)
+    portfolio.apply_fill(fill(contract, Side.BUY, 50_000, 4_000_000), ALPHA)
+    # Bought 1.25 BTC worth, now 1 BTC worth: 0.25 BTC of profit, at 50,000 each.
+    assert portfolio.equity(ACCOUNT) == money(62_500)
+    portfolio.set_instrument(cash_market)
+    portfolio.set_mark(cash_market.id, 6_000_000)
+    assert portfolio.equity(ACCOUNT) == money(75_000)
 
 
 # marks
@@ -381,7 +416,130 @@ def test_spot_when_more_is_sold_than_bought_here_then_the_rest_realises_nothing(
     assert portfolio.strategy_position(ALPHA, ACCOUNT, instrument.id).size_units == 0
 
 
+def test_apply_sync_when_a_spot_asset_left_the_wallet_then_its_owners_lose_their_part():
+    instrument = spot()
+    portfolio = portfolio_with(instrument)
+    portfolio.apply_fill(fill(instrument, Side.BUY, 300_000, 6_000_000), ALPHA)
+    portfolio.apply_fill(fill(instrument, Side.BUY, 100_000, 6_000_000), BETA)
+    portfolio.apply_fill(fill(instrument, Side.BUY, 100_000, 6_000_000), None)
+    difference, _, owned = portfolio.apply_sync(
+        sync(balances=(balance("BTC", money("0.2"), venue_ns=5_000), balance("USDT", 0)))
+    )
+    assert ("BTC", money("0.5"), money("0.2")) == (
+        difference.what,
+        difference.ours,
+        difference.venue,
+    )
+    assert ("sim:spot:BTCUSDT owned", money("0.5"), money("0.2")) == (
+        owned.what,
+        owned.ours,
+        owned.venue,
+    )
+    shares = [
+        portfolio.strategy_position(owner, ACCOUNT, instrument.id) for owner in (ALPHA, BETA, None)
+    ]
+    assert [150_000, 50_000, 0] == [share.size_units for share in shares]
+    assert [money(9_000), money(3_000), 0] == [share.cost for share in shares]
+    assert money(12_000) == portfolio.position(ACCOUNT, instrument.id).cost
+
+
+def test_apply_sync_when_a_wallet_no_longer_lists_an_asset_then_nothing_of_it_is_left():
+    portfolio = portfolio_with(spot())
+    portfolio.apply_balance(balance("BTC", money(1)))
+    portfolio.apply_sync(sync(balances=(balance("USDT", money(7), venue_ns=5_000),)))
+    assert 0 == portfolio.balance(ACCOUNT, "BTC").amount
+    portfolio.apply_sync(sync(venue_ns=6_000))
+    assert money(7) == portfolio.balance(ACCOUNT, "USDT").amount
+
+
+def test_apply_sync_when_instruments_of_two_categories_are_held_then_both_are_taken():
+    cash_market = spot()
+    portfolio = portfolio_with(cash_market, BTC)
+    portfolio.apply_fill(fill(cash_market, Side.BUY, 1, 6_000_000), ALPHA)
+    portfolio.apply_fill(fill(BTC, Side.BUY, 1, 6_000_000), ALPHA)
+    portfolio.apply_sync(sync())
+    assert portfolio.position(ACCOUNT, BTC.id).is_flat
+
+
+# margins
+
+
+def test_margins_when_the_venue_tells_them_then_they_are_kept_and_older_ones_are_not():
+    portfolio = portfolio_with(BTC)
+    told = msgspec.structs.replace(
+        position_report(BTC, 10, venue_ns=9), maintenance_margin=money(3), leverage="10"
+    )
+    portfolio.note_position(told)
+    portfolio.note_position(position_report(BTC, 10, venue_ns=8))
+    assert told == portfolio.holding(ACCOUNT, BTC.id).leg(Leg.NET).told
+    assert portfolio.position(ACCOUNT, BTC.id).is_flat
+    portfolio.note_position(position_report(linear("XRPUSDT", base="XRP"), 10))
+    state = AccountState(
+        account_id=ACCOUNT,
+        equity=money(100),
+        available=money(50),
+        initial_margin=money(40),
+        maintenance_margin=money(5),
+        venue_ns=7,
+        received_ns=7,
+    )
+    portfolio.note_totals(state)
+    portfolio.note_totals(msgspec.structs.replace(state, venue_ns=6, equity=0))
+    assert state == portfolio.account(ACCOUNT).totals
+
+
+def test_worth_when_positions_are_long_and_short_then_gross_net_and_each_strategys_are_told():
+    eth = linear("ETHUSDT", base="ETH")
+    portfolio = portfolio_with(BTC, eth)
+    portfolio.apply_fill(fill(BTC, Side.BUY, 100, 6_000_000), ALPHA)
+    portfolio.apply_fill(fill(eth, Side.SELL, 1_000, 300_000), BETA)
+    assert portfolio.account(ACCOUNT).held_worth is None
+    account = portfolio.account(ACCOUNT)
+    portfolio.set_mark(BTC.id, 6_000_000)
+    portfolio.set_mark(eth.id, 300_000)
+    assert (money(9_000), money(3_000)) == (account.held_worth, account.net_worth)
+    assert (money(6_000), money(3_000), 0) == (
+        account.strategy_worth(ALPHA),
+        account.strategy_worth(BETA),
+        account.strategy_worth(None),
+    )
+
+
 # days
+
+
+def test_day_results_when_a_day_begins_then_only_what_came_since_counts():
+    portfolio = portfolio_with(BTC)
+    portfolio.set_mark(BTC.id, 6_000_000)
+    portfolio.start_day(DAY_NS)
+    portfolio.apply_fill(fill(BTC, Side.BUY, 100, 6_000_000, fee=money(3)), ALPHA)
+    portfolio.set_mark(BTC.id, 6_100_000)
+    assert portfolio.start_day(2 * DAY_NS)
+    portfolio.apply_fill(fill(BTC, Side.SELL, 40, 6_200_000, fee=money(1)), ALPHA)
+    (row,) = result_rows(portfolio.account(ACCOUNT))
+    whole = figures(row.total, portfolio.valuer)
+    day = figures(row.day, portfolio.valuer)
+    # 40 were sold 2,000 above the cost of 60,000; 60 stand 1,000 above it.
+    assert (money(80), money(60), money(4)) == (whole.realised, whole.unrealised, whole.fees)
+    assert money(136) == whole.net
+    assert (money("8480"), 2) == (whole.traded, whole.fills)
+    # The day began 100 ahead: of these 60 are left.
+    assert (money(80), money(-40), money(1)) == (day.realised, day.unrealised, day.fees)
+    assert (money(39), 1) == (day.net, day.fills)
+    assert money(39) == portfolio.account(ACCOUNT).day_change
+
+
+def test_day_results_when_no_mark_was_known_at_its_start_then_the_first_one_counts():
+    portfolio = portfolio_with(BTC)
+    portfolio.apply_fill(fill(BTC, Side.BUY, 100, 6_000_000), ALPHA)
+    portfolio.start_day(DAY_NS)
+    (row,) = result_rows(portfolio.account(ACCOUNT))
+    assert figures(row.day, portfolio.valuer).unrealised is None
+    portfolio.set_mark(BTC.id, 6_100_000)
+    portfolio.start_day(DAY_NS + HOUR_NS)
+    portfolio.set_mark(BTC.id, 6_150_000)
+    (row,) = result_rows(portfolio.account(ACCOUNT))
+    assert money(50) == figures(row.day, portfolio.valuer).unrealised
 
 
 def test_start_day_when_the_configured_hour_passes_then_the_day_starts_from_equity():
