@@ -1,0 +1,62 @@
+"""Owns keeping the risk state of a running engine on the disk; refuses to hold up trading.
+
+A change is written within a second; a protection that was entered is handed to the disk at once,
+right after its commands left. What can't be written is told and tried again each second; trading
+goes on, because the account and the limits in memory are still right.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tickwright.engine.engine import Engine
+from tickwright.storage.risk_state import RiskStateWriter
+
+__all__ = ["SAVE_EVERY_S", "RiskKeeper"]
+
+SAVE_EVERY_S = 1.0
+
+
+class RiskKeeper:
+    """Saves an engine's risk state when it changed.
+
+    `now_s` is any monotonic clock. `on_note` is called with (event, text).
+    """
+
+    def __init__(
+        self, engine: Engine, folder: Path, *, on_note: Callable[[str, str], None]
+    ) -> None:
+        self._engine = engine
+        self._writer = RiskStateWriter(folder)
+        self._on_note = on_note
+        self._saved: tuple[int, ...] = ()
+        self._saved_s = float("-inf")
+        self._told = ""
+
+    def look(self, now_s: float) -> None:
+        """Save when something changed and the last time is long enough ago; call it often."""
+        if now_s < self._saved_s + SAVE_EVERY_S:
+            return
+        self._tell()
+        if self._writer.fault or self._engine.risk_version != self._saved:
+            self._saved_s = now_s
+            self.save()
+
+    def save(self) -> None:
+        """Save what stands now."""
+        self._saved = self._engine.risk_version
+        self._writer.save(self._engine.risk_state())
+
+    def close(self) -> None:
+        """Save for the last time and wait for the disk."""
+        self.save()
+        self._writer.close()
+        self._tell()
+
+    def _tell(self) -> None:
+        fault = self._writer.fault
+        if fault != self._told:
+            self._told = fault
+            if fault:
+                self._on_note("risk.state_unwritten", fault)
+            else:
+                self._on_note("risk.state_written", "it is on the disk again")
