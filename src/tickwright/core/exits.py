@@ -82,9 +82,9 @@ class Exits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             name: getattr(defaults, name) if getattr(self, name) is None else getattr(self, name)
             for name in self.__struct_fields__
         }
-        if not values["trailing_fraction"] and self.activation_fraction is None:
+        if self.trailing_fraction == 0.0 and self.activation_fraction is None:
             values["activation_fraction"] = None
-        if not values["break_even_after_fraction"] and self.break_even_offset_fraction is None:
+        if self.break_even_after_fraction == 0.0 and self.break_even_offset_fraction is None:
             values["break_even_offset_fraction"] = None
         return Exits(**values)
 
