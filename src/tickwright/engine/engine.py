@@ -125,8 +125,8 @@ class Engine:
             AccountState: self._on_account_event,
             RateLimitReport: self._on_rate_limit,
             TimerFired: self._on_timer,
-            # They stand in the session log for people; no decision depends on them.
-            ClockNotice: _ignore,
+            ClockNotice: market.on_clock,
+            # It stands in the session log for people; no decision depends on it.
             ConfigChanged: _ignore,
         }
 

@@ -5,6 +5,8 @@ strategies hear of it. Evidence that contradicts what was proven halts the instr
 process.
 """
 
+import msgspec
+
 from tickwright.core.commands import CancelOrder, OrderNotice
 from tickwright.core.events import (
     BalanceReport,
@@ -17,7 +19,14 @@ from tickwright.core.events import (
     SendOutcome,
     SyncReport,
 )
-from tickwright.core.identity import AccountId, ClientId, StrategyId, VenueOrderId
+from tickwright.core.identity import (
+    AccountId,
+    ClientId,
+    InstrumentId,
+    Leg,
+    StrategyId,
+    VenueOrderId,
+)
 from tickwright.core.orders import (
     FINAL_STATES,
     ExecutionKind,
@@ -200,6 +209,7 @@ class EvidenceDesk:
             return
         if not state.blotter.is_new_fill(fill):
             return
+        fill = self._with_leg(fill)
         owner = self._owner(fill)
         share = None
         realised = 0
@@ -215,6 +225,7 @@ class EvidenceDesk:
         self.unowned_fill_count += owner is None and fill.kind.moves_position
         if effect.halt_reason:
             state.halt_instrument(fill.instrument_id, effect.halt_reason)
+        self._check_shares(fill.account_id, fill.instrument_id)
         change = self._counted(fill)
         if owner is not None:
             self._follow(owner, fill, share, realised, _is_stop(change))
@@ -222,12 +233,33 @@ class EvidenceDesk:
             self._follow_forced(fill)
         if change is not None:
             self._publish(change.record)
+            state.gate.note_fill(fill.account_id, state.now_ns)
         self._protections.watch_losses(fill.account_id)
         run = None if owner is None else state.runs.get(owner)
         if run is not None and not run.halt_reason:
             self._dispatch.deliver(run.calls["on_fill"], fill)
         if change is not None:
             self._after(change, "fill")
+
+    def _with_leg(self, fill: Fill) -> Fill:
+        """Name the leg of a fill: executions don't, the order that made it does."""
+        if fill.leg is not Leg.NET or fill.venue_id is None:
+            return fill
+        blotter = self._state.blotter
+        record = blotter.find(fill.account_id, fill.client_id, fill.venue_id)
+        if record is not None:
+            leg = record.order.intent.leg
+        else:
+            foreign = blotter.foreign.get((fill.account_id, fill.venue_id))
+            leg = Leg.NET if foreign is None else foreign.leg
+        return fill if leg is Leg.NET else msgspec.structs.replace(fill, leg=leg)
+
+    def _check_shares(self, account_id: AccountId, instrument_id: InstrumentId) -> None:
+        """Halt an instrument whose shares don't make up the account's position: a bug of ours."""
+        state = self._state
+        fault = state.portfolio.attribution_fault(account_id, instrument_id)
+        if fault is not None:
+            state.halt_instrument(instrument_id, fault)
 
     def _counted(self, fill: Fill) -> Change | None:
         state = self._state
@@ -270,8 +302,7 @@ class EvidenceDesk:
         size_before = plan.size_units
         self._positions.refresh(plan)
         realised = 0 if share is None else share.realised - realised_before
-        if realised:
-            self._note_return(run, fill, realised)
+        self._note_trade(run, fill, size_before, plan.size_units, realised)
         asset = self._state.lanes[fill.instrument_id].instrument.settle_asset
         self._state.protections.on_fill(
             ClosedFill(
@@ -288,11 +319,22 @@ class EvidenceDesk:
             self._state.now_ns,
         )
 
-    def _note_return(self, run: StrategyRun, fill: Fill, realised: int) -> None:
-        instrument = self._state.lanes[fill.instrument_id].instrument
-        notional = instrument.notional(fill.size_units, fill.price_units)
-        if notional:
-            run.returns.add(realised / notional)
+    def _note_trade(
+        self, run: StrategyRun, fill: Fill, before: int, after: int, realised: int
+    ) -> None:
+        state = self._state
+        instrument = state.lanes[fill.instrument_id].instrument
+        closed = min(abs(before), fill.size_units) if before * fill.side < 0 else 0
+        trade = run.trades.take(
+            fill.instrument_id,
+            before=before,
+            after=after,
+            money=realised - (fill.fee if fill.fee_asset == instrument.settle_asset else 0),
+            notional=instrument.notional(closed, fill.price_units) if closed else 0,
+        )
+        if trade is not None:
+            run.returns.add(trade.fraction)
+            state.gate.note_trade(fill.account_id, run.strategy_id, trade.money, state.view)
 
     def _follow_forced(self, fill: Fill) -> None:
         """A liquidation or ADL takes from every share: all plans of the instrument look again."""
@@ -315,6 +357,8 @@ class EvidenceDesk:
         differences = state.portfolio.apply_sync(_known(report, state))
         self.sync_difference_count += len(differences)
         self.sync_count += 1
+        for instrument_id in tuple(state.portfolio.account(account_id).holdings):
+            self._check_shares(account_id, instrument_id)
         for plan in tuple(state.plans.values()):
             if plan.account_id == account_id:
                 self._positions.refresh(plan)
@@ -447,11 +491,4 @@ def _known(report: SyncReport, state: TradingState) -> SyncReport:
     ]
     if len(positions) == len(report.positions):
         return report
-    return SyncReport(
-        account_id=report.account_id,
-        orders=report.orders,
-        positions=tuple(positions),
-        balances=report.balances,
-        fills=report.fills,
-        venue_ns=report.venue_ns,
-    )
+    return msgspec.structs.replace(report, positions=tuple(positions))

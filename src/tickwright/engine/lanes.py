@@ -9,6 +9,7 @@ from tickwright.core.identity import InstrumentId, StrategyId
 from tickwright.core.instrument import Instrument
 from tickwright.core.signals import Decision
 from tickwright.execution.position_plan import PositionPlan
+from tickwright.risk.round_trips import RoundTrips
 from tickwright.risk.sizing import ClosedReturns
 from tickwright.strategy.base import Strategy
 from tickwright.strategy.context import StrategyContext
@@ -55,6 +56,7 @@ class StrategyRun:
         "strategy",
         "strategy_id",
         "timers",
+        "trades",
     )
 
     def __init__(self, strategy: Strategy, context: StrategyContext) -> None:
@@ -75,6 +77,8 @@ class StrategyRun:
         self.refusals: dict[str, int] = {}
         self.returns = ClosedReturns()
         """Kelly reads them."""
+        self.trades = RoundTrips()
+        """Trades under way, each of which becomes one of `returns`."""
 
     def set_timer(self, name: str, due_ns: int) -> None:
         """Remember a wish to be called back.

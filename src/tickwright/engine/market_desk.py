@@ -7,6 +7,7 @@ withdrawn.
 from tickwright.core.events import (
     BookState,
     BookStateChanged,
+    ClockNotice,
     FeesChanged,
     FundingUpdate,
     IndexPrice,
@@ -56,7 +57,9 @@ class MarketDesk:
             twice = lane.book.mid_twice_units
             if twice is not None:
                 lane.mark_due_ns = now_ns + MARK_PAUSE_NS
-                self._state.portfolio.set_mark(lane.instrument_id, twice // 2)
+                self._state.portfolio.set_mark(
+                    lane.instrument_id, twice // 2, now_ns=now_ns, mid_twice_units=twice
+                )
 
     def on_trade(self, trade: Trade) -> None:
         """Hand a public trade to who listens."""
@@ -84,7 +87,12 @@ class MarketDesk:
             lane.has_venue_mark = True
             lane.marks_from_mid = False
             lane.settle()
-        self._state.portfolio.set_mark(event.instrument_id, event.price_units)
+        self._state.portfolio.set_mark(
+            event.instrument_id,
+            event.price_units,
+            now_ns=self._state.moment.now_ns,
+            mid_twice_units=lane.book.mid_twice_units,
+        )
         self.on_market(event)
 
     def on_index(self, event: IndexPrice) -> None:
@@ -99,7 +107,15 @@ class MarketDesk:
         lane = self._state.lanes.get(event.instrument_id)
         if lane is not None:
             lane.funding = event
+            self._state.portfolio.set_funding_time(event.instrument_id, event.next_funding_ns)
             self.on_market(event)
+
+    def on_clock(self, event: ClockNotice) -> None:
+        """Keep how far a venue's clock may be from ours, for the gate."""
+        state = self._state
+        if any(account_id.venue == event.source for account_id in state.accounts):
+            skew_ns = abs(event.offset_ns) + event.uncertainty_ns
+            state.view.clock_skew_ns[event.source] = skew_ns
 
     def on_fees(self, event: FeesChanged) -> None:
         """Keep the fee rates of an account."""

@@ -119,7 +119,12 @@ class OrderDesk:
             lane.settle()
             twice = lane.book.mid_twice_units
             if twice is not None:
-                state.portfolio.set_mark(instrument_id, twice // 2)
+                state.portfolio.set_mark(
+                    instrument_id,
+                    twice // 2,
+                    now_ns=state.moment.now_ns,
+                    mid_twice_units=twice,
+                )
 
     # cancels --------------------------------------------------------------------------------------
 
@@ -138,6 +143,7 @@ class OrderDesk:
             return
         self._waiting_cancels.pop(order.client_id, None)
         state.blotter.start_cancel(record, now_ns, reason)
+        state.gate.note_cancel(order.account_id, now_ns)
         state.outbox.command(
             CancelOrder(
                 account_id=order.account_id,

@@ -357,6 +357,33 @@ class Gate:
         account.peak_equity = None
         account.observe()
 
+    # what happened beside the orders it judged ----------------------------------------------------
+
+    def note_cancel(self, account_id: AccountId, now_ns: int) -> None:
+        """Count a cancel sent; it is never held back, but opening is at the bound."""
+        memory = self._account(account_id)
+        memory.cancels.note(now_ns)
+        memory.has_requests = True
+
+    def note_amend(self, account_id: AccountId, now_ns: int) -> None:
+        """Count an amend sent."""
+        memory = self._account(account_id)
+        memory.amends.note(now_ns)
+        memory.has_requests = True
+
+    def note_fill(self, account_id: AccountId, now_ns: int) -> None:
+        """Count an execution of one of our orders, for the order-to-fill ratio."""
+        memory = self._account(account_id)
+        if memory.fill_ratio is not None:
+            memory.fill_ratio.note_fill(now_ns)
+
+    def note_trade(
+        self, account_id: AccountId, strategy_id: StrategyId, money: int, view: RiskView
+    ) -> None:
+        """Take what a closed trade made after fees, for losses in a row."""
+        day_start_ns = view.portfolio.account(account_id).day_start_ns
+        self._account(account_id).note_trade(strategy_id, money, day_start_ns)
+
     # restart --------------------------------------------------------------------------------------
 
     def state(self) -> GateState:

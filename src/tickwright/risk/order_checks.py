@@ -73,8 +73,12 @@ def _not_expired(q: Question) -> bool:
 
 
 def _expired_words(q: Question) -> Words:
-    late = (q.now_ns - q.intent.valid_until_ns) / 1e6
-    return f"{late:g} ms past its end", "valid_until_ns"
+    end_ns = q.intent.valid_until_ns
+    if not end_ns:
+        return "has no end", "valid_until_ns"
+    late_ms = (q.now_ns - end_ns) / 1e6
+    value = f"{late_ms:g} ms past its end" if late_ms > 0 else f"{-late_ms:g} ms left"
+    return value, "valid_until_ns"
 
 
 # book ---------------------------------------------------------------------------------------------

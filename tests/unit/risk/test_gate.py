@@ -599,7 +599,7 @@ def test_explain_when_a_limit_refuses_then_every_check_is_told_with_its_figures(
     assert by_reason[Reason.POSITION_LIMIT].size_units == 100
     assert by_reason[Reason.LEVERAGE_LIMIT].value == "0.6 times equity"
     assert all(result.value and result.bound for result in results)
-    assert len(results) == 31
+    assert len(results) == 49
 
 
 def test_explain_when_there_is_neither_book_nor_equity_then_it_says_what_it_cannot_tell():
