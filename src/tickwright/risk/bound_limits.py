@@ -9,7 +9,7 @@ from typing import Any
 from tickwright.core.identity import InstrumentId, StrategyId
 from tickwright.core.instrument import Instrument
 from tickwright.core.units import money_from_decimal
-from tickwright.risk.groups import names_instrument
+from tickwright.risk.groups import RiskGroup, names_instrument
 from tickwright.risk.hours import TradingHours
 from tickwright.risk.limits import LimitOverrides, RiskLimits, SizingLimits
 
@@ -64,6 +64,12 @@ class BoundGroup:
         self.symbols = symbols
         self.direction = direction
         self.parts = parts
+
+    @classmethod
+    def of(cls, group: RiskGroup) -> "BoundGroup":
+        """Bind a configured group."""
+        parts = int(group.exposure_percent_max * 10_000)
+        return cls(group.name, group.symbols, group.direction, parts)
 
     def holds(self, instrument_id: InstrumentId) -> bool:
         """Whether an instrument belongs to the group."""
@@ -162,9 +168,9 @@ class BoundLimits:
         self.margin_use_parts = int(limits.margin_use_percent_max * 10_000)
         self.positions = NO_LIMIT if limits.positions_max is None else limits.positions_max
         self.groups = tuple(
-            BoundGroup(g.name, g.symbols, g.direction, int(g.exposure_percent_max * 10_000))
-            for g in limits.groups
-            if instrument_id is not None and g.holds(instrument_id)
+            BoundGroup.of(group)
+            for group in limits.groups
+            if instrument_id is not None and group.holds(instrument_id)
         )
         self.group_parts = min((group.parts for group in self.groups), default=NO_LIMIT)
         # losses

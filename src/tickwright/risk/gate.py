@@ -226,6 +226,7 @@ class Gate:
             now_ns=now_ns,
             books=books or {},
             strategies=strategies,
+            clock_skew_ns=view.clock_skew_ns.get(account_id.venue),
         )
 
     def _reduce(self, asked: Question, room: Room, units: int) -> Check | Rejected:

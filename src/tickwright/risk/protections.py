@@ -124,6 +124,9 @@ class Protections:
         self.version = 0
         """Goes up with everything a restart must know."""
         self.entered: dict[ProtectionKind, int] = {}
+        """How often each kind restricted something in this run."""
+        self.entered_count = 0
+        """Their sum."""
         self._limits = limits
         self._by_account = dict(accounts)
         self._strategies: dict[StrategyId, _StrategyMemory] = {}
@@ -326,6 +329,7 @@ class Protections:
         )
         self.version += 1
         self.entered[kind] = self.entered.get(kind, 0) + 1
+        self.entered_count += 1
         self.table.put(restriction)
         self.changes.append(Change(restriction))
 

@@ -16,9 +16,10 @@ from tickwright.core.identity import InstrumentId, StrategyId
 from tickwright.core.units import money_to_decimal
 from tickwright.core.verdicts import Reason
 from tickwright.portfolio.account import Account, Holding
-from tickwright.risk.bound_limits import PARTS, BoundLimits, bind
+from tickwright.risk.bound_limits import NO_LIMIT, PARTS, BoundGroup, BoundLimits, bind
 from tickwright.risk.losses import drawdown_floor, loss_floor
 from tickwright.risk.memory import AccountMemory
+from tickwright.risk.rooms import group_exposure, margin_in_use
 
 __all__ = ["LimitUse", "account_usage"]
 
@@ -51,6 +52,7 @@ def account_usage(
     now_ns: int,
     books: Mapping[InstrumentId, OrderBook],
     strategies: Iterable[StrategyId],
+    clock_skew_ns: int | None = None,
 ) -> tuple[LimitUse, ...]:
     """Return the use of every limit of an account, whole account first, then symbols, strategies.
 
@@ -58,7 +60,8 @@ def account_usage(
     symbols without one have no such rows.
     """
     memory.forget_before(now_ns)
-    rows = [*_of_account(account, memory)]
+    memory.follow(account)
+    rows = [*_of_account(account, memory, now_ns), *_of_clock(account, memory, clock_skew_ns)]
     for instrument_id, holding in sorted(account.holdings.items()):
         limits = bind(memory.limits, _NO_STRATEGY, instrument_id)
         book = books.get(instrument_id)
@@ -66,9 +69,37 @@ def account_usage(
         rows += _of_holding("symbol", symbol, account, holding, limits)
         if book is not None:
             rows += _of_book(symbol, book, limits, now_ns)
+        mark_ns = holding.market.mark_ns
+        if mark_ns:
+            moved = book is not None and book.mid_twice_units != holding.market.mark_mid_twice_units
+            rows.append(
+                _row(
+                    "symbol",
+                    symbol,
+                    "mark_age_ms_max",
+                    Reason.MARK_FROZEN,
+                    "ms",
+                    Decimal(now_ns - mark_ns) / 1_000_000,
+                    Decimal(limits.mark_age_ns) / 1_000_000,
+                    is_reached=moved and now_ns - mark_ns > limits.mark_age_ns,
+                )
+            )
     for strategy_id in sorted(strategies):
-        if strategy_id not in memory.limits.strategies:
+        override = memory.limits.strategies.get(strategy_id)
+        if override is None:
             continue
+        if override.loss_streak_max is not None:
+            rows.append(
+                _row(
+                    "strategy",
+                    strategy_id,
+                    "loss_streak_max",
+                    Reason.LOSS_STREAK,
+                    "trades",
+                    memory.losses_in_row(strategy_id, account.day_start_ns),
+                    override.loss_streak_max,
+                )
+            )
         for instrument_id, holding in sorted(account.holdings.items()):
             limits = bind(memory.limits, strategy_id, instrument_id)
             name = f"{strategy_id} {instrument_id.symbol}"
@@ -113,43 +144,167 @@ def _money(amount: int | None) -> Decimal | None:
     return None if amount is None else money_to_decimal(amount)
 
 
-def _of_account(account: Account, memory: AccountMemory) -> Iterator[LimitUse]:
-    limits = memory.whole
+def _of_account(account: Account, memory: AccountMemory, now_ns: int) -> Iterator[LimitUse]:
+    yield from _of_exposure(account, memory.whole)
+    yield from _of_losses(account, memory, memory.whole)
+    yield from _of_flow(account, memory, now_ns)
+    yield from _of_groups(account, memory)
+
+
+def _of_exposure(account: Account, limits: BoundLimits) -> Iterator[LimitUse]:
     name, asset = str(account.account_id), account.valuer.equity_asset
-    equity, exposure = account.equity, account.exposure
-    can_tell = equity is not None and equity > 0
+    equity, is_known = account.equity, account.exposure is not None
 
-    def part(parts: int) -> Decimal:
-        return money_to_decimal(equity * parts // PARTS if equity and equity > 0 else 0)
+    def row(limit: str, reason: Reason, use: int, bound: int) -> LimitUse:
+        told = _money(use) if is_known and equity is not None and equity > 0 else None
+        return _row("account", name, limit, reason, asset, told, money_to_decimal(bound))
 
-    gross = _money(exposure) if can_tell else None
-    yield _row(
-        "account",
-        name,
+    base = equity if equity is not None and equity > 0 else 0
+    gross, net = account.exposure_sum, max(account.up_sum, -account.down_sum)
+    yield row(
         "exposure_percent_max",
         Reason.EXPOSURE_LIMIT,
-        asset,
         gross,
-        part(limits.exposure_parts),
+        base * limits.exposure_parts // PARTS,
+    )
+    if limits.net_parts < NO_LIMIT:
+        bound = base * limits.net_parts // PARTS
+        yield row("net_exposure_percent_max", Reason.NET_EXPOSURE, net, bound)
+    if limits.total_notional < NO_LIMIT:
+        yield row("total_notional_usdt_max", Reason.TOTAL_POSITION, gross, limits.total_notional)
+    yield row(
+        "margin_use_percent_max",
+        Reason.MARGIN_USE,
+        margin_in_use(account),
+        base * limits.margin_use_parts // PARTS,
     )
     leverage = None
-    if exposure is not None and equity is not None and equity > 0:
-        leverage = (Decimal(exposure) / Decimal(equity)).quantize(Decimal("0.000001"))
+    if is_known and base:
+        leverage = (Decimal(gross) / Decimal(base)).quantize(Decimal("0.000001"))
+    most = Decimal(limits.leverage_parts) / PARTS
+    yield _row(
+        "account", name, "leverage_max", Reason.LEVERAGE_LIMIT, "times equity", leverage, most
+    )
+    if limits.positions < NO_LIMIT:
+        yield _row(
+            "account",
+            name,
+            "positions_max",
+            Reason.POSITIONS_LIMIT,
+            "instruments",
+            account.active_count if is_known else None,
+            limits.positions,
+        )
+
+
+def _of_flow(account: Account, memory: AccountMemory, now_ns: int) -> Iterator[LimitUse]:
+    name, limits = str(account.account_id), memory.whole
+    for limit, reason, unit, use, bound in (
+        (
+            "orders_per_second_max",
+            Reason.RATE_LIMIT,
+            "orders",
+            len(memory.second),
+            limits.orders_per_second,
+        ),
+        (
+            "orders_per_minute_max",
+            Reason.RATE_LIMIT,
+            "orders",
+            len(memory.minute),
+            limits.orders_per_minute,
+        ),
+        (
+            "cancels_per_second_max",
+            Reason.CANCEL_RATE,
+            "cancels",
+            len(memory.cancels.second),
+            limits.cancels_per_second,
+        ),
+        (
+            "cancels_per_minute_max",
+            Reason.CANCEL_RATE,
+            "cancels",
+            len(memory.cancels.minute),
+            limits.cancels_per_minute,
+        ),
+        (
+            "amends_per_second_max",
+            Reason.AMEND_RATE,
+            "amends",
+            len(memory.amends.second),
+            limits.amends_per_second,
+        ),
+        (
+            "amends_per_minute_max",
+            Reason.AMEND_RATE,
+            "amends",
+            len(memory.amends.minute),
+            limits.amends_per_minute,
+        ),
+    ):
+        yield _row("account", name, limit, reason, unit, use, bound)
+    counted = memory.fill_ratio
+    if counted is not None:
+        counted.turn(now_ns)
+        ratio = Decimal(counted.orders) / max(1, counted.fills)
+        most = Decimal(limits.fill_ratio_parts) / PARTS
+        next_one = (counted.orders + 1) * PARTS > limits.fill_ratio_parts * max(1, counted.fills)
+        yield _row(
+            "account",
+            name,
+            "order_to_fill_ratio_max",
+            Reason.ORDER_TO_FILL,
+            "orders a fill",
+            ratio.quantize(Decimal("0.0001")),
+            most,
+            is_reached=next_one and counted.orders + 1 > limits.fill_orders_min,
+        )
     yield _row(
         "account",
         name,
-        "leverage_max",
-        Reason.LEVERAGE_LIMIT,
-        "times equity",
-        leverage,
-        Decimal(limits.leverage_parts) / PARTS,
+        "unknown_requests_max",
+        Reason.UNKNOWN_TOTAL,
+        "requests",
+        account.unknown_requests,
+        limits.unknown_total,
+        may_equal=True,
     )
-    yield from _of_losses(account, memory, limits)
-    for limit, reason, use, bound in (
-        ("orders_per_second_max", Reason.RATE_LIMIT, len(memory.second), limits.orders_per_second),
-        ("orders_per_minute_max", Reason.RATE_LIMIT, len(memory.minute), limits.orders_per_minute),
-    ):
-        yield _row("account", name, limit, reason, "orders", use, bound)
+
+
+def _of_groups(account: Account, memory: AccountMemory) -> Iterator[LimitUse]:
+    equity = account.equity
+    is_known = account.exposure is not None and equity is not None and equity > 0
+    for group in memory.limits.groups:
+        bound = BoundGroup.of(group)
+        members = memory.members(bound, account)
+        use = max(
+            group_exposure(bound, members, is_buy=True),
+            group_exposure(bound, members, is_buy=False),
+        )
+        yield _row(
+            "group",
+            group.name,
+            "exposure_percent_max",
+            Reason.GROUP_EXPOSURE,
+            account.valuer.equity_asset,
+            _money(use) if is_known else None,
+            money_to_decimal(equity * bound.parts // PARTS if equity and is_known else 0),
+        )
+
+
+def _of_clock(account: Account, memory: AccountMemory, skew_ns: int | None) -> Iterator[LimitUse]:
+    limits = memory.whole
+    yield _row(
+        "account",
+        str(account.account_id),
+        "clock_skew_ms_max",
+        Reason.CLOCK_SKEW,
+        "ms",
+        None if skew_ns is None else Decimal(skew_ns) / 1_000_000,
+        Decimal(limits.clock_skew_ns) / 1_000_000,
+        is_reached=limits.deny_unknown_clock if skew_ns is None else skew_ns > limits.clock_skew_ns,
+    )
 
 
 def _of_losses(account: Account, memory: AccountMemory, limits: BoundLimits) -> Iterator[LimitUse]:
@@ -178,6 +333,10 @@ def _of_losses(account: Account, memory: AccountMemory, limits: BoundLimits) -> 
         _money(peak - floor if peak is not None and floor is not None else 0) or Decimal(0),
         is_reached=fall is None or memory.has_drawdown_breach,
     )
+    if limits.loss_streak < NO_LIMIT:
+        row = memory.losses_in_row(None, account.day_start_ns)
+        limit = "loss_streak_max"
+        yield _row("account", name, limit, Reason.LOSS_STREAK, "trades", row, limits.loss_streak)
 
 
 def _of_holding(
@@ -191,6 +350,10 @@ def _of_holding(
     yield _row(
         scope, name, "position_percent_max", Reason.POSITION_LIMIT, asset, _money(worth), bound
     )
+    if limits.position_notional < NO_LIMIT:
+        most = money_to_decimal(limits.position_notional)
+        limit = "position_notional_usdt_max"
+        yield _row(scope, name, limit, Reason.POSITION_NOTIONAL, asset, _money(worth), most)
     yield _row(
         scope,
         name,
