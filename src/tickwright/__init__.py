@@ -30,6 +30,7 @@ from tickwright.core.events import (
     PositionReport,
     Trade,
 )
+from tickwright.core.exits import Exits
 from tickwright.core.identity import (
     AccountId,
     Category,
@@ -101,6 +102,7 @@ __all__ = [
     "Continuity",
     "Decision",
     "Ema",
+    "Exits",
     "FeeRates",
     "Fill",
     "FrameError",

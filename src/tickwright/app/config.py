@@ -84,6 +84,8 @@ class Config:
 
     def mainnet_accounts(self) -> list[str]:
         """Return the accounts that trade real money."""
+        if self.file.is_paper:
+            return []
         return [
             name
             for name, account in self.file.accounts.items()
@@ -120,9 +122,21 @@ def load_config(path: Path) -> Config:
     _check_names(file, faults)
     _check_run(file, strategies, faults)
     _check_one_world(file, faults)
+    _check_paper(file, faults)
     if faults or engine is None:
         raise config_error(path, faults)
     return Config(path=path, file=file, engine=engine, strategies=tuple(strategies), keys=keys)
+
+
+def _check_paper(file: ConfigFile, faults: list[Fault]) -> None:
+    for name in file.paper.accounts:
+        if name not in file.accounts:
+            hint = nearest(name, file.accounts, what="accounts")
+            faults.append(Fault(f"paper.accounts.{name}", f"no such account; {hint}"))
+    has_contracts = any(strategy.category == "linear" for strategy in file.strategies)
+    if file.is_paper and has_contracts and "ticker" not in file.feed.market_topics:
+        text = "paper mode values and funds positions by the ticker: add it"
+        faults.append(Fault("feed.market_topics", text, str(list(file.feed.market_topics))))
 
 
 def confirm_mainnet(config: Config, confirmed: list[str]) -> None:
@@ -155,9 +169,8 @@ def _check_venues(file: ConfigFile, folder: Path, faults: list[Fault]) -> None:
             faults.append(Fault(key, str(error)))
             continue
         if venue.env == "simulator" and not venue.starts_simulator:
-            absent = [
-                f"{part}_url" for part in ("rest", "public", "private") if not getattr(hosts, part)
-            ]
+            parts = ("rest", "public") if file.is_paper else ("rest", "public", "private")
+            absent = [f"{part}_url" for part in parts if not getattr(hosts, part)]
             if absent:
                 faults.append(
                     Fault(key, f"a running simulator needs {', '.join(absent)} too; or give no URL")
@@ -317,6 +330,10 @@ def _check_names(file: ConfigFile, faults: list[Fault]) -> None:
         if name not in ids:
             hint = nearest(name, ids, what="strategies")
             faults.append(Fault(f"risk.strategies.{name}", f"no such strategy; {hint}"))
+    for name in file.execution.strategy_exits:
+        if name not in ids:
+            hint = nearest(name, ids, what="strategies")
+            faults.append(Fault(f"execution.strategy_exits.{name}", f"no such strategy; {hint}"))
     symbols = sorted({symbol for strategy in file.strategies for symbol in strategy.symbols})
     for name in file.risk.symbols:
         if name.rpartition(":")[2] not in symbols:

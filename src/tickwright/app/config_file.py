@@ -86,7 +86,7 @@ equity_percent = 10           # notional at full confidence
 entry = "marketable"          # marketable: at once, capped; passive: rest at the touch
 slippage_bps_max = 5.0
 # entry_timeout_ms = 5000
-# time_stop_ms = 0            # close a position after this; 0: never
+# exits = { trailing_fraction = 0.01, time_stop_ms = 600000 }  # where a signal names none
 
 [feed]
 depth = 50                    # 1 | 50 | 200 | 1000

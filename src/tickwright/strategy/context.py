@@ -12,9 +12,11 @@ import msgspec
 from tickwright.book.order_book import OrderBook
 from tickwright.core.errors import ConfigError
 from tickwright.core.events import FundingUpdate
+from tickwright.core.exits import Exits
 from tickwright.core.identity import AccountId, InstrumentId, StrategyId
 from tickwright.core.instrument import FeeRates, Instrument
 from tickwright.core.orders import Order
+from tickwright.core.signals import Signal, SignalKind
 from tickwright.strategy.parameters import StrategyParameters
 
 __all__ = ["Moment", "PositionView", "StrategyContext", "World"]
@@ -156,6 +158,86 @@ class StrategyContext:
     def set_timer(self, name: str, due_ns: int) -> None:
         """Ask for `on_timer(name)` at `due_ns`; the same name replaces an earlier wish."""
         self._world.set_timer(self.strategy_id, name, due_ns)
+
+    # answers --------------------------------------------------------------------------------------
+
+    def long(
+        self,
+        instrument_id: InstrumentId,
+        *,
+        confidence: float = 1.0,
+        reason: str = "",
+        price_units: int | None = None,
+        stop_loss_fraction: float | None = None,
+        take_profit_fraction: float | None = None,
+        trailing_fraction: float | None = None,
+        activation_fraction: float | None = None,
+        break_even_after_fraction: float | None = None,
+        break_even_offset_fraction: float | None = None,
+        time_stop_ms: int | None = None,
+    ) -> Signal:
+        """Return a signal to be long, left as said here (see `Exits`) and as configured."""
+        exits = Exits(
+            stop_loss_fraction=stop_loss_fraction,
+            take_profit_fraction=take_profit_fraction,
+            trailing_fraction=trailing_fraction,
+            activation_fraction=activation_fraction,
+            break_even_after_fraction=break_even_after_fraction,
+            break_even_offset_fraction=break_even_offset_fraction,
+            time_stop_ms=time_stop_ms,
+        )
+        return self._entry(SignalKind.LONG, instrument_id, confidence, reason, price_units, exits)
+
+    def short(
+        self,
+        instrument_id: InstrumentId,
+        *,
+        confidence: float = 1.0,
+        reason: str = "",
+        price_units: int | None = None,
+        stop_loss_fraction: float | None = None,
+        take_profit_fraction: float | None = None,
+        trailing_fraction: float | None = None,
+        activation_fraction: float | None = None,
+        break_even_after_fraction: float | None = None,
+        break_even_offset_fraction: float | None = None,
+        time_stop_ms: int | None = None,
+    ) -> Signal:
+        """Return a signal to be short, left as said here (see `Exits`) and as configured."""
+        exits = Exits(
+            stop_loss_fraction=stop_loss_fraction,
+            take_profit_fraction=take_profit_fraction,
+            trailing_fraction=trailing_fraction,
+            activation_fraction=activation_fraction,
+            break_even_after_fraction=break_even_after_fraction,
+            break_even_offset_fraction=break_even_offset_fraction,
+            time_stop_ms=time_stop_ms,
+        )
+        return self._entry(SignalKind.SHORT, instrument_id, confidence, reason, price_units, exits)
+
+    def leave(self, instrument_id: InstrumentId, *, reason: str = "") -> Signal:
+        """Return a signal to close the position and withdraw what would open one."""
+        return Signal(
+            instrument_id=self._subscribed(instrument_id), kind=SignalKind.EXIT, reason=reason
+        )
+
+    def _entry(
+        self,
+        kind: SignalKind,
+        instrument_id: InstrumentId,
+        confidence: float,
+        reason: str,
+        price_units: int | None,
+        exits: Exits,
+    ) -> Signal:
+        return Signal(
+            instrument_id=self._subscribed(instrument_id),
+            kind=kind,
+            confidence=confidence,
+            reason=reason,
+            price_units=price_units,
+            exits=exits,
+        )
 
     def knows(self, instrument_id: InstrumentId) -> bool:
         """Whether the strategy is subscribed to an instrument."""
