@@ -61,6 +61,10 @@ class EngineDoor:
         """The hottest call goes straight to the engine."""
         self.tick_to_order = LatencyHistogram()
         """Socket read of the frame to the order's bytes handed to the socket (or to REST)."""
+        self.on_restricted: Callable[[], None] = _nothing
+        """Called right after the commands of an input that made a protection restrict something."""
+        self._protections = engine.state.protections
+        self._entered = 0
         self._tap = tap
         self._execute = execute
         self._depth = depth
@@ -92,6 +96,8 @@ class EngineDoor:
         commands = self.engine.handle(event, now_ns)
         if commands:
             self._carry_out(commands)
+        if self._protections.entered_count != self._entered:
+            self._restricted()
 
     def on_input(self, event: Input, now_ns: int) -> None:
         """An input of its own: record it, then take it."""
@@ -99,6 +105,8 @@ class EngineDoor:
         commands = self.engine.handle(event, now_ns)
         if commands:
             self._carry_out(commands)
+        if self._protections.entered_count != self._entered:
+            self._restricted()
 
     def on_control(self, control: BookControl | TopicChange, now_ns: int) -> None:
         """Record what the feed did to a book or a topic."""
@@ -109,6 +117,8 @@ class EngineDoor:
         self._tick_ns = self.engine.state.now_ns
         self._carry_out(commands)
         self._tick_ns = 0
+        if self._protections.entered_count != self._entered:
+            self._restricted()
 
     def on_sent(self, command: PlaceOrder, sent_ns: int) -> None:
         """An order's bytes left: measure it if a book update caused it just now."""
@@ -123,6 +133,10 @@ class EngineDoor:
         """Write down how the engine ended."""
         self._record(RecordKind.STOP, now_ns, self.engine.digest.encode())
 
+    def _restricted(self) -> None:
+        self._entered = self._protections.entered_count
+        self.on_restricted()
+
     def _carry_out(self, commands: Sequence[Command]) -> None:
         # Orders leave first: hashing is nothing they must wait for (12 us). The record still stands
         # right behind its input, because no command enters an input before it returns.
@@ -135,3 +149,7 @@ class EngineDoor:
     def _record(self, kind: RecordKind, now_ns: int, payload: bytes) -> None:
         if self._tap is not None:
             self._tap.append(kind, 0, 0, self.engine.event_id, now_ns, payload)
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""

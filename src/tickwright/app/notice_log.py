@@ -1,10 +1,18 @@
 """Owns how the engine's notices stand in the log of a run; halts are told by the trader itself."""
 
+from datetime import UTC, datetime
+
 from tickwright.app.logs import RunLog
-from tickwright.core.commands import Notice, OrderNotice, SignalNotice
+from tickwright.core.commands import (
+    Notice,
+    OrderNotice,
+    ProtectionNotice,
+    SignalNotice,
+)
+from tickwright.core.restrictions import Stage
 from tickwright.core.verdicts import Rejected
 
-__all__ = ["log_notice"]
+__all__ = ["log_notice", "protection_words", "utc"]
 
 
 def log_notice(log: RunLog, notice: Notice) -> None:
@@ -22,6 +30,17 @@ def log_notice(log: RunLog, notice: Notice) -> None:
             client_id=notice.client_id,
             event_id=notice.event_id,
         )
+    elif isinstance(notice, ProtectionNotice):
+        log.log.warning(
+            "protection.lifted" if notice.stage is Stage.ACTIVE else "protection.entered",
+            protection=notice.name,
+            state=notice.stage.value,
+            reason=notice.reason,
+            since_ns=notice.since_ns,
+            until_ns=notice.until_ns,
+            by=notice.by,
+            event_id=notice.event_id,
+        )
     elif isinstance(notice, OrderNotice):
         log.log.info(
             "order.changed",
@@ -33,3 +52,18 @@ def log_notice(log: RunLog, notice: Notice) -> None:
             reason=notice.reason,
             event_id=notice.event_id,
         )
+
+
+def protection_words(notice: ProtectionNotice) -> str:
+    """Return the sentence for the screen."""
+    if notice.stage is Stage.ACTIVE:
+        return f"protection.lifted {notice.name} by {notice.by}"
+    end = "until a person lifts it" if notice.until_ns is None else f"until {utc(notice.until_ns)}"
+    stood = ", stood before the restart" if notice.by else ""
+    state = notice.stage.value
+    return f"protection.entered {notice.name} {state} {end}{stood}: {notice.reason}"
+
+
+def utc(now_ns: int) -> str:
+    """Write a time to the second, as people read it."""
+    return datetime.fromtimestamp(now_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
