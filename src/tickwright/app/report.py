@@ -18,6 +18,7 @@ from tickwright.app.ledger_check import LedgerCheck
 from tickwright.app.trader import TraderSnapshot
 from tickwright.core.commands import Notice, OrderNotice
 from tickwright.core.orders import OrderState
+from tickwright.engine.result_summary import ResultFigures, ResultSummary
 from tickwright.engine.summary import PositionSummary
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Latency",
     "Pnl",
     "ReplayCheck",
+    "ResultReport",
     "RunReport",
     "StrategyReport",
     "SymbolReport",
@@ -98,6 +100,19 @@ class StrategyReport(msgspec.Struct, frozen=True, kw_only=True):
     pnl: Pnl
 
 
+class ResultReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What one strategy made in one instrument of one account, whole and today.
+
+    Without a symbol it is the whole account; with one and no strategy, what nobody here asked for.
+    """
+
+    account: str
+    strategy_id: str | None
+    symbol: str | None
+    total: ResultFigures
+    day: ResultFigures
+
+
 class Brackets(msgspec.Struct, kw_only=True):
     """Stops that fired. Held by the venue, or watched here where strategies share a position."""
 
@@ -142,6 +157,8 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     verb: str
     version: str
     mode: str
+    market: str
+    """Where the market data came from: the mode, but for paper runs."""
     started: str
     seconds: float
     ended_by: str
@@ -185,6 +202,8 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     session: str | None
     session_mb: float
     session_is_whole: bool
+    results: tuple[ResultReport, ...] = ()
+    """Every account and, in it, every strategy by symbol; whole and since the day began."""
     replay: ReplayCheck | None = None
     article: tuple[ArticleRow, ...] = ()
     """The demo alone compares itself with the article."""
@@ -233,6 +252,7 @@ def make_report(
         verb=verb,
         version=__version__,
         mode=shot.mode,
+        market=shot.market,
         started=datetime.fromtimestamp(started_ns / 1e9, UTC).isoformat(timespec="milliseconds"),
         seconds=round(shot.seconds, 3),
         ended_by=ended_by,
@@ -308,6 +328,7 @@ def make_report(
         session=session,
         session_mb=round(shot.log_bytes / 1e6, 2),
         session_is_whole=shot.log_is_whole,
+        results=tuple(_result(row) for row in engine.results),
     )
 
 
@@ -322,6 +343,32 @@ def process_mb() -> tuple[float | None, float | None]:
     except OSError:
         return None, round(peak_mb, 1)
     return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1), round(peak_mb, 1)
+
+
+def _result(row: ResultSummary) -> ResultReport:
+    symbol = None if row.instrument is None else row.instrument.rpartition(":")[2]
+    return ResultReport(
+        account=row.account,
+        strategy_id=row.strategy_id,
+        symbol=symbol,
+        total=_rounded(row.total),
+        day=_rounded(row.day),
+    )
+
+
+def _rounded(found: ResultFigures) -> ResultFigures:
+    def cents(value: Decimal | None) -> Decimal | None:
+        return None if value is None else value.quantize(CENT)
+
+    return ResultFigures(
+        realised=cents(found.realised),
+        unrealised=cents(found.unrealised),
+        funding=cents(found.funding),
+        fees=cents(found.fees),
+        traded=cents(found.traded),
+        net=cents(found.net),
+        fills=found.fills,
+    )
 
 
 def _latency(found: Mapping[str, float]) -> Latency:

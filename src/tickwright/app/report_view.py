@@ -1,6 +1,6 @@
 """Owns drawing the report of a run for people; measures and decides nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from rich.console import Console, Group, RenderableType
@@ -10,7 +10,7 @@ from rich.text import Text
 from tickwright.app.article import both_text
 from tickwright.app.progress import mode_banner
 from tickwright.app.replay_run import replay_words
-from tickwright.app.report import ArticleRow, RunReport
+from tickwright.app.report import ArticleRow, ResultReport, RunReport
 
 __all__ = ["show_report"]
 
@@ -28,6 +28,8 @@ def show_report(report: RunReport, console: Console) -> None:
     console.print(_trading_table(report))
     if report.symbols:
         console.print(_symbol_table(report))
+    if len(report.strategies) > 1 or len(report.symbols) > 1:
+        console.print(_result_table(report))
     for part in _endings(report):
         console.print(part, soft_wrap=True)
 
@@ -36,7 +38,7 @@ def _headline(report: RunReport) -> str:
     ended = "" if report.ended_by == "time" else f", ended by {report.ended_by}"
     if report.is_broken:
         ended = f", BROKEN: {report.ended_by}"
-    return f"{mode_banner(report.mode)} - {report.seconds:.1f} s{ended}"
+    return f"{mode_banner(report.mode, report.market)} - {report.seconds:.1f} s{ended}"
 
 
 def _article_table(rows: Sequence[ArticleRow]) -> Table:
@@ -117,6 +119,47 @@ def _symbol_table(report: RunReport) -> Table:
         count = len(ranked) - SYMBOLS_SHOWN
         table.add_row(f"+ {count} more", "", "", "", "", _money(rest), style="dim")
     return table
+
+
+def _result_table(report: RunReport) -> Table:
+    table = Table(
+        title="by strategy, in the equity asset", title_justify="left", box=None, padding=(0, 2)
+    )
+    for name in ("account", "strategy", "traded", "realised", "unrealised", "fees", "net", "today"):
+        table.add_column(name, justify="left" if name in ("account", "strategy") else "right")
+    for account, strategy_id, rows in _by_strategy(report):
+        table.add_row(
+            account,
+            strategy_id,
+            _plain(_sum(row.total.traded for row in rows)),
+            _money(_sum(row.total.realised for row in rows)),
+            _money(_sum(row.total.unrealised for row in rows)),
+            _plain(_sum(row.total.fees for row in rows)),
+            _money(_sum(row.total.net for row in rows)),
+            _money(_sum(row.day.net for row in rows)),
+        )
+    return table
+
+
+def _by_strategy(report: RunReport) -> Sequence[tuple[str, str, list[ResultReport]]]:
+    groups: dict[tuple[str, str], list[ResultReport]] = {}
+    for row in report.results:
+        owner = "all" if row.symbol is None else row.strategy_id or "unowned"
+        groups.setdefault((row.account, owner), []).append(row)
+    return [(account, owner, rows) for (account, owner), rows in groups.items()]
+
+
+def _sum(values: Iterable[Decimal | None]) -> Decimal | None:
+    total = Decimal(0)
+    for value in values:
+        if value is None:
+            return None
+        total += value
+    return total
+
+
+def _plain(value: Decimal | None) -> Text:
+    return Text("unknown", style="yellow") if value is None else Text(f"{value:.2f}")
 
 
 def _endings(report: RunReport) -> Sequence[RenderableType]:

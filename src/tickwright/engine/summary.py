@@ -9,6 +9,7 @@ from tickwright.engine.evidence_desk import EvidenceDesk
 from tickwright.engine.lanes import StrategyRun
 from tickwright.engine.order_desk import OrderDesk
 from tickwright.engine.position_desk import PositionDesk
+from tickwright.engine.result_summary import ResultSummary, summarise_results
 from tickwright.engine.state import TradingState
 from tickwright.execution.request_budget import BudgetUse
 
@@ -78,6 +79,7 @@ class EngineSummary(msgspec.Struct, frozen=True, kw_only=True):
     positions: tuple[PositionSummary, ...]
     accounts: tuple[AccountSummary, ...]
     budgets: tuple[BudgetUse, ...]
+    results: tuple[ResultSummary, ...] = ()
 
 
 def summarise(
@@ -113,6 +115,7 @@ def summarise(
         positions=_positions(state),
         accounts=_accounts(state),
         budgets=state.budget.uses(moment.now_ns),
+        results=summarise_results(state.portfolio),
     )
 
 
