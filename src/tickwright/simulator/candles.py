@@ -1,7 +1,7 @@
-"""Owns the candles a symbol's own trades make; refuses any other source of prices.
+"""Owns the candles of a row of prices, a symbol's trades or its mark; refuses to make prices.
 
 One-minute candles are kept, at most `MINUTES_MAX`; longer intervals are added up from them on
-request. A minute without trades is a flat candle at the last close.
+request. A minute without a price is a flat candle at the last close.
 """
 
 from collections import deque
@@ -82,10 +82,11 @@ def interval_end_ms(interval: str, start_ms: int) -> int:
 class CandleSeries:
     """One symbol's minutes."""
 
-    __slots__ = ("_minutes",)
+    __slots__ = ("_minutes", "_minutes_max")
 
-    def __init__(self) -> None:
-        self._minutes: deque[Candle] = deque(maxlen=MINUTES_MAX)
+    def __init__(self, minutes_max: int = MINUTES_MAX) -> None:
+        self._minutes_max = minutes_max
+        self._minutes: deque[Candle] = deque(maxlen=minutes_max)
 
     def add(self, price_units: int, size_units: int, at_ms: int) -> None:
         """Count a trade; times don't go back by more than the open minute."""
@@ -98,13 +99,13 @@ class CandleSeries:
         minutes[-1].add(price_units, size_units, at_ms)
 
     def roll(self, now_ms: int) -> None:
-        """Append flat candles up to the minute of `now_ms`; at most `MINUTES_MAX` of them."""
+        """Append flat candles up to the minute of `now_ms`; at most as many as are kept."""
         minutes = self._minutes
         if not minutes:
             return
         last = minutes[-1]
         start = now_ms // _MINUTE_MS * _MINUTE_MS
-        first = max(last.start_ms + _MINUTE_MS, start - (MINUTES_MAX - 1) * _MINUTE_MS)
+        first = max(last.start_ms + _MINUTE_MS, start - (self._minutes_max - 1) * _MINUTE_MS)
         for minute in range(first, start + 1, _MINUTE_MS):
             close = last.close
             minutes.append(Candle(minute, close, close, close, close, 0, 0, last.last_trade_ms))

@@ -115,7 +115,8 @@ class FaultKind(enum.Enum):
     MAINTENANCE = "maintenance"
     """Private requests are refused as under maintenance, and the system status says so."""
     CLOCK = "clock"
-    """The venue's clock is `offset_s` off and drifts by `drift_ppm`; asking it is the occasion."""
+    """The venue's clock is `offset_s` off and drifts by `drift_ppm`; asking it is the occasion, and
+    every stamp of a public frame asks it."""
     # a new connection is the occasion
     OUTAGE = "outage"
     """Every socket is reset, then new ones get 503 for `duration_s`. REST goes on answering."""
@@ -310,6 +311,7 @@ class FaultBoard:
         self._clocks: list[Fault] = []
         self.has_frame_faults = False
         self.has_lag = False
+        self.has_clock = False
 
     def add(self, spec: FaultSpec, now_ns: int) -> Fault:
         """Put a fault on the board.
@@ -407,6 +409,7 @@ class FaultBoard:
         self.has_frame_faults = any(fault.spec.kind in FRAME_KINDS for fault in self._live)
         self.has_lag = any(fault.spec.kind is FaultKind.LAGGING_REST for fault in self._live)
         self._clocks = [fault for fault in self._live if fault.spec.kind is FaultKind.CLOCK]
+        self.has_clock = bool(self._clocks)
 
 
 _FIRST_NUMBER = re.compile(rb'(\[\["|"p":")[0-9.]+"')

@@ -1,4 +1,4 @@
-"""Owns what one listed symbol is: book, tape, candles, mark and index; refuses sockets."""
+"""Owns what one listed symbol is: book, tape, candles, mark, index, past; refuses sockets."""
 
 from collections import deque
 from random import Random
@@ -10,6 +10,7 @@ from tickwright.core.orders import Side
 from tickwright.simulator.book import VenueBook
 from tickwright.simulator.candles import CandleSeries
 from tickwright.simulator.instruments import VenueInstrument
+from tickwright.simulator.market_past import MarketPast
 from tickwright.simulator.sources.operations import MarketFacts
 
 __all__ = ["RECENT_TRADES", "SymbolMarket", "TapeTrade"]
@@ -53,14 +54,18 @@ class SymbolMarket:
         "label",
         "last_price_units",
         "low_units",
+        "past",
         "tape",
         "turnover",
         "volume_units",
     )
 
-    def __init__(self, instrument: VenueInstrument, book: VenueBook, rng: Random) -> None:
+    def __init__(
+        self, instrument: VenueInstrument, book: VenueBook, rng: Random, *, start_ms: int = 0
+    ) -> None:
         self.instrument = instrument
         self.book = book
+        self.past = MarketPast(instrument, start_ms)
         self.candles = CandleSeries()
         self.tape: deque[TapeTrade] = deque(maxlen=RECENT_TRADES)
         self.label = ""
@@ -98,6 +103,7 @@ class SymbolMarket:
         self.volume_units += size_units
         self.turnover += price_units * size_units
         self.candles.add(price_units, size_units, at_ms)
+        self.past.traded(side, size_units, self._direction)
         self._id_number += 1
         trade = TapeTrade(
             at_ms,
@@ -130,12 +136,16 @@ class SymbolMarket:
             return self.facts.index_units
         return round(self._index) if self._index else self.mark_units
 
-    def tick_index(self) -> None:
-        """Move the smoothed index one step towards the mark; the venue calls it once a second."""
+    def tick(self, at_ms: int) -> None:
+        """Move the smoothed index a step towards the mark and remember the facts: once a second."""
         mark = self.mark_units
         self._index = self._index + (mark - self._index) * _INDEX_SMOOTHING if self._index else mark
-        is_spot = self.instrument.category is Category.SPOT
-        self._premiums.append(self.mid_units - (self.index_units if is_spot else mark))
+        mid, index = self.mid_units, self.index_units
+        if self.instrument.category is Category.SPOT:
+            self._premiums.append(mid - index)
+        else:
+            self._premiums.append(mid - mark)
+            self.past.look(mark, index, mid, at_ms)
 
     @property
     def mid_units(self) -> int:

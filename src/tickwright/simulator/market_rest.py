@@ -1,8 +1,6 @@
-"""Owns the market endpoints beyond books and trades: risk tiers, open interest, other candles.
+"""Owns the market endpoints beyond trades: risk tiers, open interest, other candles, wide books.
 
-Refuses accounts. Mark and index candles are the candles of the venue's own trades, because nobody
-records the mark by the minute; premium candles are zero. Open interest is the constant of the
-ticker.
+Refuses accounts.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,11 +10,12 @@ from typing import Any
 from aiohttp import web
 
 from tickwright.core.identity import Category
-from tickwright.simulator.candles import INTERVALS
+from tickwright.simulator.candles import INTERVALS, CandleSeries
 from tickwright.simulator.instruments import VenueInstrument
 from tickwright.simulator.market import SymbolMarket
 from tickwright.simulator.rest import ParameterError, envelope
-from tickwright.simulator.tickers import linear_ticker
+from tickwright.simulator.streams import BookStream
+from tickwright.simulator.tickers import funding_text
 from tickwright.simulator.tiers import RISK_TIERS, leverage_max
 from tickwright.simulator.venue import SimulatedVenue
 
@@ -39,8 +38,10 @@ MARKET_PATHS = {
     "/v5/market/risk-limit": "risk_limit",
     "/v5/market/open-interest": "open_interest",
     "/v5/market/account-ratio": "account_ratio",
-    "/v5/market/mark-price-kline": "price_kline",
-    "/v5/market/index-price-kline": "price_kline",
+    "/v5/market/rpi_orderbook": "rpi_orderbook",
+    "/v5/market/full_orderbook": "full_orderbook",
+    "/v5/market/mark-price-kline": "mark_kline",
+    "/v5/market/index-price-kline": "index_kline",
     "/v5/market/premium-index-price-kline": "premium_kline",
     "/v5/market/historical-volatility": "no_rows",
     "/v5/market/delivery-price": "no_rows",
@@ -52,8 +53,9 @@ MARKET_PATHS = {
 class MarketRest:
     """Answers from one venue's markets."""
 
-    def __init__(self, venue: SimulatedVenue) -> None:
+    def __init__(self, venue: SimulatedVenue, clock_ns: Callable[[], int]) -> None:
         self._venue = venue
+        self._clock_ns = clock_ns
 
     def mount(self, app: web.Application) -> None:
         """Add the routes."""
@@ -63,9 +65,9 @@ class MarketRest:
     def _route(self, answer: Callable[[Query], Result]) -> Callable[[web.Request], Any]:
         async def respond(request: web.Request) -> web.Response:
             try:
-                return envelope(answer(request.query), self._venue.now_ns)
+                return envelope(answer(request.query), self._clock_ns())
             except ParameterError as error:
-                return envelope({}, self._venue.now_ns, code=error.code, text=str(error))
+                return envelope({}, self._clock_ns(), code=error.code, text=str(error))
 
         return respond
 
@@ -86,17 +88,67 @@ class MarketRest:
             "nextPageCursor": str(first + len(page)) if more else "",
         }
 
+    def rpi_orderbook(self, query: Query) -> Result:
+        """The book with the size of RPI orders beside each level's, which is none here."""
+        category = self._category(query, default="linear")
+        market = self._market(query, category)
+        limit = _whole(query, "limit", 0, 50)
+        if not limit:
+            raise ParameterError("params error: limit must be 1 to 50")
+        stream = self._venue.stream(category, f"orderbook.rpi.{market.instrument.symbol}")
+        assert isinstance(stream, BookStream)
+        return self._book(stream, limit, more=["0"])
+
+    def full_orderbook(self, query: Query) -> Result:
+        """The whole book, up to 10,000 levels a side: the base of `orderbook.full`. Spot alone."""
+        category = self._category(query)
+        market = self._market(query, category)
+        stream = self._venue.stream(category, f"orderbook.full.{market.instrument.symbol}")
+        if not isinstance(stream, BookStream):
+            raise ParameterError("params error: category invalid")
+        return self._book(stream, stream.depth, more=[])
+
+    def _book(self, stream: BookStream, limit: int, *, more: list[str]) -> Result:
+        stream.refresh()
+        instrument = stream.market.instrument
+        price, size = instrument.price_text, instrument.size_text
+        bids, asks = (
+            [[price[abs(key)], size[units], *more] for key, units in levels[:limit]]
+            for levels in stream.window.shown()
+        )
+        return {
+            "s": instrument.symbol,
+            "a": asks,
+            "b": bids,
+            "ts": self._clock_ns() // 1_000_000,
+            "u": stream.window.u,
+            "seq": stream.shown_seq,
+            "cts": stream.stamp(stream.shown_cts_ms),
+        }
+
     def open_interest(self, query: Query) -> Result:
-        """The constant open interest at each past interval, newest first."""
+        """The open interest as it was at each interval since the start, newest first."""
         category = self._contracts(query)
         market = self._market(query, category)
-        interest = linear_ticker(market, self._venue.now_ns)["openInterest"]
+        span = _span(query, "intervalTime")
+        limit = _whole(query, "limit", 50, 200)
+        start, end = (
+            _whole(query, "startTime", 0, 1 << 62),
+            _whole(query, "endTime", 1 << 62, 1 << 62),
+        )
+        samples = {at // span * span: units for at, units in reversed(market.past.interests)}
         rows = [
-            {"openInterest": interest, "timestamp": str(at)}
-            for at in self._times(query, "intervalTime", 50, 200)
+            {"openInterest": market.instrument.size_text[units], "timestamp": str(at)}
+            for at, units in samples.items()
+            if start <= at <= end
         ]
         symbol = market.instrument.symbol
-        return {"symbol": symbol, "category": category.value, "list": rows, "nextPageCursor": ""}
+        return {
+            "symbol": symbol,
+            "category": category.value,
+            "list": rows[:limit],
+            "nextPageCursor": "",
+        }
 
     def account_ratio(self, query: Query) -> Result:
         """As many long as short: nobody else has an account here."""
@@ -112,20 +164,24 @@ class MarketRest:
         ]
         return {"list": rows, "nextPageCursor": ""}
 
-    def price_kline(self, query: Query) -> Result:
-        """Mark or index candles, newest first."""
-        market, candles = self._candles(query)
-        price = market.instrument.price_text
-        rows = [
-            [str(c.start_ms), price[c.open], price[c.high], price[c.low], price[c.close]]
-            for c in candles
-        ]
-        return self._kline_result(market, rows)
+    def mark_kline(self, query: Query) -> Result:
+        """Candles of the mark price, newest first."""
+        market = self._market(query, self._contracts(query, default="linear"))
+        return self._kline(
+            query, market, market.past.marks, market.instrument.price_text.__getitem__
+        )
+
+    def index_kline(self, query: Query) -> Result:
+        """Candles of the index price, newest first."""
+        market = self._market(query, self._contracts(query, default="linear"))
+        return self._kline(
+            query, market, market.past.indexes, market.instrument.price_text.__getitem__
+        )
 
     def premium_kline(self, query: Query) -> Result:
-        """Premium candles, newest first: zero, as the mark is the mid."""
-        market, candles = self._candles(query)
-        return self._kline_result(market, [[str(c.start_ms), "0", "0", "0", "0"] for c in candles])
+        """Candles of the premium index, the mid above the index as a part of it, newest first."""
+        market = self._market(query, self._contracts(query, default="linear"))
+        return self._kline(query, market, market.past.premiums, funding_text)
 
     def no_rows(self, query: Query) -> Result:
         """A list this venue has nothing to put into."""
@@ -134,32 +190,38 @@ class MarketRest:
 
     # parameters -------------------------------------------------------------------------------
 
-    def _candles(self, query: Query) -> tuple[SymbolMarket, list[Any]]:
-        category = self._contracts(query, default="linear")
-        market = self._market(query, category)
+    def _kline(
+        self,
+        query: Query,
+        market: SymbolMarket,
+        series: CandleSeries,
+        text_of: Callable[[int], str],
+    ) -> Result:
         interval = query.get("interval", "")
         if interval not in INTERVALS:
             raise ParameterError("params error: interval invalid")
         limit = _whole(query, "limit", 200, 1000)
         start, end = _whole(query, "start", 0, 1 << 62), _whole(query, "end", 1 << 62, 1 << 62)
-        candles = market.candles.candles(interval, self._venue.now_ns // 1_000_000)
-        return market, [c for c in candles if start <= c.start_ms <= end][-limit:][::-1]
-
-    @staticmethod
-    def _kline_result(market: SymbolMarket, rows: list[list[str]]) -> Result:
+        candles = series.candles(interval, self._venue.now_ns // 1_000_000)
+        chosen = [c for c in candles if start <= c.start_ms <= end][-limit:][::-1]
+        rows = [[str(c.start_ms), *map(text_of, (c.open, c.high, c.low, c.close))] for c in chosen]
         instrument = market.instrument
         return {"symbol": instrument.symbol, "category": instrument.category.value, "list": rows}
 
     def _times(self, query: Query, name: str, default: int, highest: int) -> list[int]:
-        span = _SPANS_MS.get(query.get(name, ""))
-        if span is None:
-            raise ParameterError(f"params error: {name} invalid")
+        span = _span(query, name)
         limit = _whole(query, "limit", default, highest)
         now_ms = self._venue.now_ns // 1_000_000
         start = _whole(query, "startTime", 0, 1 << 62)
         end = min(_whole(query, "endTime", now_ms, 1 << 62), now_ms)
         latest = end // span * span
         return [at for at in (latest - span * n for n in range(limit)) if at >= start]
+
+    def _category(self, query: Query, default: str = "") -> Category:
+        try:
+            return Category(query.get("category", default))
+        except ValueError:
+            raise ParameterError("params error: category invalid") from None
 
     def _contracts(self, query: Query, default: str = "") -> Category:
         text = query.get("category", default)
@@ -175,6 +237,13 @@ class MarketRest:
         if market is None:
             raise ParameterError("params error: symbol invalid")
         return market
+
+
+def _span(query: Query, name: str) -> int:
+    span = _SPANS_MS.get(query.get(name, ""))
+    if span is None:
+        raise ParameterError(f"params error: {name} invalid")
+    return span
 
 
 def _whole(query: Query, name: str, default: int, highest: int) -> int:

@@ -100,7 +100,7 @@ class PublicSession(Session):
         now_ns = self._venue.now_ns
         if request.ask is Ask.PING:
             if self._answers_pings or now_ns >= self._silent_until_ns:
-                self.line.send(self.wire.pong(request, now_ns // 1_000_000))
+                self.line.send(self.wire.pong(request, self._faults.clock_ns(now_ns) // 1_000_000))
             return
         fault = self._faults.strike(REQUEST_KINDS, self.category.value, request.topics, now_ns)
         kind = None if fault is None else fault.spec.kind

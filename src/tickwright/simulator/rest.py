@@ -159,10 +159,10 @@ class PublicRest:
             "s": market.instrument.symbol,
             "a": self._rows(market, asks[:limit]),
             "b": self._rows(market, bids[:limit]),
-            "ts": self._venue.now_ns // 1_000_000,
+            "ts": self._clock_ns() // 1_000_000,
             "u": stream.window.u,
             "seq": stream.shown_seq,
-            "cts": stream.shown_cts_ms,
+            "cts": stream.stamp(stream.shown_cts_ms),
         }
 
     @staticmethod
@@ -241,7 +241,7 @@ class PublicRest:
         return {"category": category.value, "list": rows}
 
     def funding_history(self, query: Query) -> Result:
-        """Past funding rates, newest first: the present rate at each past interval."""
+        """Rates of the fundings paid, newest first; before the start invented ones."""
         category = self._category(query)
         if category is Category.SPOT:
             raise ParameterError("params error: category invalid")
@@ -253,14 +253,14 @@ class PublicRest:
         start = _whole(query, "startTime", 0, 0, 1 << 62)
         end = min(_whole(query, "endTime", now_ms, 0, 1 << 62), now_ms)
         span = market.instrument.funding_interval_minutes * 60_000
-        latest = end // span * span
-        times = [
-            latest - span * number for number in range(limit) if latest - span * number >= start
-        ]
-        rate = funding_text(market.funding_e8)
         symbol = market.instrument.symbol
         rows = [
-            {"symbol": symbol, "fundingRate": rate, "fundingRateTimestamp": str(at)} for at in times
+            {
+                "symbol": symbol,
+                "fundingRate": funding_text(rate_e8),
+                "fundingRateTimestamp": str(at),
+            }
+            for at, rate_e8 in market.past.funding_rates(symbol, span, start, end, limit)
         ]
         return {"category": category.value, "list": rows}
 
@@ -268,7 +268,7 @@ class PublicRest:
         """Highest buy and lowest sell price."""
         market = self._market(query, self._category(query, default="linear"))
         buy, sell = price_limit_texts(market)
-        at = str(self._venue.now_ns // 1_000_000)
+        at = str(self._clock_ns() // 1_000_000)
         return {"symbol": market.instrument.symbol, "buyLmt": buy, "sellLmt": sell, "ts": at}
 
     def system_status(self, query: Query) -> Result:

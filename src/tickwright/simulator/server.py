@@ -85,7 +85,7 @@ class SimulatorServer:
             lambda: faults.clock_ns(venue.now_ns),
             lambda: faults.is_maintained(venue.now_ns),
         ).mount(self.app)
-        MarketRest(venue).mount(self.app)
+        MarketRest(venue, lambda: faults.clock_ns(venue.now_ns)).mount(self.app)
         Control(venue, faults, self.status).mount(self.app)
         whole.hurry = self.hurry
         self._task: asyncio.Task[None] | None = None

@@ -26,8 +26,10 @@ __all__ = [
     "PUSH_DELAY_NS",
     "TRADES_PER_FRAME",
     "BookStream",
+    "FullBookStream",
     "KlineStream",
     "PriceLimitStream",
+    "RpiBookStream",
     "SilentStream",
     "Stream",
     "Subscriber",
@@ -42,6 +44,10 @@ PUSH_DELAY_NS = 2 * MS
 """From a first change to its frame: how far `cts` lies before `ts`, less under conflation."""
 TRADE_DELAY_NS = 1 * MS
 LEVEL1_REPEAT_NS = 3_000 * MS
+RPI_NS = 100 * MS
+FULL_NS = 200 * MS
+FULL_DEPTH = 10_000
+"""Levels a side of the whole book."""
 TRADES_PER_FRAME = 1_024
 _TICKER_NS = {Category.LINEAR: 100 * MS, Category.SPOT: 50 * MS}
 _KLINE_NS = 1_000 * MS
@@ -61,6 +67,7 @@ class Scheduler(Protocol):
     """The part of the venue a stream needs: the time, and a later run."""
 
     now_ns: int
+    clock_ns: Callable[[int], int] | None
 
     def schedule(self, due_ns: int, action: Callable[[int], None]) -> None:
         """Call `action(due_ns)` when the venue's time reaches `due_ns`."""
@@ -106,6 +113,11 @@ class Stream(ABC):
             self.is_scheduled = True
             self.venue.schedule(due_ns, self._run_scheduled)
 
+    def stamp(self, ms: int) -> int:
+        """Return what the venue's clock says at a venue time: a fault may have put it off."""
+        clock_ns = self.venue.clock_ns
+        return ms if clock_ns is None else clock_ns(ms * MS) // MS
+
     def _run_scheduled(self, due_ns: int) -> None:
         self.is_scheduled = False
         self.run(due_ns)
@@ -129,11 +141,18 @@ class BookStream(Stream):
     """`orderbook.{depth}.{symbol}`: conflated to the push interval, or every event when unpaced."""
 
     def __init__(
-        self, topic: str, market: SymbolMarket, venue: Scheduler, depth: int, first_u: int
+        self,
+        topic: str,
+        market: SymbolMarket,
+        venue: Scheduler,
+        depth: int,
+        first_u: int,
+        *,
+        interval_ns: int = 0,
     ) -> None:
         super().__init__(topic, market, venue)
         self.depth = depth
-        self.interval_ns = BOOK_INTERVALS_NS[depth]
+        self.interval_ns = interval_ns or BOOK_INTERVALS_NS[depth]
         book = self._book = market.book
         self.window = BookWindow(book.bids, book.asks, depth, first_u=first_u)
         self._price_text = market.instrument.price_text
@@ -171,7 +190,7 @@ class BookStream(Stream):
             self._stamp()
             self.history = PublishedHistory(self.snapshot())
 
-    def first_frame(self) -> bytes:
+    def first_frame(self) -> bytes | None:
         """A snapshot of what the topic last showed: the next delta continues it."""
         if self.depth == 1:
             self._watch_silence()
@@ -245,9 +264,12 @@ class BookStream(Stream):
 
     def _text(self, kind: str, bids: str, asks: str, ts_ms: int) -> bytes:
         head, data = self._heads[kind]
+        cts_ms = self.shown_cts_ms
+        if self.venue.clock_ns is not None:
+            ts_ms, cts_ms = self.stamp(ts_ms), self.stamp(cts_ms)
         return (
             f'{head}{ts_ms}{data}{bids}],"a":[{asks}],"u":{self.window.u},'
-            f'"seq":{self.shown_seq}}},"cts":{self.shown_cts_ms}}}'
+            f'"seq":{self.shown_seq}}},"cts":{cts_ms}}}'
         ).encode()
 
     def _levels(self, changes: Changes, sign: int) -> str:
@@ -268,6 +290,34 @@ class BookStream(Stream):
             self._last_ns = due_ns
             self.send(self.snapshot(), is_delta=False)
         self.venue.schedule(self._last_ns + LEVEL1_REPEAT_NS, self._repeat_if_silent)
+
+
+class RpiBookStream(BookStream):
+    """`orderbook.rpi.{symbol}`: 50 levels of [price, size, RPI size]; nobody quotes RPI here."""
+
+    def __init__(self, topic: str, market: SymbolMarket, venue: Scheduler, first_u: int) -> None:
+        super().__init__(topic, market, venue, 50, first_u, interval_ns=RPI_NS)
+
+    def publish_sizes(self, bids: list[Level], asks: list[Level], ts_ms: int) -> None:
+        """Send changes that only resize resting levels."""
+        self.window.touched_bids.update([price for price, _ in bids])
+        self.window.touched_asks.update([-price for price, _ in asks])
+        self.publish(ts_ms)
+
+    def _levels(self, changes: Changes, sign: int) -> str:
+        price, size = self._price_text, self._size_text
+        return ",".join([f'["{price[sign * key]}","{size[units]}","0"]' for key, units in changes])
+
+
+class FullBookStream(BookStream):
+    """`orderbook.full.{symbol}`: deltas of the whole book; the base comes from REST."""
+
+    def __init__(self, topic: str, market: SymbolMarket, venue: Scheduler, first_u: int) -> None:
+        super().__init__(topic, market, venue, FULL_DEPTH, first_u, interval_ns=FULL_NS)
+
+    def first_frame(self) -> None:
+        """Nothing: whoever wants a base asks for it."""
+        return
 
 
 class TradeStream(Stream):
@@ -299,6 +349,7 @@ class TradeStream(Stream):
 
     def publish(self, ts_ms: int) -> None:
         """Send every waiting trade, in frames of at most `TRADES_PER_FRAME`."""
+        ts_ms = self.stamp(ts_ms)
         waiting, self._waiting = self._waiting, []
         for first in range(0, len(waiting), TRADES_PER_FRAME):
             rows = ",".join(map(self._row, waiting[first : first + TRADES_PER_FRAME]))
@@ -313,14 +364,15 @@ class TradeStream(Stream):
         side = "Buy" if trade.side is Side.BUY else "Sell"
         price = instrument.price_text[trade.price_units]
         size = instrument.size_text[trade.size_units]
+        at_ms = self.stamp(trade.at_ms)
         if self._is_spot:
             return (
-                f'{{"i":"{trade.trade_id}","T":{trade.at_ms},"p":"{price}",'
+                f'{{"i":"{trade.trade_id}","T":{at_ms},"p":"{price}",'
                 f'"v":"{size}","S":"{side}",'
                 f'"seq":{trade.seq},"s":"{instrument.symbol}","BT":false,"RPI":false}}'
             )
         return (
-            f'{{"T":{trade.at_ms},"s":"{instrument.symbol}","S":"{side}",'
+            f'{{"T":{at_ms},"s":"{instrument.symbol}","S":"{side}",'
             f'"v":"{size}","p":"{price}",'
             f'"L":"{trade.tick_direction}","i":"{trade.trade_id}","BT":false,"RPI":false,'
             f'"seq":{trade.seq}}}'
@@ -384,7 +436,7 @@ class TickerStream(_PeriodicStream):
         return linear_ticker(self.market, self.venue.now_ns)
 
     def _text(self, kind: str, fields: dict[str, str], ts_ms: int) -> bytes:
-        seq = self.market.book.seq
+        seq, ts_ms = self.market.book.seq, self.stamp(ts_ms)
         frame: dict[str, Any]
         if self._is_spot:
             frame = {"topic": self.topic, "ts": ts_ms, "type": kind, "cs": seq, "data": fields}
@@ -439,7 +491,9 @@ class KlineStream(_PeriodicStream):
             "confirm": is_final,
             "timestamp": candle.last_trade_ms,
         }
-        return _encode({"topic": self.topic, "data": [row], "ts": ts_ms, "type": "snapshot"})
+        return _encode(
+            {"topic": self.topic, "data": [row], "ts": self.stamp(ts_ms), "type": "snapshot"}
+        )
 
 
 class PriceLimitStream(_PeriodicStream):
@@ -466,7 +520,7 @@ class PriceLimitStream(_PeriodicStream):
     def _text(self, ts_ms: int) -> bytes:
         buy, sell = self._sent
         data = {"symbol": self.market.instrument.symbol, "buyLmt": buy, "sellLmt": sell}
-        return _encode({"topic": self.topic, "data": data, "ts": ts_ms})
+        return _encode({"topic": self.topic, "data": data, "ts": self.stamp(ts_ms)})
 
 
 class SilentStream(Stream):

@@ -1,7 +1,6 @@
 """Owns the fields of tickers and price limits as wire texts; refuses to decide when they go out.
 
-Figures named 24h count since the simulator's start: it has no earlier day. Open interest is a
-constant, because no positions exist on the public side.
+Figures named 24h count since the simulator's start: it has no earlier day.
 """
 
 from tickwright.core.identity import Category
@@ -22,8 +21,6 @@ LIMIT_RATIOS_BPS = {Category.SPOT: (50, 100), Category.LINEAR: (100, 200)}
 """The listed ratios X and Y of price limits."""
 SPOT_PREMIUM_S = 120
 CONTRACT_PREMIUM_S = 30
-
-_OPEN_INTEREST_WHOLE = 50_000
 
 
 def next_funding_ms(now_ns: int, interval_minutes: int) -> int:
@@ -47,7 +44,7 @@ def linear_ticker(market: SymbolMarket, now_ns: int) -> dict[str, str]:
     bid, ask = market.book.best()
     last = market.last_or_mid_units()
     mark = market.mark_units
-    open_interest = _OPEN_INTEREST_WHOLE * 10**instrument.size_decimals
+    open_interest = market.past.open_interest_units
     interest_value = instrument.turnover_text(open_interest * mark)
     return {
         "symbol": instrument.symbol,

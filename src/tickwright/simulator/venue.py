@@ -56,8 +56,10 @@ from tickwright.simulator.sources.synthetic import SyntheticSource
 from tickwright.simulator.streams import (
     BOOK_INTERVALS_NS,
     BookStream,
+    FullBookStream,
     KlineStream,
     PriceLimitStream,
+    RpiBookStream,
     SilentStream,
     Stream,
     TickerStream,
@@ -93,6 +95,8 @@ class SimulatedVenue:
     ) -> None:
         self.now_ns = start_ns
         self.rng = rng
+        # What the stamps of public frames go through while a fault puts the clock off.
+        self.clock_ns: Callable[[int], int] | None = None
         self._start_ns = start_ns
         self._speed = speed
         self._actions: list[tuple[int, int, Callable[[int], None]]] = []
@@ -107,7 +111,9 @@ class SimulatedVenue:
                 first_seq=rng.randrange(10_000_000_000, 900_000_000_000),
                 on_touched=self._book_touched,
             )
-            self.markets[instrument.key] = SymbolMarket(instrument, book, rng)
+            self.markets[instrument.key] = SymbolMarket(
+                instrument, book, rng, start_ms=start_ns // _MS
+            )
         # A topic's numbers come from its name: they don't depend on who asked for what before.
         self._topics_seed = rng.getrandbits(64)
         self._pending: list[
@@ -187,15 +193,15 @@ class SimulatedVenue:
         market = self.markets.get((category, middle.pop() if middle else ""))
         if market is None or len(middle) > 1:
             return None
+        if name == "orderbook" and middle and middle[0] in ("rpi", "full"):
+            return self._make_wide_book(market, topic, is_full=middle[0] == "full")
         if name == "orderbook" and middle:
             depth = int(middle[0]) if middle[0] in _DEPTH_TEXTS else 0
             if not depth:
                 return None
-            own = Random(f"{self._topics_seed}:{category.value}:{topic}")
-            first_u = own.randrange(1_000_000, 200_000_000)
-            book_stream = BookStream(topic, market, self, depth, first_u)
-            self._books.setdefault(market.book, []).append(book_stream)
-            return book_stream
+            return self._listen(
+                BookStream(topic, market, self, depth, self._first_u(category, topic))
+            )
         if name == "kline" and middle and middle[0] in INTERVALS:
             return KlineStream(topic, market, self, middle[0])
         if middle:
@@ -211,6 +217,26 @@ class SimulatedVenue:
         if category is Category.LINEAR and name == "allLiquidation":
             return SilentStream(topic, market, self)
         return None
+
+    def _make_wide_book(
+        self, market: SymbolMarket, topic: str, *, is_full: bool
+    ) -> BookStream | None:
+        """Make the book with RPI sizes, or on spot the whole book."""
+        category = market.instrument.category
+        first_u = self._first_u(category, topic)
+        if not is_full:
+            return self._listen(RpiBookStream(topic, market, self, first_u))
+        if category is not Category.SPOT:
+            return None
+        return self._listen(FullBookStream(topic, market, self, first_u))
+
+    def _first_u(self, category: Category, topic: str) -> int:
+        own = Random(f"{self._topics_seed}:{category.value}:{topic}")
+        return own.randrange(1_000_000, 200_000_000)
+
+    def _listen(self, stream: BookStream) -> BookStream:
+        self._books.setdefault(stream.market.book, []).append(stream)
+        return stream
 
     # trades
     # -----------------------------------------------------------------------------------------
@@ -284,7 +310,7 @@ class SimulatedVenue:
 
     def _tick_indexes(self, due_ns: int) -> None:
         for market in self.markets.values():
-            market.tick_index()
+            market.tick(due_ns // _MS)
         self.schedule(due_ns + _INDEX_NS, self._tick_indexes)
 
 

@@ -84,6 +84,7 @@ class WholeVenue:
 
     def advance(self, now_ns: int) -> None:
         """Do everything due up to `now_ns`, in time order; frames go out on the way."""
+        self.venue.clock_ns = self.faults.clock_ns if self.faults.has_clock else None
         self.venue.advance(now_ns)
         past = self.desk.settlement.past
         if self.faults.has_lag:

@@ -62,7 +62,7 @@ async def test_market_order_by_the_trade_socket_then_fills_and_moves_money_once(
         assert fee == Decimal(execution["execValue"]) * Decimal("0.00055")
         await stream.event("order", orderId=order_id, orderStatus="Filled")
         position = await stream.event("position", side="Buy", size="0.010")
-        assert position["entryPrice"] == str(Decimal(execution["execPrice"]).normalize())
+        assert Decimal(position["entryPrice"]) == Decimal(execution["execPrice"])
         positions = await client.get("/v5/position/list", "category=linear&settleCoin=USDT")
         assert positions["result"]["list"][0]["avgPrice"] == position["entryPrice"]
         wallet = await client.get("/v5/account/wallet-balance", "accountType=UNIFIED&coin=USDT")

@@ -450,7 +450,9 @@ class Desk:
     def pay_funding(self, market: SymbolMarket, rate_e8: int | None = None) -> None:
         """Let everyone in a contract pay or receive funding now, by default at its present rate."""
         desk = self.desk_of(market)
-        self.settlement.pay_funding(desk, market.funding_e8 if rate_e8 is None else rate_e8)
+        rate_e8 = market.funding_e8 if rate_e8 is None else rate_e8
+        market.past.paid(rate_e8, self.venue.now_ns // _MS)
+        self.settlement.pay_funding(desk, rate_e8)
         self.liquidator.watch(desk, self.accounts.by_uid, always=True)
 
     def _schedule_fundings(self) -> None:
@@ -466,13 +468,18 @@ class Desk:
         self.venue.schedule(due_ms * _MS, lambda due_ns: self._pay_funding(interval_minutes))
 
     def _pay_funding(self, interval_minutes: int) -> None:
-        for desk in list(self._desks.values()):
-            instrument = desk.market.instrument
+        for market in self.venue.markets.values():
+            instrument = market.instrument
             if (
-                instrument.category is Category.LINEAR
-                and instrument.funding_interval_minutes == interval_minutes
+                instrument.category is not Category.LINEAR
+                or instrument.funding_interval_minutes != interval_minutes
             ):
-                self.pay_funding(desk.market)
+                continue
+            if market.book in self._desks:
+                self.pay_funding(market)
+            else:
+                # Nobody trades it here, and its rate is a fact all the same.
+                market.past.paid(market.funding_e8, self.venue.now_ns // _MS)
         self._schedule_funding(interval_minutes)
 
     # checks -----------------------------------------------------------------------------------

@@ -148,7 +148,7 @@ class Liquidator:
         stream = self._venue.stream(Category.LINEAR, topic)
         if stream is None or not stream.subscribers:
             return
-        now_ms = self._venue.now_ns // 1_000_000
+        now_ms = stream.stamp(self._venue.now_ns // 1_000_000)
         row = {
             "T": now_ms,
             "s": instrument.symbol,

@@ -329,6 +329,7 @@ class Settlement:
             booked = account.ledger.book_linear(
                 instrument, order.position_index, order.side, price, size, fee_ppm, now_ms
             )
+            self._count_interest(desk, account, order, size)
         self._book_house(desk, event, order.side, now_ms)
         order.filled_units += size
         order.filled_value += price * size
@@ -365,6 +366,7 @@ class Settlement:
         booked = account.ledger.book_linear(
             instrument, index, order.side, price, size, fee_ppm, now_ms
         )
+        self._count_interest(desk, account, order, size)
         self._ledger.house.book_linear(instrument, 0, order.side.opposite, price, size, 0, now_ms)
         order.filled_units, order.filled_value = size, price * size
         order.fees[booked.fee_asset] = booked.fee
@@ -375,6 +377,14 @@ class Settlement:
         )
         self._log_trade(account, execution, "LIQUIDATION")
         self._changed(desk, order)
+
+    def _count_interest(
+        self, desk: SymbolDesk, account: Account, order: VenueOrder, size: int
+    ) -> None:
+        """Count a booked fill into the contract's open interest."""
+        key = desk.market.instrument.symbol, order.position_index
+        after = account.ledger.positions[key].size_units
+        desk.market.past.moved(after - order.side * size, after)
 
     def insure(self, account: Account, asset: str, amount: int) -> None:
         """Let the insurance fund, which is the house, pay an account's debt."""

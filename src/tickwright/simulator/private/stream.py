@@ -216,7 +216,7 @@ class StreamSession(PrivateSession):
         message: Row = {
             "id": f"{self.key.account.uid}_{self.conn_id[:8]}_{self._sent}",
             "topic": topic,
-            "creationTime": now_ns // 1_000_000,
+            "creationTime": self.clock_ms(),
             "data": rows,
         }
         if topic.startswith("execution.fast"):
