@@ -8,6 +8,7 @@ from tickwright.core.events import BookState, FundingUpdate
 from tickwright.core.identity import InstrumentId, StrategyId
 from tickwright.core.instrument import Instrument
 from tickwright.core.signals import Decision
+from tickwright.core.verdicts import Rejected
 from tickwright.execution.position_plan import PositionPlan
 from tickwright.risk.round_trips import RoundTrips
 from tickwright.risk.sizing import ClosedReturns
@@ -49,6 +50,7 @@ class StrategyRun:
         "exit_count",
         "fill_count",
         "halt_reason",
+        "last_refusals",
         "order_count",
         "refusals",
         "returns",
@@ -75,6 +77,8 @@ class StrategyRun:
         self.order_count = 0
         self.fill_count = 0
         self.refusals: dict[str, int] = {}
+        self.last_refusals: dict[str, Rejected] = {}
+        """The last words of each reason, put together when somebody reads them."""
         self.returns = ClosedReturns()
         """Kelly reads them."""
         self.trades = RoundTrips()

@@ -380,6 +380,7 @@ class SignalDesk:
     def _count_refusal(self, run: StrategyRun, verdict: Rejected) -> None:
         name = verdict.reason.value
         run.refusals[name] = run.refusals.get(name, 0) + 1
+        run.last_refusals[name] = verdict
 
 
 def _refusal(reason: Reason, value: str, bound: str) -> Rejected:

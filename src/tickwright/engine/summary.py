@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import msgspec
 
+from tickwright.core.restrictions import Restriction
 from tickwright.core.units import money_to_decimal
 from tickwright.engine.evidence_desk import EvidenceDesk
 from tickwright.engine.lanes import StrategyRun
@@ -13,7 +14,14 @@ from tickwright.engine.result_summary import ResultSummary, summarise_results
 from tickwright.engine.state import TradingState
 from tickwright.execution.request_budget import BudgetUse
 
-__all__ = ["AccountSummary", "EngineSummary", "PositionSummary", "StrategySummary", "summarise"]
+__all__ = [
+    "AccountSummary",
+    "EngineSummary",
+    "PositionSummary",
+    "ProtectionSummary",
+    "StrategySummary",
+    "summarise",
+]
 
 
 class PositionSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +39,7 @@ class PositionSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StrategySummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One strategy's counts; `refusals` by reason."""
+    """One strategy's counts; `refusals` by reason, `last_refusals` their last words."""
 
     strategy_id: str
     halt_reason: str
@@ -40,6 +48,37 @@ class StrategySummary(msgspec.Struct, frozen=True, kw_only=True):
     orders: int
     fills: int
     refusals: dict[str, int]
+    last_refusals: dict[str, str] = {}
+
+
+class ProtectionSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One protection in force; `name` is what `--lift` takes, `until_ns` None waits for a person.
+
+    `lifted_by` is time, next day or operator.
+    """
+
+    name: str
+    kind: str
+    scope: str
+    state: str
+    reason: str
+    since_ns: int
+    until_ns: int | None
+    lifted_by: str
+
+    @classmethod
+    def of(cls, row: Restriction) -> "ProtectionSummary":
+        """Return a restriction as reports show it."""
+        return cls(
+            name=row.name,
+            kind=row.kind.value,
+            scope=str(row.scope),
+            state=row.stage.value,
+            reason=row.reason,
+            since_ns=row.since_ns,
+            until_ns=row.until_ns,
+            lifted_by=row.lifted_by.value,
+        )
 
 
 class AccountSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +119,10 @@ class EngineSummary(msgspec.Struct, frozen=True, kw_only=True):
     accounts: tuple[AccountSummary, ...]
     budgets: tuple[BudgetUse, ...]
     results: tuple[ResultSummary, ...] = ()
+    protections: tuple[ProtectionSummary, ...] = ()
+    """In force now, the oldest first."""
+    protections_entered: dict[str, int] = {}
+    """How often each kind restricted something in this run."""
 
 
 def summarise(
@@ -116,6 +159,14 @@ def summarise(
         accounts=_accounts(state),
         budgets=state.budget.uses(moment.now_ns),
         results=summarise_results(state.portfolio),
+        protections=tuple(
+            ProtectionSummary.of(row)
+            for row in state.protections.table
+            if not row.is_over(moment.now_ns)
+        ),
+        protections_entered={
+            kind.value: count for kind, count in state.protections.entered.items()
+        },
     )
 
 
@@ -128,6 +179,10 @@ def _strategy(run: StrategyRun) -> StrategySummary:
         orders=run.order_count,
         fills=run.fill_count,
         refusals=dict(sorted(run.refusals.items())),
+        last_refusals={
+            name: f"{said.check.value} against {said.check.bound}"
+            for name, said in sorted(run.last_refusals.items())
+        },
     )
 
 
