@@ -18,15 +18,20 @@ from tickwright.simulator.private.desk import Desk
 from tickwright.simulator.private.shapes import execution_row, money_text, order_row
 from tickwright.simulator.sources.operations import MarketFacts
 
-__all__ = ["FundingOrder", "LedgerControl", "MarkOrder", "ledger_report"]
+__all__ = ["FundingOrder", "LedgerControl", "MarkOrder", "ledger_faults", "ledger_report"]
 
 _RATE_E8_MAX = 10**8
 _FUNDING_IN_S_MAX = 1e6
 
 
+def ledger_faults(desk: Desk) -> list[str]:
+    """Return what doesn't balance, in the ledger and between it and the books."""
+    return desk.ledger.faults() + desk.faults()
+
+
 def ledger_report(desk: Desk, *, limit: int = 1_000) -> dict[str, Any]:
     """Return every account with its latest orders and executions, and what doesn't balance."""
-    faults = desk.ledger.faults() + desk.faults()
+    faults = ledger_faults(desk)
     return {
         "now_ns": desk.venue.now_ns,
         "balanced": not faults,
