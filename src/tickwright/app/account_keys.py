@@ -1,7 +1,7 @@
 """Owns where an account's API key comes from; refuses secrets that others can read, and shows none.
 
 The environment comes first, then the account's `key_file`; an account at the simulated venue has a
-key by default.
+key by default. In paper mode nothing is read.
 """
 
 import os
@@ -20,12 +20,13 @@ from tickwright.app.config_model import AccountConfig, ConfigFile, VenueConfig
 from tickwright.core.errors import ConfigError
 from tickwright.venues.bybit.sign import Credentials, Secret
 
-__all__ = ["AccountKey", "read_keys", "read_toml"]
+__all__ = ["AccountKey", "paper_key", "read_keys", "read_toml"]
 
 KEY_FILE_BYTES_MAX = 10_000
 # The simulated venue's own account, by value: a trader has no use for the simulator's code.
 SIMULATOR_KEY = "tickwright-demo-key"
 SIMULATOR_SECRET = "tickwright-demo-secret"  # noqa: S105 - opens the simulated venue and nothing else
+PAPER_SECRET = "tickwright-paper-secret"  # noqa: S105 - opens a paper venue and nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +79,20 @@ def read_keys(file: ConfigFile, folder: Path, faults: list[Fault]) -> dict[str, 
                 Fault(f"accounts.{name}.venue", f"no such venue; {hint}", repr(account.venue))
             )
             continue
+        if file.is_paper:
+            keys[name] = paper_key(name)
+            continue
         try:
             keys[name] = _key(name, account, venue, folder)
             Credentials(keys[name].api_key, Secret(keys[name].api_secret.get_secret_value()))
         except ConfigError as error:
             faults.append(Fault(f"accounts.{name}", str(error)))
     return keys
+
+
+def paper_key(name: str) -> AccountKey:
+    """Return the key of a paper account: it opens what listens inside this process."""
+    return AccountKey(f"tickwright-paper-{name}", SecretStr(PAPER_SECRET))
 
 
 def _key(name: str, account: AccountConfig, venue: VenueConfig, folder: Path) -> AccountKey:

@@ -4,6 +4,7 @@ What follows from several tables together is looked at in `app.config`. Values a
 number in quotes is no number. Paths are relative to the file's folder.
 """
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -18,7 +19,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from tickwright.app.config_faults import read_struct
+from tickwright.core.errors import UnitsError
 from tickwright.core.identity import Category
+from tickwright.core.units import decimal_from_units, units_from_text
 from tickwright.execution.config import ExecutionConfig
 from tickwright.feed.feed import FeedOptions
 from tickwright.net.loop import COALESCE_US_MAX
@@ -31,6 +34,8 @@ __all__ = [
     "ConfigFile",
     "FeedConfig",
     "JournalConfig",
+    "PaperAccountConfig",
+    "PaperConfig",
     "SOURCE_WORDS",
     "RunConfig",
     "SessionConfig",
@@ -45,8 +50,12 @@ Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0
 FilePath = Annotated[Path, Field(strict=False)]
 SOURCE_WORDS = frozenset({"agents", "demo", "synthetic"})
 """Sources of a simulated market that are no files."""
+Asset = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,20}$")]
 _Table = dict[str, Any]
 S = TypeVar("S", bound=msgspec.Struct)
+
+AMOUNT_DECIMALS = 9
+"""Of paper money; the ledger itself is exact to 18."""
 
 
 class _Section(BaseModel):
@@ -187,9 +196,52 @@ class JournalConfig(_Section):
     sync: Literal["never", "interval", "always"] = "never"
 
 
-class RunConfig(_Section):
-    """The process: its loop, its chance, its money's asset and day."""
+def _amount(value: object) -> Decimal:
+    if isinstance(value, Decimal):
+        return value
+    if not isinstance(value, str):
+        raise PydanticCustomError("amount", 'must be an amount in quotes, like "10000"')
+    try:
+        return decimal_from_units(units_from_text(value, AMOUNT_DECIMALS), AMOUNT_DECIMALS)
+    except UnitsError:
+        raise PydanticCustomError(
+            "amount", f"must be plain digits with at most {AMOUNT_DECIMALS} decimals"
+        ) from None
 
+
+_Amount = Annotated[Decimal, PlainValidator(_amount)]
+"""An exact amount of money, as text."""
+
+
+class PaperAccountConfig(_Section):
+    """What one paper account begins with, in place of `[paper]`'s balances."""
+
+    balances: Annotated[dict[Asset, _Amount], Field(min_length=1)]
+
+
+class PaperConfig(_Section):
+    """The venue of a paper run, inside the process; read with `run.mode = "paper"` alone.
+
+    `accounts` gives single accounts other balances. `latency_ms` passes between an answer and the
+    book, `reply_ms` before an answer of the order socket. `keep` goes on with the accounts of the
+    last paper run of this folder.
+    """
+
+    balances: Annotated[dict[Asset, _Amount], Field(min_length=1)] = {"USDT": Decimal(10_000)}
+    latency_ms: Annotated[float, Field(ge=0, le=10_000)] = 10.0
+    reply_ms: Annotated[float, Field(ge=0, le=10_000)] = 20.0
+    seed: int = 1
+    keep: bool = True
+    accounts: dict[Name, PaperAccountConfig] = {}
+
+
+class RunConfig(_Section):
+    """The process: its loop, its chance, its money's asset and day.
+
+    `mode` paper: live market data, and orders matched inside the process; no key is read.
+    """
+
+    mode: Literal["live", "paper"] = "live"
     seed: int = 1
     busy_poll: bool = False
     coalesce_us: Annotated[int, Field(ge=0, le=COALESCE_US_MAX)] = 0
@@ -236,3 +288,9 @@ class ConfigFile(_Section):
     session: SessionConfig = SessionConfig()
     journal: JournalConfig = JournalConfig()
     run: RunConfig = RunConfig()
+    paper: PaperConfig = PaperConfig()
+
+    @property
+    def is_paper(self) -> bool:
+        """Whether orders are matched inside the process."""
+        return self.run.mode == "paper"

@@ -16,7 +16,7 @@ __all__ = ["Frame", "ProgressLines", "Screen", "mode_banner"]
 LINE_EVERY_S = 2.0
 _BANNERS = {
     "simulator": "SIMULATOR: no real market, no real money",
-    "demo": "PAPER: the real market, paper money",
+    "demo": "DEMO ACCOUNT: the real market, the venue's paper money",
     "testnet": "TESTNET: test money",
     "mainnet": "MAINNET: REAL MONEY",
 }
@@ -93,8 +93,22 @@ class ProgressLines:
         """Nothing to put in order."""
 
 
-def mode_banner(mode: str) -> str:
-    """Return in words where a run trades, the most serious of its venues first."""
+_MARKETS = {
+    "simulator": "a simulated market",
+    "demo": "the real market",
+    "testnet": "the testnet's market",
+    "mainnet": "the real market",
+}
+
+
+def mode_banner(mode: str, market: str = "") -> str:
+    """Return in words where a run trades, the most serious of its venues first.
+
+    `market` is where a paper run's data comes from.
+    """
+    if mode == "paper":
+        where = _MARKETS.get(market, market or "live data")
+        return f"PAPER: {where}, orders matched in this process, no money"
     modes = mode.split("+")
     known = [words for name, words in reversed(_BANNERS.items()) if name in modes]
     return " + ".join(known) or mode.upper()

@@ -72,7 +72,8 @@ class Painter:
         engine = shot.engine
         is_real = "mainnet" in shot.mode
         title = Text(" tickwright ", "bold reverse")
-        title.append(f" {mode_banner(shot.mode)} ", "bold white on red" if is_real else "bold cyan")
+        banner = mode_banner(shot.mode, shot.market)
+        title.append(f" {banner} ", "bold white on red" if is_real else "bold cyan")
         if frame.is_ending:
             title.append("  ending in order", "bold yellow")
         elif frame.seconds_left is None:

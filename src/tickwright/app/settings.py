@@ -8,6 +8,7 @@ import msgspec
 
 from tickwright.app.config import Config, LoadedStrategy
 from tickwright.app.config_model import SOURCE_WORDS
+from tickwright.app.paper_settings import PaperSettings, state_folder
 from tickwright.app.plan import StrategyPlan, TradingPlan
 from tickwright.app.trader import AccountSettings, FeedSettings, TraderSettings, VenueSettings
 from tickwright.core.identity import Category, InstrumentId
@@ -69,14 +70,31 @@ def trader_settings(
                 account_id=config.account_id(name),
                 credentials=config.credentials(name),
                 categories=_categories(config, name),
-                orders_by_rest=not hosts[account.venue].trade,
+                orders_by_rest=not (file.is_paper or hosts[account.venue].trade),
             )
             for name, account in file.accounts.items()
         ),
-        state_folder=config.session_dir() / "state",
+        state_folder=state_folder(config.session_dir(), is_paper=file.is_paper),
         session_folder=_session_folder(config, now_ns),
         journal_sync=file.journal.sync,
         seed=file.run.seed,
+        paper=_paper(config) if file.is_paper else None,
+    )
+
+
+def _paper(config: Config) -> PaperSettings:
+    paper = config.file.paper
+    wanted = {name: one.balances for name, one in paper.accounts.items()}
+    folder = state_folder(config.session_dir(), is_paper=True)
+    return PaperSettings(
+        balances={
+            name: tuple(wanted.get(name, paper.balances).items()) for name in config.file.accounts
+        },
+        latency_ms=paper.latency_ms,
+        reply_ms=paper.reply_ms,
+        seed=paper.seed,
+        ledger=folder / "paper.json",
+        keeps=paper.keep,
     )
 
 

@@ -14,11 +14,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from tickwright import __version__
 from tickwright.app.door import EngineDoor
+from tickwright.app.paper_settings import PaperSettings
 from tickwright.app.plan import TradingPlan, add_strategies, build_engine
 from tickwright.app.timers import Timers
 from tickwright.app.venue_kit import BybitKit
@@ -62,6 +64,9 @@ from tickwright.strategy.base import Strategy
 from tickwright.venues.bybit.account_rest import BybitAccountClient
 from tickwright.venues.bybit.hosts import Hosts
 from tickwright.venues.bybit.sign import Credentials
+
+if TYPE_CHECKING:
+    from tickwright.app.paper import PaperVenue
 
 __all__ = [
     "AccountSettings",
@@ -125,6 +130,8 @@ class TraderSettings(msgspec.Struct, frozen=True, kw_only=True):
     session_bytes_max: int = 8 * 1024**3
     journal_sync: SyncPolicy = "never"
     seed: int = 1
+    paper: PaperSettings | None = None
+    """Match orders in this process; the venues then give public data alone."""
 
 
 class BookLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,6 +159,8 @@ class TraderSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     mode: str
+    market: str
+    """Where the market data comes from; the mode, but for paper runs."""
     seconds: float
     cpu_seconds: float
     messages: int
@@ -210,6 +219,9 @@ class Trader:
         self._on_notice = on_notice
         self._random = Random(settings.seed)
         self._kits: dict[str, BybitKit] = {}
+        self._account_kits: dict[str, BybitKit] = {}
+        """Where accounts are: at the venue itself, or at the paper one."""
+        self._paper: PaperVenue | None = None
         self._instruments: dict[InstrumentId, Instrument] = {}
         self._started = time.monotonic()
         self._cpu_started = time.process_time()
@@ -239,16 +251,17 @@ class Trader:
             await self._patiently(venue.name, self._kits[venue.name].measure_clock)
         for feed in settings.feeds:
             await self._load_instruments(feed)
+        await self._open_account_venues()
         clients = self.clients
         for account in settings.accounts:
-            kit = self._kits[account.account_id.venue]
+            kit = self._account_kits[account.account_id.venue]
             client = kit.client(account.account_id, account.credentials, self._instrument_of)
             rights = await client.key_rights()
             if rights.can_withdraw:
                 raise ConfigError(
                     f"account {account.account_id}: its API key may withdraw; make one that can't"
                 )
-            if not rights.is_bound_to_address and self.mode != "simulator":
+            if not rights.is_bound_to_address and self.mode not in ("simulator", "paper"):
                 self._note("account.key_unbound", f"{account.account_id}: bind the key to your IP")
             clients[account.account_id] = client
         started_ns = utc_now_ns()
@@ -258,7 +271,10 @@ class Trader:
             settings.plan, epoch=epoch, seed=settings.seed, now_ns=started_ns
         )
         depth = settings.feeds[0].options.depth if settings.feeds else 50
-        self.door = EngineDoor(self.engine, tap, self._execute, depth=depth)
+        if self._paper is None:
+            self.door = EngineDoor(self.engine, tap, self._execute, depth=depth)
+        else:
+            self.door = self._paper.door(self.engine, tap, self._execute, depth=depth)
         self._timers = Timers(self.door.on_input)
         for feed in settings.feeds:
             self._add_feed(feed, tap)
@@ -290,6 +306,28 @@ class Trader:
                     raise ConnectionLost(f"venue {name} doesn't answer: {error}") from None
                 self._note("venue.unreachable", f"{name}: {error}")
                 await asyncio.sleep(0.5)
+
+    async def _open_account_venues(self) -> None:
+        """Know where accounts trade; a paper venue is opened for them here."""
+        settings = self.settings
+        if settings.paper is None:
+            self._account_kits = self._kits
+            return
+        # A live run has no use for the simulated venue's code.
+        from tickwright.app.paper import PaperVenue
+
+        self._paper = PaperVenue(
+            settings.paper,
+            [(account.account_id, account.credentials) for account in settings.accounts],
+            self._instruments.values(),
+            on_note=self._note,
+        )
+        hosts = await self._paper.start()
+        for venue in settings.venues:
+            # A clock of its own: the real venue's may differ from this machine's.
+            kit = BybitKit(venue.name, hosts, self._random)
+            self._account_kits[venue.name] = kit
+            await kit.measure_clock()
 
     async def _load_instruments(self, feed: FeedSettings) -> None:
         kit = self._kits[feed.options.venue]
@@ -340,7 +378,7 @@ class Trader:
 
     def _add_link(self, account: AccountSettings, client: BybitAccountClient, epoch: int) -> None:
         account_id = account.account_id
-        kit = self._kits[account_id.venue]
+        kit = self._account_kits[account_id.venue]
         folder = self.settings.state_folder
         journal = Journal(
             folder / f"journal-{account_id.venue}-{account_id.name}",
@@ -403,6 +441,8 @@ class Trader:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(feed.run()) for feed in self.feeds]
             tasks += [group.create_task(link.run()) for link in self.links.values()]
+            if self._paper is not None:
+                tasks.append(group.create_task(self._paper.run()))
             tasks.append(group.create_task(self._look_after()))
             with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), seconds)
@@ -423,8 +463,10 @@ class Trader:
             self._log.close()
         for journal in self._journals.values():
             journal.close()
-        for kit in self._kits.values():
+        for kit in {*self._kits.values(), *self._account_kits.values()}:
             await kit.aclose()
+        if self._paper is not None:
+            await self._paper.stop()
 
     async def _end(self, before_end: Callable[[], Awaitable[None]] | None) -> None:
         """Open nothing more, cancel what works, wait for the answers, then drop the sockets."""
@@ -526,6 +568,11 @@ class Trader:
     @property
     def mode(self) -> str:
         """What screens and reports call this run."""
+        return self.market if self.settings.paper is None else "paper"
+
+    @property
+    def market(self) -> str:
+        """Where the market data comes from."""
         return "+".join(sorted({venue.mode for venue in self.settings.venues}))
 
     @property
@@ -554,6 +601,7 @@ class Trader:
         offsets = [kit.clock.offset_ns for kit in self._kits.values()]
         return TraderSnapshot(
             mode=self.mode,
+            market=self.market,
             seconds=self.seconds,
             cpu_seconds=time.process_time() - self._cpu_started,
             messages=sum(c.frame_count for f in self.feeds for c in f.connections),

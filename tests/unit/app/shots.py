@@ -114,6 +114,7 @@ def shot(**changes: object) -> TraderSnapshot:
     books = (book("BTCUSDT"), book("ETHUSDT"))
     plain = TraderSnapshot(
         mode="simulator",
+        market="simulator",
         seconds=10.0,
         cpu_seconds=0.5,
         messages=20_000,

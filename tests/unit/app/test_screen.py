@@ -107,7 +107,8 @@ def test_paint_when_equity_is_unknown_then_never_zero():
     ("mode", "words"),
     [
         ("simulator", "SIMULATOR: no real market, no real money"),
-        ("demo", "PAPER: the real market, paper money"),
+        ("demo", "DEMO ACCOUNT: the real market, the venue's paper money"),
+        ("paper", "PAPER: live data, orders matched in this process, no money"),
         ("mainnet", "MAINNET: REAL MONEY"),
         ("mainnet+simulator", "MAINNET: REAL MONEY + SIMULATOR: no real market, no real money"),
     ],
