@@ -293,7 +293,7 @@ def _engine(file: ConfigFile, faults: list[Fault]) -> EngineConfig | None:
     base = {
         name: getattr(file.risk, name)
         for name in file.risk.__struct_fields__
-        if name not in ("sizing", "strategies", "symbols")
+        if name not in ("sizing", "groups", "strategies", "symbols")
     }
     for name, account in file.accounts.items():
         if not account.risk or account.venue not in file.venues:
@@ -306,6 +306,7 @@ def _engine(file: ConfigFile, faults: list[Fault]) -> EngineConfig | None:
             account_risk[f"{kind}:{name}"] = msgspec.structs.replace(
                 read,
                 sizing=file.sizing,
+                groups=read.groups or file.risk.groups,
                 strategies=read.strategies or file.risk.strategies,
                 symbols=read.symbols or file.risk.symbols,
             )
@@ -339,6 +340,13 @@ def _check_names(file: ConfigFile, faults: list[Fault]) -> None:
         if name.rpartition(":")[2] not in symbols:
             hint = nearest(name, symbols, what="traded symbols")
             faults.append(Fault(f"risk.symbols.{name}", f"no strategy trades it; {hint}"))
+    named = [("risk.symbols_denied", file.risk.symbols_denied)]
+    named += [(f"risk.groups.{group.name}.symbols", group.symbols) for group in file.risk.groups]
+    for key, members in named:
+        for name in members:
+            if name.rpartition(":")[2] not in symbols:
+                hint = nearest(name, symbols, what="traded symbols")
+                faults.append(Fault(key, f"no strategy trades {name!r}; {hint}"))
 
 
 def _check_one_world(file: ConfigFile, faults: list[Fault]) -> None:

@@ -196,6 +196,11 @@ def read_struct(
 def _value_faults(key: str, value: object, wanted: Any, kind: type[msgspec.Struct]) -> list[Fault]:
     """Look at one value alone, so that each wrong one is named."""
     inner = _struct_in(wanted)
+    if inner is not None and typing.get_origin(wanted) is tuple and isinstance(value, list):
+        listed: list[Fault] = []
+        for index, entry in enumerate(value):
+            listed += _nested(f"{key}[{index}]", entry, inner)
+        return listed
     if inner is not None and isinstance(value, Mapping):
         if typing.get_origin(wanted) is dict:
             found: list[Fault] = []
@@ -219,7 +224,9 @@ def _nested(key: str, value: object, kind: type[msgspec.Struct]) -> list[Fault]:
 
 
 def _struct_in(wanted: Any) -> type[msgspec.Struct] | None:
-    """Return the struct a field holds, itself or as the values of a table."""
+    """Return the struct a field holds, itself, as the values of a table or in a list."""
+    if typing.get_origin(wanted) is tuple:
+        wanted = typing.get_args(wanted)[0]
     if typing.get_origin(wanted) is dict:
         wanted = typing.get_args(wanted)[1]
     return wanted if isinstance(wanted, type) and issubclass(wanted, msgspec.Struct) else None
