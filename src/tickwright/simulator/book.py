@@ -66,10 +66,7 @@ class VenueBook:
 
     def best(self) -> tuple[Level | None, Level | None]:
         """Best bid and ask as (price_units, size_units), own orders included; None when empty."""
-        bids, asks = self.bids, self.asks
-        bid = (bids.keys[-1], bids.size_at(bids.keys[-1])) if bids.keys else None
-        ask = (-asks.keys[-1], asks.size_at(asks.keys[-1])) if asks.keys else None
-        return bid, ask
+        return self.bids.best(), self.asks.best()
 
     def levels(self, side: Side, limit: int | None = None) -> list[Level]:
         """Resting levels of a side, best first, own orders included. BUY is the bids."""

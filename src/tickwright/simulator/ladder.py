@@ -24,6 +24,17 @@ class Ladder:
         """Total size resting at a key, own orders included; 0 when none."""
         return self.external.get(key, 0) + self.own.get(key, 0)
 
+    def best(self) -> tuple[int, int] | None:
+        """Best level as (price_units, size_units), own orders included; None when empty."""
+        keys = self.keys
+        if not keys:
+            return None
+        key = keys[-1]
+        size = self.external.get(key, 0)
+        if self.own:
+            size += self.own.get(key, 0)
+        return self.sign * key, size
+
     def set_external(self, key: int, size_units: int) -> None:
         """Set the absolute external size at a key."""
         external = self.external

@@ -150,10 +150,10 @@ class SymbolMarket:
     @property
     def mid_units(self) -> int:
         """Mid of the book, or the last price when a side is empty."""
-        bid, ask = self.book.best()
-        if bid is None or ask is None:
+        bids, asks = self.book.bids.keys, self.book.asks.keys
+        if not bids or not asks:
             return self.last_price_units or self.instrument.reference_price_units
-        return (bid[0] + ask[0]) // 2
+        return (bids[-1] - asks[-1]) // 2
 
     def premium(self, seconds: int) -> int:
         """Average of the mid above the mark (contracts) or the index (spot) of late, in units."""

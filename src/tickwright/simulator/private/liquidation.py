@@ -47,11 +47,11 @@ class Liquidator:
 
     def watch(self, desk: SymbolDesk, accounts: dict[int, Account], *, always: bool) -> None:
         """Check everyone who holds the instrument, if its mark has moved or `always`."""
-        holders = {key // 4 for key, size in desk.matching.positions.items() if size}
-        if not holders:
-            return
         mark = desk.market.mark_units
         if not always and self._marks.get(desk) == mark:
+            return
+        holders = {key // 4 for key, size in desk.matching.positions.items() if size}
+        if not holders:
             return
         self._marks[desk] = mark
         for uid in sorted(holders):
