@@ -29,7 +29,7 @@ from tickwright.simulator.private.requests import (
 from tickwright.simulator.private.shapes import Row
 from tickwright.simulator.venue import SimulatedVenue
 
-__all__ = ["DEPTH", "START_NS", "MirroredHouse", "btc"]
+__all__ = ["BTC", "DEPTH", "START_NS", "MirroredHouse", "btc", "snapshot_of"]
 
 START_NS = 1_700_000_000_000_000_000
 MS = 1_000_000
@@ -55,6 +55,18 @@ def btc(instrument_id: InstrumentId = BTC, **changes: Any) -> Instrument:
         "funding_interval_minutes": 480,
     }
     return Instrument(**{**values, **changes})
+
+
+def snapshot_of(live: OrderBook, now_ns: int) -> None:
+    """Give a live book bids from 99,000 and asks from 101,000."""
+    live.apply_snapshot(
+        [(99_000 - 1_000 * n, 10_000) for n in range(DEPTH)],
+        [(101_000 + 1_000 * n, 10_000) for n in range(DEPTH)],
+        update_id=1,
+        sequence=1,
+        venue_ns=now_ns,
+        received_ns=now_ns,
+    )
 
 
 class MirroredHouse:
