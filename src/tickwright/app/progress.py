@@ -10,6 +10,7 @@ from typing import Protocol, TextIO
 import msgspec
 
 from tickwright.app.trader import TraderSnapshot
+from tickwright.engine.summary import EngineSummary
 
 __all__ = ["Frame", "ProgressLines", "Screen", "mode_banner"]
 
@@ -80,7 +81,8 @@ class ProgressLines:
         self._file.write(
             f"{shot.seconds:6.1f}{left} s  {rate:6.0f} messages/s  "
             f"{shot.books_synced}/{len(shot.books)} books synced  {signals} signals  "
-            f"{refusals} refused  {engine.orders_placed} orders  {engine.fills} fills\n"
+            f"{refusals} refused  {engine.orders_placed} orders  {engine.fills} fills"
+            f"{_restricted(engine)}\n"
         )
         self._file.flush()
 
@@ -91,6 +93,11 @@ class ProgressLines:
 
     def close(self) -> None:
         """Nothing to put in order."""
+
+
+def _restricted(engine: EngineSummary) -> str:
+    count = len(engine.protections)
+    return f"  {count} protections in force" if count else ""
 
 
 _MARKETS = {

@@ -19,7 +19,7 @@ from tickwright.app.trader import TraderSnapshot
 from tickwright.core.commands import Notice, OrderNotice
 from tickwright.core.orders import OrderState
 from tickwright.engine.result_summary import ResultFigures, ResultSummary
-from tickwright.engine.summary import PositionSummary
+from tickwright.engine.summary import PositionSummary, ProtectionSummary
 
 __all__ = [
     "ArticleRow",
@@ -27,6 +27,7 @@ __all__ = [
     "Brackets",
     "CutReport",
     "Latency",
+    "LimitHit",
     "Pnl",
     "ReplayCheck",
     "ResultReport",
@@ -85,6 +86,15 @@ class SymbolReport(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str
     size: Decimal
     pnl: Pnl
+
+
+class LimitHit(msgspec.Struct, frozen=True, kw_only=True):
+    """One limit that refused signals or orders; `last` has the figures of its last refusal."""
+
+    reason: str
+    count: int
+    strategy_id: str
+    last: str
 
 
 class StrategyReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,6 +207,9 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     strategies: tuple[StrategyReport, ...]
     books: tuple[BookReport, ...]
     halts: tuple[str, ...]
+    limits_hit: tuple[LimitHit, ...]
+    protections: tuple[ProtectionSummary, ...]
+    protections_entered: dict[str, int]
     ledger: tuple[LedgerCheck, ...]
     cut: CutReport | None
     session: str | None
@@ -323,6 +336,9 @@ def make_report(
             for line in shot.books
         ),
         halts=_halts(shot),
+        limits_hit=_limits_hit(shot),
+        protections=engine.protections,
+        protections_entered=engine.protections_entered,
         ledger=tuple(ledger),
         cut=cut,
         session=session,
@@ -388,6 +404,21 @@ def _refusals(shot: TraderSnapshot) -> dict[str, int]:
         for reason, count in strategy.refusals.items():
             total[reason] = total.get(reason, 0) + count
     return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _limits_hit(shot: TraderSnapshot) -> tuple[LimitHit, ...]:
+    """Return each reason once: its count over all strategies, in the words of the one it hit most.
+
+    After the end of a run everything is refused: that is no limit anybody set.
+    """
+    found: list[LimitHit] = []
+    for reason, count in _refusals(shot).items():
+        most = max(shot.engine.strategies, key=lambda one: one.refusals.get(reason, 0))
+        last = most.last_refusals.get(reason, "")
+        if not last.startswith(_ENDED):
+            hit = LimitHit(reason=reason, count=count, strategy_id=most.strategy_id, last=last)
+            found.append(hit)
+    return tuple(found)
 
 
 def _halts(shot: TraderSnapshot) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tickwright.app.article import both_text
+from tickwright.app.notice_log import utc
 from tickwright.app.progress import mode_banner
 from tickwright.app.replay_run import replay_words
 from tickwright.app.report import ArticleRow, ResultReport, RunReport
@@ -16,6 +17,7 @@ __all__ = ["show_report"]
 
 SYMBOLS_SHOWN = 12
 REASONS_SHOWN = 8
+LIMITS_SHOWN = 8
 DIFFERENCES_SHOWN = 5
 
 
@@ -26,6 +28,8 @@ def show_report(report: RunReport, console: Console) -> None:
     if report.article:
         console.print(_article_table(report.article))
     console.print(_trading_table(report))
+    if report.limits_hit or report.protections_entered or report.protections:
+        console.print(_limits_table(report))
     if report.symbols:
         console.print(_symbol_table(report))
     if len(report.strategies) > 1 or len(report.symbols) > 1:
@@ -97,6 +101,27 @@ def _trading_table(report: RunReport) -> Table:
     )
     for halt in report.halts:
         table.add_row(Text("halted", style="bold red"), Text(halt, style="red"))
+    return table
+
+
+def _limits_table(report: RunReport) -> Table:
+    """Say which limits and protections spoke, how often, and the figures of the last time."""
+    table = Table(title="limits hit", title_justify="left", box=None, padding=(0, 2))
+    table.add_column("limit")
+    table.add_column("times", justify="right")
+    table.add_column("the last time")
+    for hit in report.limits_hit[:LIMITS_SHOWN]:
+        table.add_row(hit.reason, str(hit.count), Text(f"{hit.strategy_id}: {hit.last}"))
+    if len(report.limits_hit) > LIMITS_SHOWN:
+        rest = report.limits_hit[LIMITS_SHOWN:]
+        count = sum(hit.count for hit in rest)
+        table.add_row(f"+ {len(rest)} more", str(count), "", style="dim")
+    for kind, count in report.protections_entered.items():
+        table.add_row(f"protection {kind}", str(count), "entered in this run", style="yellow")
+    for row in report.protections[:LIMITS_SHOWN]:
+        end = "until a person lifts it" if row.until_ns is None else f"until {utc(row.until_ns)}"
+        words = Text(f"{row.state} {end}: {row.reason}", style="red")
+        table.add_row(Text(row.name, style="bold red"), "", words)
     return table
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from tickwright.app.config import Config, LoadedStrategy
-from tickwright.app.config_model import SOURCE_WORDS
+from tickwright.app.config_model import SOURCE_WORDS, VenueConfig
 from tickwright.app.paper_settings import PaperSettings, state_folder
 from tickwright.app.plan import StrategyPlan, TradingPlan
 from tickwright.app.trader import AccountSettings, FeedSettings, TraderSettings, VenueSettings
@@ -78,6 +78,7 @@ def trader_settings(
         session_folder=_session_folder(config, now_ns),
         journal_sync=file.journal.sync,
         seed=file.run.seed,
+        has_fresh_accounts=_begins_anew(config, venues),
         paper=_paper(config) if file.is_paper else None,
     )
 
@@ -96,6 +97,14 @@ def _paper(config: Config) -> PaperSettings:
         ledger=folder / "paper.json",
         keeps=paper.keep,
     )
+
+
+def _begins_anew(config: Config, venues: Mapping[str, VenueConfig]) -> bool:
+    """Whether every account is made by the run: with its simulator, or as paper nobody keeps."""
+    file = config.file
+    if file.is_paper:
+        return not file.paper.keep
+    return all(venue.starts_simulator for venue in venues.values())
 
 
 def simulator_arguments(config: Config, venue: str) -> list[str]:
