@@ -1,7 +1,8 @@
 """The verb `simulate`: a venue in a box on loopback."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +11,9 @@ from tickwright.cli.outcome import check_sockets, verb
 from tickwright.cli.screens import console_for
 from tickwright.core.errors import ConfigError
 from tickwright.core.identity import Category
+
+if TYPE_CHECKING:
+    from tickwright.simulator.run import SimulatorOptions
 
 __all__ = ["simulate"]
 
@@ -79,13 +83,35 @@ def simulate(
             "beside the recordings; demo and agents without --source.",
         ),
     ] = False,
+    in_process: Annotated[
+        bool,
+        typer.Option(
+            "--in-process",
+            help="Open no socket: run the venue and a crowd of traders under a virtual clock, and "
+            "print the hash of all they said; 5 linear symbols unless told otherwise.",
+        ),
+    ] = False,
+    orders_per_s: Annotated[
+        float | None,
+        typer.Option(
+            help="With --in-process: requests a second of the crowd, 2; 0: nobody trades.",
+            metavar="X",
+        ),
+    ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option(help="With --statistics: how much market to measure, 300.", metavar="N"),
+        typer.Option(
+            help="With --statistics: how much market to measure, 300; with --in-process: how long "
+            "to run in venue time, 3600.",
+            metavar="N",
+        ),
     ] = None,
     json: Annotated[
         Path | None,
-        typer.Option(help="With --statistics: write the figures here as JSON.", metavar="PATH"),
+        typer.Option(
+            help="With --statistics and --in-process: write the figures here as JSON.",
+            metavar="PATH",
+        ),
     ] = None,
 ) -> int:
     """Serve a simulated venue until Ctrl-C; prints one JSON line with its addresses when ready."""
@@ -94,16 +120,30 @@ def simulate(
     for name in category or ():
         if name not in CATEGORIES:
             raise ConfigError(f"--category {name} is not simulated: choose linear or spot")
+    if statistics and in_process:
+        raise ConfigError("give --statistics or --in-process, not both")
+    if orders_per_s is not None and not in_process:
+        raise ConfigError("--orders-per-s goes with --in-process")
     if statistics:
         kinds = [Category(name) for name in dict.fromkeys(category or ())]
         return _show_statistics(source or [], symbol or symbols, kinds, seconds, seed, json)
-    if seconds is not None or json is not None:
-        raise ConfigError("--seconds and --json go with --statistics")
-    check_sockets()
+    if not in_process:
+        if seconds is not None or json is not None:
+            raise ConfigError("--seconds and --json go with --statistics and --in-process")
+        check_sockets()
     from tickwright.simulator.private import PrivateOptions, parse_account
     from tickwright.simulator.run import SimulatorOptions, main
 
     accounts = tuple(parse_account(text) for text in account or ())
+    if in_process:
+        for flag, given in {
+            "account": account,
+            "tls": tls,
+            "rate": rate,
+            "reply-ms": reply_ms,
+        }.items():
+            if given:
+                raise ConfigError(f"--{flag} is for sockets: --in-process brings its own accounts")
     wanted = SimulatorOptions(
         host=host,
         port=port,
@@ -121,10 +161,34 @@ def simulate(
         faults=faults,
         tls=tls,
     )
+    if in_process:
+        return _run_in_process(wanted, category, source, seconds, orders_per_s, json)
     private = PrivateOptions(
         accounts=accounts or PrivateOptions().accounts, reply_delay_s=reply_ms / 1_000
     )
     return main(wanted, private)
+
+
+def _run_in_process(
+    wanted: "SimulatorOptions",
+    category: list[str] | None,
+    source: list[str] | None,
+    seconds: float | None,
+    orders_per_s: float | None,
+    json: Path | None,
+) -> int:
+    from tickwright.cli.in_process import run_in_process
+    from tickwright.simulator.virtual import SYMBOLS_DEFAULT, VirtualOptions
+
+    if wanted.symbols is None and not source:
+        wanted = replace(wanted, symbols=SYMBOLS_DEFAULT)
+    if not category:
+        wanted = replace(wanted, categories=(Category.LINEAR,))
+    virtual = VirtualOptions(
+        seconds=3_600.0 if seconds is None else seconds,
+        orders_per_s=2.0 if orders_per_s is None else orders_per_s,
+    )
+    return run_in_process(wanted, virtual, json)
 
 
 def _show_statistics(

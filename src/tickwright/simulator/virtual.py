@@ -26,6 +26,7 @@ __all__ = [
     "ORDERS_PER_S_MAX",
     "SECONDS_MAX",
     "START_NS",
+    "SYMBOLS_DEFAULT",
     "FaultCount",
     "VirtualOptions",
     "VirtualReport",
@@ -34,6 +35,8 @@ __all__ = [
 
 START_NS = 1_767_225_600_000_000_000
 """Where the virtual clock begins: the first of January 2026, UTC."""
+SYMBOLS_DEFAULT = 5
+"""Symbols a run lists in each category unless told otherwise."""
 SECONDS_MAX = 366 * 86_400
 ORDERS_PER_S_MAX = 1_000.0
 CROWD_ACCOUNTS_MAX = 100
@@ -103,6 +106,8 @@ class VirtualRun:
             raise ConfigError(f"seconds must be above 0 and at most {SECONDS_MAX}")
         if not 0 <= virtual.orders_per_s <= ORDERS_PER_S_MAX:
             raise ConfigError(f"orders a second must be 0 to {ORDERS_PER_S_MAX:g}")
+        if options.rate:
+            raise ConfigError("a rate beyond the push intervals is for sockets")
         self._options = options
         self._virtual = virtual
         venue, faults = build_venue(options, start_ns=virtual.start_ns)
