@@ -8,7 +8,6 @@ import typer
 
 from tickwright.cli.json_file import check_json_path, write_json
 from tickwright.cli.outcome import check_sockets, verb
-from tickwright.cli.screens import console_for
 from tickwright.core.errors import ConfigError
 from tickwright.core.identity import Category
 
@@ -199,6 +198,7 @@ def _show_statistics(
     seed: int,
     json: Path | None,
 ) -> int:
+    from tickwright.cli.screens import console_for
     from tickwright.cli.statistics_table import statistics_view
     from tickwright.simulator.comparison import SECONDS_DEFAULT, compare
 

@@ -88,6 +88,12 @@ def test_usage_when_wrong_then_exits_2_and_says_it_on_stderr(arguments: tuple[st
         (("run", "/no/such/file"), "No such file or directory"),
         (("simulate", "--symbols", "3", "--symbol", "A"), "not both"),
         (("simulate", "--category", "option"), "choose linear or spot"),
+        (("simulate", "--seconds", "5"), "go with --statistics"),
+        (("simulate", "--json", "-"), "go with --statistics"),
+        (("simulate", "--statistics", "--seconds", "0"), "seconds must be above 0"),
+        (("simulate", "--statistics", "--source", "/no/such/file"), "No such file or directory"),
+        (("simulate", "--statistics", "--json", "/no/such/x"), "no folder"),
+        (("simulate", "--source", "agents", "--rate", "9"), "agents trade at their own pace"),
         (("simulate", "--account", "nonsense"), "must be written KEY:SECRET=10000USDT"),
     ],
 )

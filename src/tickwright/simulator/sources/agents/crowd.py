@@ -339,8 +339,8 @@ class AgentMarket:
     def _news(self, book: VenueBook) -> Iterator[Operation]:
         """The fair value jumps: the quick take or cancel what it leaves behind, others follow."""
         rng, tick = self._rng, self._tick
-        # A mixture of exponentials: mostly small steps, now and then a large one.
-        jump = rng.expovariate(1.0) * (3.0 if rng.random() < 0.1 else 0.78)
+        # A mixture of exponentials of mean 1: mostly small steps, now and then a large one.
+        jump = rng.expovariate(1.0) * (2.2 if rng.random() < 0.15 else 0.79)
         sign = 1 if rng.random() < 0.5 + self._bias / 2 else -1
         self._fair += sign * jump * self._news_units + (self._anchor - self._fair) * _REVERSION
         self._fair = max(self._fair, 100.0 * tick)

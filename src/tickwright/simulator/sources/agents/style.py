@@ -119,10 +119,10 @@ CALIBRATED: Mapping[str, AgentsStyle] = {
         taker_deviation=2.2,
         taker_through=0.1,
         print_median=1_900.0,
-        print_deviation=2.1,
+        print_deviation=2.2,
         trend_rate=3.0,
         news_rate=1.2,
-        news_bps=0.65,
+        news_bps=0.75,
         news_taken=0.2,
     ),
     # A coarse tick: every tick holds a level, sizes grow away from the touch.
@@ -142,7 +142,7 @@ CALIBRATED: Mapping[str, AgentsStyle] = {
         taker_rate=3.0,
         taker_median=900.0,
         news_rate=0.8,
-        news_bps=0.6,
+        news_bps=0.55,
     ),
 }
 """Set against the packaged recordings; XRPUSDT's has no trades, so its takers are a guess."""
