@@ -308,6 +308,16 @@ def _halts(shot: TraderSnapshot) -> Iterable[Text]:
         found["engine"] = engine.engine_halt
     for name, reason in list(found.items())[:TAIL_ROWS]:
         yield Text(f"  halted  {name}: {reason}", "bold red")
+    # The strictest first; all of them stand in the log and in the report.
+    rows = sorted(engine.protections, key=lambda row: (row.state != "halted", -row.since_ns))
+    for row in rows[:TAIL_ROWS]:
+        style = "bold red" if row.state == "halted" else "yellow"
+        left = "a person must lift it"
+        if row.until_ns is not None:
+            left = f"{max(0, row.until_ns - engine.now_ns) / 1e9:.0f} s left"
+        yield Text(f"{row.state:>8}  {row.name} ({left}): {row.reason}", style)
+    if len(rows) > TAIL_ROWS:
+        yield Text(f"{'':>8}  + {len(rows) - TAIL_ROWS} more protections", "yellow")
 
 
 def _pair(found: dict[str, float]) -> str:
