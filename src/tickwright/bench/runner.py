@@ -13,6 +13,7 @@ from rich.console import Console
 
 from tickwright.bench.core import measure_core
 from tickwright.bench.feed import measure_feed
+from tickwright.bench.gate import measure_gate
 from tickwright.bench.latency import measure_latency
 from tickwright.bench.machine import load_warning, read_machine
 from tickwright.bench.matching import measure_matching
@@ -29,6 +30,7 @@ _WIDTH_PIPED: Final = 150
 _MEASURES: Final[dict[str, Callable[[Session], Section | list[Section]]]] = {
     "core": measure_core,
     "feed": measure_feed,
+    "gate": measure_gate,
     "latency": measure_latency,
     "matching": measure_matching,
     "memory": measure_memory,

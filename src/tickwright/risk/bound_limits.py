@@ -129,6 +129,7 @@ class BoundLimits:
         "reduce_to_fit",
         "sizing",
         "spread_parts",
+        "sum_parts",
         "total_notional",
         "unknown_requests",
         "unknown_total",
@@ -173,6 +174,8 @@ class BoundLimits:
             if instrument_id is not None and group.holds(instrument_id)
         )
         self.group_parts = min((group.parts for group in self.groups), default=NO_LIMIT)
+        self.sum_parts = min(self.gross_parts, self.net_parts, self.group_parts)
+        """A gross exposure within them keeps every limit of a sum."""
         # losses
         self.daily_loss_parts = int(limits.daily_loss_percent_max * 10_000)
         self.drawdown_parts = int(limits.drawdown_percent_max * 10_000)
@@ -204,8 +207,8 @@ class BoundLimits:
         self.clock_skew_ns = limits.clock_skew_ms_max * 1_000_000
         self.deny_unknown_clock = limits.deny_unknown_clock
         # moments and lists
-        windows = [TradingHours(texts) for texts in named("trading_hours")]
-        self.hours = TradingHours(limits.trading_hours) if not windows else windows[0]
+        windows = [TradingHours.of(texts) for texts in named("trading_hours")]
+        self.hours = TradingHours.of(limits.trading_hours) if not windows else windows[0]
         for other in windows[1:]:
             self.hours = self.hours.within(other)
         self.funding_before_ns = int(most("funding_pause_before_s")) * SECOND_NS

@@ -51,24 +51,38 @@ class FillRatio:
     The oldest part leaves as a whole, so that the window is between 59 and 60 parts long.
     """
 
-    __slots__ = ("_bucket", "_bucket_ns", "_fills", "_orders", "fills", "orders")
+    __slots__ = (
+        "_bucket",
+        "_bucket_ns",
+        "_fills",
+        "_orders",
+        "_place",
+        "fills",
+        "orders",
+        "until_ns",
+    )
 
     def __init__(self, window_ns: int) -> None:
         self._bucket_ns = max(1, window_ns // BUCKETS)
         self._bucket = 0
+        self._place = 0
         self._orders = [0] * BUCKETS
         self._fills = [0] * BUCKETS
         self.orders = 0
         self.fills = 0
+        self.until_ns = 0
+        """Until then `orders` and `fills` are those of the window without a `turn`."""
 
     def note_order(self, now_ns: int) -> None:
         """Count an order sent."""
-        self._orders[self.turn(now_ns)] += 1
+        place = self._place if now_ns < self.until_ns else self.turn(now_ns)
+        self._orders[place] += 1
         self.orders += 1
 
     def note_fill(self, now_ns: int) -> None:
         """Count an execution of an order."""
-        self._fills[self.turn(now_ns)] += 1
+        place = self._place if now_ns < self.until_ns else self.turn(now_ns)
+        self._fills[place] += 1
         self.fills += 1
 
     def turn(self, now_ns: int) -> int:
@@ -82,4 +96,6 @@ class FillRatio:
                 self.fills -= self._fills[place]
                 self._orders[place] = self._fills[place] = 0
             self._bucket = bucket
-        return self._bucket % BUCKETS
+            self._place = bucket % BUCKETS
+            self.until_ns = (bucket + 1) * self._bucket_ns
+        return self._place

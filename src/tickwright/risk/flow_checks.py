@@ -59,7 +59,8 @@ def _fills_follow(q: Question) -> bool:
     counted = q.memory.fill_ratio
     if counted is None:
         return True
-    counted.turn(q.now_ns)
+    if q.now_ns >= counted.until_ns:
+        counted.turn(q.now_ns)
     orders = counted.orders + 1
     if orders <= q.limits.fill_orders_min:
         return True
@@ -95,11 +96,26 @@ def _streak_words(q: Question) -> Words:
 
 def _quick_flow(q: Question) -> bool:
     limits, memory = q.limits, q.memory
+    counted = memory.fill_ratio
     return (
         q.account.unknown_requests <= limits.unknown_total
-        and (not memory.has_requests or (_few_cancels(q) and _few_amends(q)))
-        and (memory.fill_ratio is None or _fills_follow(q))
-        and (not limits.has_loss_streak or _streak_short(q))
+        and (
+            not memory.has_requests
+            or (
+                len(memory.cancels.second) < limits.cancels_per_second
+                and len(memory.cancels.minute) < limits.cancels_per_minute
+                and _few_amends(q)
+            )
+        )
+        and (
+            counted is None
+            or (
+                q.now_ns < counted.until_ns
+                and (counted.orders + 1) * PARTS <= limits.fill_ratio_parts * counted.fills
+            )
+            or _fills_follow(q)
+        )
+        and (not limits.has_loss_streak or not memory.streaks or _streak_short(q))
     )
 
 

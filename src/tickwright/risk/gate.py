@@ -90,6 +90,11 @@ class Gate:
         self._accounts: dict[AccountId, AccountMemory] = {}
         self._question = Question()
 
+    @property
+    def question(self) -> Question:
+        """What the last intent was asked by; for measuring single checks."""
+        return self._question
+
     def limits_of(self, account_id: AccountId) -> RiskLimits:
         """Return the limits of an account as configured."""
         return self._by_account.get(account_id, self._limits)

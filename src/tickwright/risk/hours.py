@@ -6,6 +6,7 @@ end is not after its start runs past midnight into the next day; `24:00` is a da
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from tickwright.core.errors import ConfigError
 
@@ -41,8 +42,9 @@ class TradingHours:
         minutes = bytearray(WEEK_MINUTES if texts else 0)
         for text in texts:
             for start, end in _spans(text, key):
-                for minute in range(start, end):
-                    minutes[minute % WEEK_MINUTES] = 1
+                # A window of Sunday night may run into Monday.
+                minutes[start : min(end, WEEK_MINUTES)] = b"\1" * (min(end, WEEK_MINUTES) - start)
+                minutes[: max(0, end - WEEK_MINUTES)] = b"\1" * max(0, end - WEEK_MINUTES)
         self._minutes = bytes(minutes)
         self._from_ns = self._until_ns = 0
         self._is_open = True
@@ -59,6 +61,12 @@ class TradingHours:
         self._until_ns = self._from_ns + MINUTE_NS
         self._is_open = bool(self._minutes[(minute + _EPOCH_DAY * 24 * 60) % WEEK_MINUTES])
         return self._is_open
+
+    @staticmethod
+    @lru_cache(maxsize=1_000)
+    def of(texts: tuple[str, ...]) -> "TradingHours":
+        """Return the hours of good windows, the same object for the same ones."""
+        return TradingHours(texts)
 
     def within(self, other: "TradingHours") -> "TradingHours":
         """Return the hours that are open in both."""

@@ -13,6 +13,8 @@ from tickwright.risk.question import Group, Question, Test, Words, money_text, w
 __all__ = ["MARKET_GROUP"]
 
 MINUTE_NS = 60_000_000_000
+# Looking a member up in its class is a Python call, and these are asked for every order.
+_BUY = Side.BUY
 
 
 def _symbol_allowed(q: Question) -> bool:
@@ -52,7 +54,13 @@ def _funding_distances(q: Question) -> tuple[int, int] | None:
 
 def _away_from_funding(q: Question) -> bool:
     limits = q.limits
-    if not limits.funding_before_ns and not limits.funding_after_ns:
+    before_ns, after_ns = limits.funding_before_ns, limits.funding_after_ns
+    if not before_ns and not after_ns:
+        return True
+    market, now_ns = q.holding.market, q.now_ns
+    if now_ns + before_ns <= market.funding_next_ns and (
+        not after_ns or 0 < market.funding_last_ns <= now_ns - after_ns
+    ):
         return True
     distances = _funding_distances(q)
     if distances is None:
@@ -134,15 +142,23 @@ def _depth_words(q: Question) -> Words:
 
 
 def _quick_market(q: Question) -> bool:
-    limits, market, skew_ns = q.limits, q.holding.market, q.clock_skew_ns
+    limits, market, skew_ns, now_ns = q.limits, q.holding.market, q.clock_skew_ns, q.now_ns
+    if limits.is_denied or (
+        limits.deny_unknown_clock if skew_ns is None else skew_ns > limits.clock_skew_ns
+    ):
+        return False
     mark_ns = market.mark_ns
-    return (
-        not limits.is_denied
-        and (not limits.has_moments or (_within_hours(q) and _away_from_funding(q)))
-        and (not limits.deny_unknown_clock if skew_ns is None else skew_ns <= limits.clock_skew_ns)
-        and (not mark_ns or q.now_ns - mark_ns <= limits.mark_age_ns or _mark_moves(q))
-        and (not limits.depth_notional or _depth_thick(q))
-    )
+    if mark_ns and now_ns - mark_ns > limits.mark_age_ns and not _mark_moves(q):
+        return False
+    if limits.has_moments and not (limits.hours.is_open(now_ns) and _away_from_funding(q)):
+        return False
+    least = limits.depth_notional
+    if not least:
+        return True
+    book = q.book
+    assert book is not None, "a book was asked for before"
+    touch = (book.best_ask_size if q.intent.side is _BUY else book.best_bid_size) or 0
+    return touch * q.worth >= least * q.worth_scale or _depth_thick(q)
 
 
 MARKET_GROUP = Group(

@@ -16,6 +16,7 @@ from tickwright.risk.question import CLOSING_RATE_FACTOR
 __all__ = ["AccountGateState", "AccountMemory", "GateState", "JudgedLane"]
 
 SECOND_NS = 1_000_000_000
+MINUTE_NS = 60 * SECOND_NS
 
 
 class JudgedLane:
@@ -127,7 +128,14 @@ class AccountMemory:
 
     def forget_before(self, now_ns: int) -> None:
         """Drop requests older than the windows."""
-        self.orders.forget_before(now_ns)
+        # Written out: nearly every order has something to forget, and waits for it.
+        second, minute = self.second, self.minute
+        edge_ns = now_ns - SECOND_NS
+        while second and second[0] <= edge_ns:
+            second.popleft()
+        edge_ns = now_ns - MINUTE_NS
+        while minute and minute[0] <= edge_ns:
+            minute.popleft()
         if self.has_requests:
             cancels = self.cancels.forget_before(now_ns)
             self.has_requests = self.amends.forget_before(now_ns) or cancels

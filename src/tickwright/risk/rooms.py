@@ -281,8 +281,7 @@ OPENING_ROOMS: tuple[Room, ...] = (
 def fits_every_room(q: Question) -> bool:
     """Say yes only when no room of `OPENING_ROOMS` is smaller than the order, without a division.
 
-    Net exposure and groups are at most the gross exposure: where that fits under their bounds they
-    need no look. A no means nothing there; then every room is asked.
+    A no means nothing: then every room is asked.
     """
     equity, limits, size_units = q.equity, q.limits, q.size_units
     if equity is None:
@@ -294,18 +293,51 @@ def fits_every_room(q: Question) -> bool:
     others = account.exposure_sum - holding.exposure
     gross = worth + others * scale
     scaled = equity * scale
-    gross_parts = min(limits.gross_parts, limits.net_parts, limits.group_parts)
     return (
         size_units * q.worth <= limits.order_notional * scale
         and size_units <= q.order_size_units
         and worth * PARTS <= scaled * limits.position_parts
         and worth <= limits.position_notional * scale
         and gross <= limits.total_notional * scale
-        and (
-            gross * PARTS <= scaled * gross_parts
-            or (worth == 0 and min(limits.net_parts, limits.group_parts) >= NO_LIMIT)
-        )
         and account.totals is None
         and (account.margin_sum - holding.margin) * PARTS * scale + worth * holding.margin_parts
         <= scaled * limits.margin_use_parts
+        and (
+            gross * PARTS <= scaled * limits.sum_parts
+            or (
+                (gross * PARTS <= scaled * limits.gross_parts or worth == 0)
+                and _fits_signed_sums(q, equity)
+            )
+        )
     )
+
+
+def _fits_signed_sums(q: Question, equity: int) -> bool:
+    """Say whether net exposure and groups have room, adding up instead of dividing."""
+    limits, holding, scale = q.limits, q.holding, q.worth_scale
+    signed = (_net_held(q) + q.size_units) * q.worth
+    if limits.net_parts < NO_LIMIT and (
+        (_net_others(q) * scale + signed) * PARTS > equity * limits.net_parts * scale
+    ):
+        return False
+    if not limits.groups:
+        return True
+    is_buy = q.intent.side is Side.BUY
+    gross = max(0, (q.held_units + q.size_units) * q.worth)
+    for group in limits.groups:
+        direction = group.direction
+        if direction == ("short" if is_buy else "long"):
+            continue
+        total = 0
+        for member in q.memory.members(group, q.account):
+            if member is holding:
+                continue
+            if direction == "gross":
+                total += member.exposure
+            else:
+                end = member.up if is_buy else -member.down
+                total += end if direction == "net" or end > 0 else 0
+        own = gross if direction == "gross" else signed if direction == "net" else max(0, signed)
+        if (total * scale + own) * PARTS > equity * group.parts * scale:
+            return False
+    return True
