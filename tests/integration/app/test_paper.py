@@ -21,6 +21,8 @@ from tickwright.app.replay import Replay
 from tickwright.app.trader import Trader, TraderSettings
 from tickwright.core.errors import ConfigError, StorageError
 from tickwright.core.identity import Category
+from tickwright.engine.config import EngineConfig
+from tickwright.execution.config import ExecutionConfig
 from tickwright.simulator.private.saved import SavedVenue, read_saved
 from tickwright.simulator.run import RunningSimulator
 
@@ -186,6 +188,19 @@ async def test_paper_when_the_live_feed_breaks_then_it_trades_on_and_replays(tmp
     assert held == sizes_of(tmp_path / "state" / "paper.json")
     result = Replay(tmp_path / "session").run()
     assert ("", digest) == (result.difference, result.digest)
+
+
+async def test_paper_when_orders_rest_then_live_trades_fill_them_as_makers(tmp_path: Path):
+    async with real_venue(sources=("agents",)) as (running, touched):
+        plain = paper_settings(running, tmp_path)
+        engine = EngineConfig(execution=ExecutionConfig(entry="passive"))
+        plan = msgspec.structs.replace(plain.plan, engine=engine)
+        async with trading(msgspec.structs.replace(plain, plan=plan)) as trader:
+            client = trader.clients[ACCOUNT]
+            await until(lambda: trader.engine.summary().fills >= 3, "three fills", 25.0)
+            fills = await client.fills(Category.LINEAR, since_ns=0)
+            assert any(fill.is_maker for fill in fills)
+        assert touched.nothing
 
 
 # a whole process ----------------------------------------------------------------------------------
