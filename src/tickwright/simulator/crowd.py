@@ -349,7 +349,9 @@ class Crowd:
         return self._rng.choice(trader.links) if trader.links else None
 
     def _away(self) -> int:
-        return min(200, int(self._rng.expovariate(1 / 6)))
+        """Return ticks behind the touch: mostly near, sometimes far enough to rest for long."""
+        mean = 6 if self._rng.random() < 0.7 else 60
+        return min(400, int(self._rng.expovariate(1 / mean)))
 
     def _price(self, market: SymbolMarket, sign: int, away: int) -> str:
         """Return a price so many ticks behind a side's touch; negative: beyond the other's."""
