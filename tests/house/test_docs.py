@@ -191,6 +191,8 @@ def test_keys_when_documented_then_are_those_of_the_code_with_their_defaults():
             "SessionConfig",
             "JournalConfig",
             "RunConfig",
+            "PaperConfig",
+            "PaperAccountConfig",
         )
     ]
     assert set(models) <= set(seen)

@@ -105,11 +105,19 @@ record = true
 sync = "never"                # never | interval: survive a crash; always: survives a power cut
 
 [run]
+# mode = "live"               # paper: live market data, orders matched in this process, no key
 seed = 1
 # busy_poll = false           # a whole core for the least latency
 # coalesce_us = 0             # half the CPU for about 0.1 ms
 # equity_asset = "USDT"
 # day_start_hour_utc = 0
+
+# The account of a paper run; read with mode = "paper" alone.
+# [paper]
+# balances = { USDT = "10000" }
+# latency_ms = 10.0           # from the answer to an order until it reaches the book
+# reply_ms = 20.0             # before an answer of the order socket comes
+# keep = true                 # go on with the account of the last paper run
 """
 
 
