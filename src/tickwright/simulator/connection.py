@@ -12,6 +12,7 @@ from typing import Protocol
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
+from tickwright.simulator.http_lines import REST_CONNECTIONS_MAX, REST_REQUEST_S_MAX
 from tickwright.simulator.session import Line, Session
 
 __all__ = [
@@ -49,10 +50,15 @@ def _frame_header(size: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """What a socket is granted: bytes waiting for it, and a span without topic or request."""
+    """What a socket is granted: bytes waiting for it, and a span without topic or request.
+
+    And what REST is: seconds to say a request, and how many connections.
+    """
 
     send_buffer_bytes_max: int = SEND_BUFFER_BYTES_MAX
     idle_ns_max: int = 60_000_000_000
+    request_s_max: float = REST_REQUEST_S_MAX
+    rest_connections_max: int = REST_CONNECTIONS_MAX
 
 
 class ConnectionHost(Protocol):

@@ -113,7 +113,8 @@ class FaultKind(enum.Enum):
     HALVED_LIMITS = "halved_limits"
     """The account's request budgets count half."""
     MAINTENANCE = "maintenance"
-    """Private requests are refused as under maintenance, and the system status says so."""
+    """Private requests are refused as under maintenance (10016; on the trade socket 10019), and the
+    system status says so."""
     CLOCK = "clock"
     """The venue's clock is `offset_s` off and drifts by `drift_ppm`; asking it is the occasion, and
     every stamp of a public frame asks it."""

@@ -57,7 +57,7 @@ class MarketPast:
     )
 
     def __init__(self, instrument: VenueInstrument, start_ms: int) -> None:
-        scale = 10 ** (instrument.price_decimals + instrument.size_decimals)
+        scale: int = 10 ** (instrument.price_decimals + instrument.size_decimals)
         crowd = max(1, _CROWD_NOTIONAL * scale // max(1, instrument.reference_price_units))
         # Counted in halves of a unit, because half of each trade's size counts.
         self._crowd_half_units = 2 * crowd

@@ -17,6 +17,7 @@ from tickwright.core.errors import ConfigError
 from tickwright.core.identity import Category
 from tickwright.simulator.connection import SEND_BUFFER_BYTES_MAX, ConnectionLimits
 from tickwright.simulator.faults import FaultBoard, FaultSpec, load_fault_plan
+from tickwright.simulator.http_lines import REST_CONNECTIONS_MAX, REST_REQUEST_S_MAX
 from tickwright.simulator.instruments import VenueInstrument, instrument_for, symbols_of_count
 from tickwright.simulator.private import PrivateOptions
 from tickwright.simulator.private.half import mount_private
@@ -74,6 +75,8 @@ class SimulatorOptions:
     agents: AgentsStyle | None = None
     send_buffer_bytes_max: int = SEND_BUFFER_BYTES_MAX
     idle_s_max: float = IDLE_S_MAX
+    request_s_max: float = REST_REQUEST_S_MAX
+    rest_connections_max: int = REST_CONNECTIONS_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +254,12 @@ async def serve(
         OSError: a port is taken.
     """
     whole = build_whole(options, private, start_ns=(clock_ns or time.time_ns)())
-    limits = ConnectionLimits(options.send_buffer_bytes_max, int(options.idle_s_max * 1e9))
+    limits = ConnectionLimits(
+        options.send_buffer_bytes_max,
+        int(options.idle_s_max * 1e9),
+        options.request_s_max,
+        options.rest_connections_max,
+    )
     server = SimulatorServer(whole, limits, clock_ns=clock_ns)
     mount_private(server)
     tls = make_throwaway_tls(options.host, now_ns=whole.now_ns) if options.tls else None

@@ -29,6 +29,7 @@ from tickwright.simulator.connection import (
 )
 from tickwright.simulator.control import Control
 from tickwright.simulator.faults import Fault, FaultKind
+from tickwright.simulator.http_lines import HttpLines
 from tickwright.simulator.market_rest import MarketRest
 from tickwright.simulator.rest import PublicRest
 from tickwright.simulator.whole import WholeVenue
@@ -38,6 +39,8 @@ __all__ = ["CONNECTIONS_MAX", "ListenerFactory", "SimulatorServer"]
 CONNECTIONS_MAX = 1_000
 """Public sockets open at once; more are refused, as the venue does per address."""
 
+_BACKLOG = 1_024
+"""REST connections the system may hold before they are taken in."""
 _TURN_S = 0.002
 _TURN_UNPACED_S = 0.001
 _SLICE_NS = 50_000_000
@@ -66,7 +69,8 @@ class SimulatorServer:
         self.venue = venue = whole.venue
         self.faults = faults = whole.faults
         self.limits = limits or ConnectionLimits()
-        self.app = web.Application()
+        self.lines = HttpLines(self.limits.request_s_max, self.limits.rest_connections_max)
+        self.app = web.Application(middlewares=[self.lines.follow])
         self.websocket_paths: dict[str, ListenerFactory] = {}
         for category in Category:
             self.websocket_paths[f"/v5/public/{category.value}"] = self._public_factory(category)
@@ -91,6 +95,7 @@ class SimulatorServer:
         self._task: asyncio.Task[None] | None = None
         self._wake: asyncio.Future[None] | None = None
         self._websocket_server: asyncio.Server | None = None
+        self._rest_server: asyncio.Server | None = None
         self._runner: web.AppRunner | None = None
 
     # life
@@ -106,15 +111,17 @@ class SimulatorServer:
         """
         self._runner = web.AppRunner(self.app, access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, rest_port, ssl_context=tls)
-        await site.start()
+        assert self._runner.server is not None
+        self._rest_server = await asyncio.get_running_loop().create_server(
+            self.lines.factory(self._runner.server), host, rest_port, ssl=tls, backlog=_BACKLOG
+        )
         self._websocket_server = await ws_create_server(
             self._listener_for, host, websocket_port, ssl=tls, max_frame_size=1 << 20
         )
         # Building the market took a moment: venue time begins at the wall's, not behind it.
         self._offset_ns = max(self.venue.now_ns, time.time_ns()) - time.monotonic_ns()
         self._task = asyncio.create_task(self._turns(), name="simulator turns")
-        rest = self._runner.addresses[0][1]
+        rest = self._rest_server.sockets[0].getsockname()[1]
         return rest, self._websocket_server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -123,8 +130,9 @@ class SimulatorServer:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        if self._websocket_server is not None:
-            self._websocket_server.close()
+        for server in (self._websocket_server, self._rest_server):
+            if server is not None:
+                server.close()
         for connection in tuple(self._connections):
             connection.cut()
         if self._runner is not None:
@@ -148,6 +156,8 @@ class SimulatorServer:
             "turn_late_ms_max": self._turn_late_ns_max / 1e6,
             "cut_slow_readers": self._cut_slow,
             "cut_idle": self._cut_idle,
+            "rest_connections": len(self.lines),
+            "cut_slow_requests": self.lines.cut_count,
             "sources": {
                 f"{category.value}:{symbol}": market.label
                 for (category, symbol), market in self.venue.markets.items()
@@ -235,6 +245,7 @@ class SimulatorServer:
         if venue.now_ns - self._checked_ns >= _IDLE_CHECK_NS:
             self._checked_ns = venue.now_ns
             self._cut_idle_sockets(venue.now_ns)
+            self.lines.sweep()
 
     def _cut_idle_sockets(self, now_ns: int) -> None:
         for connection in tuple(self._connections):

@@ -1,22 +1,27 @@
 """Whatever a client may send: answers as the venue's, bounded memory, other clients unharmed."""
 
 import asyncio
+import contextlib
+import hmac
 import io
 import json
 import resource
 import time
-from typing import Any
+from hashlib import sha256
+from typing import Any, Self
 
 import aiohttp
 import pytest
 
 from tests.integration.simulator_private.client import Client, Socket, running
+from tickwright.core.identity import Category
 from tickwright.simulator.private import DEMO_KEY, DEMO_SECRET, PrivateOptions
 from tickwright.simulator.run import SimulatorOptions, serve
 
 ORDER = {"category": "linear", "symbol": "BTCUSDT", "side": "Buy", "orderType": "Limit"}
 ORDER |= {"qty": "0.01", "price": "50000"}
 DEEP = "[" * 60_000
+ORDER_COUNT = 500
 
 
 async def post_text(client: Client, path: str, text: str) -> tuple[int, Any]:
@@ -162,6 +167,163 @@ async def test_half_requests_that_never_end_then_hold_up_nobody():
         for writer in held:
             writer.close()
             await writer.wait_closed()
+
+
+class Plain:
+    """Connections that say what they are told; they all end with the block."""
+
+    def __init__(self, address: str) -> None:
+        self.host, _, port = address.partition("://")[2].partition("/")[0].rpartition(":")
+        self.port = int(port)
+        self.writers: list[asyncio.StreamWriter] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        for writer in self.writers:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def open(self, text: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection(self.host, self.port)
+        self.writers.append(writer)
+        writer.write(text)
+        return reader, writer
+
+
+async def is_reset(reader: asyncio.StreamReader, within_s: float = 5.0) -> bool:
+    async with asyncio.timeout(within_s):
+        try:
+            return await reader.read() == b""
+        except ConnectionError:
+            return True
+
+
+HEAD = b"POST /v5/order/create HTTP/1.1\r\nHost: x\r\n"
+ANSWERED = b"GET /v5/market/time HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+async def test_requests_said_too_slowly_then_are_reset_and_quick_ones_are_not():
+    venue = await serve(SimulatorOptions(symbols=["BTCUSDT"], seed=7, request_s_max=0.4))
+    try:
+        async with aiohttp.ClientSession() as http, Plain(venue.rest) as plain:
+            client = Client(venue, http)
+            slow = [
+                await plain.open(text)
+                for text in (
+                    b"",
+                    HEAD,
+                    HEAD + b"Content-Length: 100\r\n\r\n",
+                    HEAD + b"Content-Length: 100\r\n\r\n{",
+                    HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{",
+                )
+            ]
+            # One that dribbles, and one that was answered and then waits for its next request.
+            dribbling, dribbler = await plain.open(HEAD)
+            kept, keeper = await plain.open(ANSWERED)
+            assert b"timeNano" in await kept.read(1_000)
+            for _ in range(10):
+                await asyncio.sleep(0.2)
+                if not dribbler.is_closing():
+                    dribbler.write(b"X-A: b\r\n")
+                assert await is_served(client)
+            assert await is_reset(dribbling)
+            for reader, _ in slow:
+                assert await is_reset(reader)
+            keeper.write(ANSWERED)
+            assert b"timeNano" in await kept.read(1_000)
+            assert (await client.control("/control/status"))["cut_slow_requests"] == 6
+            # The same connection again, this time with half a request.
+            keeper.write(HEAD)
+            assert await is_reset(kept)
+    finally:
+        await venue.stop()
+
+
+async def test_rest_connections_beyond_the_bound_then_take_the_place_of_those_that_dawdle():
+    venue = await serve(SimulatorOptions(symbols=["BTCUSDT"], seed=7, rest_connections_max=20))
+    try:
+        async with aiohttp.ClientSession() as http, Plain(venue.rest) as plain:
+            client = Client(venue, http)
+            held = [await plain.open(HEAD) for _ in range(60)]
+            for _ in range(5):
+                assert await is_served(client)
+            assert (await client.control("/control/status"))["rest_connections"] <= 20
+            assert [await is_reset(reader) for reader, _ in held[:30]] == [True] * 30
+    finally:
+        await venue.stop()
+
+
+async def test_answers_under_way_on_every_connection_then_the_newcomer_is_reset():
+    venue = await serve(SimulatorOptions(symbols=["BTCUSDT"], seed=7, rest_connections_max=2))
+    try:
+        async with aiohttp.ClientSession() as http, Plain(venue.rest) as plain:
+            client = Client(venue, http)
+            await client.fault(kind="reply_delayed", count=2, delay_s=1.0)
+            busy = [asyncio.create_task(client.create(side="Buy", price="50000")) for _ in "ab"]
+            await asyncio.sleep(0.3)
+            reader, _ = await plain.open(ANSWERED)
+            assert await is_reset(reader)
+            assert [(await task)["retCode"] for task in busy] == [0, 0]
+    finally:
+        await venue.stop()
+
+
+async def test_upgrade_that_never_ends_then_is_reset():
+    async with running() as client, Plain(client.venue.private) as plain:
+        reader, _ = await plain.open(b"GET /v5/private HTTP/1.1\r\nUpgrade: webso")
+        assert await is_reset(reader, 10.0)
+
+
+async def test_ten_thousand_subscriptions_that_exist_then_go_with_their_sockets():
+
+    symbols = [f"SIM{number:04d}USDT" for number in range(100)]
+    venue = await serve(SimulatorOptions(symbols=symbols, categories=(Category.LINEAR,), seed=7))
+    names = ("orderbook.50", "orderbook.1", "publicTrade", "tickers", "kline.1", "priceLimit")
+    topics = [f"{name}.{symbol}" for name in names for symbol in symbols]
+    try:
+        async with aiohttp.ClientSession() as http:
+            client = Client(venue, http)
+            sockets = [client.socket(f"{venue.public}/linear") for _ in range(17)]
+            count = 0
+            async with contextlib.AsyncExitStack() as stack:
+                for socket in sockets:
+                    one = await stack.enter_async_context(socket)
+                    for first in range(0, len(topics), 100):
+                        await one.send(op="subscribe", args=topics[first : first + 100])
+                        count += 100
+                assert count >= 10_000
+                assert await is_served(client)
+            assert await is_served(client)
+            await asyncio.sleep(0.1)
+            assert not any(stream.subscribers for stream in venue.venue.streams().values())
+    finally:
+        await venue.stop()
+
+
+@pytest.mark.parametrize("args", [ORDER_COUNT * [ORDER], [[ORDER] * ORDER_COUNT], [ORDER, ORDER]])
+async def test_array_of_orders_on_the_trade_socket_then_is_refused_whole(args):
+    async with running() as client, client.trade() as trade:
+        header = {"X-BAPI-TIMESTAMP": str(time.time_ns() // 1_000_000)}
+        answer = await trade.ask(op="order.create", header=header, args=args, reqId="many")
+        assert answer["retCode"] == 10001
+        found = await client.get("/v5/order/realtime", "category=linear&symbol=BTCUSDT")
+        assert found["result"]["list"] == []
+
+
+async def test_login_when_replayed_then_holds_until_it_expires():
+    async with running() as client:
+        async with client.socket(client.venue.private) as first:
+            expires = time.time_ns() // 1_000_000 + 700
+            text = f"GET/realtime{expires}".encode()
+            sign = hmac.new(DEMO_SECRET.encode(), text, sha256).hexdigest()
+            login = {"op": "auth", "args": [DEMO_KEY, expires, sign]}
+            assert (await first.ask(**login))["success"] is True
+        await asyncio.sleep(0.8)
+        async with client.socket(client.venue.private) as second:
+            assert (await second.ask(**login))["success"] is False
 
 
 async def test_clients_that_never_read_then_are_cut_and_the_others_hear_everything():

@@ -1,6 +1,7 @@
 """What the venue does when asked too often, and when it is told to fail, over real sockets."""
 
 import asyncio
+import time
 
 import aiohttp
 import pytest
@@ -110,7 +111,7 @@ async def test_maintenance_then_rest_and_order_entry_refuse_and_the_status_says_
         order = {"category": "linear", "symbol": "BTCUSDT", "side": "Buy", "orderType": "Limit"}
         order |= {"qty": "0.01", "price": "50000"}
         assert (await client.create(side="Buy", price="50000"))["retCode"] == 10016
-        assert (await trade.order("order.create", "1", **order))["retCode"] == 10016
+        assert (await trade.order("order.create", "1", **order))["retCode"] == 10019
         status = (await client.control("/v5/system/status"))["result"]["list"]
         assert [row["state"] for row in status] == ["ongoing"]
         await asyncio.sleep(0.5)
@@ -183,3 +184,38 @@ async def test_funding_paid_by_control_then_is_an_execution_and_a_row_of_the_log
         assert log["result"]["list"][0]["funding"] == f"-{paid['execFee']}"
         async with client.http.post(url, json={"symbol": "BTCUSDT", "rate": "x"}) as response:
             assert response.status == 400
+
+
+async def test_clock_put_off_then_every_stamp_of_the_public_side_says_so():
+    async with running() as client, client.socket(f"{client.venue.public}/linear") as socket:
+        await client.fault(kind="clock", offset_s=3_600)
+        await asyncio.sleep(0.05)
+        later = time.time_ns() // 1_000_000 + 3_500_000
+        names = ("orderbook.50", "publicTrade", "tickers", "priceLimit")
+        await socket.send(op="subscribe", args=[f"{name}.BTCUSDT" for name in names])
+        for name in names:
+            frame = await socket.wait_for(lambda frame, name=name: name in frame.get("topic", ""))
+            assert frame["ts"] > later
+            if name == "orderbook.50":
+                assert later < frame["cts"] <= frame["ts"]
+            if name == "publicTrade":
+                assert frame["data"][0]["T"] > later
+        for path in ("orderbook", "price-limit", "tickers", "mark-price-kline"):
+            query = "category=linear&symbol=BTCUSDT&interval=1"
+            answer = await client.control(f"/v5/market/{path}?{query}")
+            assert answer["time"] > later
+            assert int(answer["result"].get("ts", later + 1)) > later
+        (fault,) = (await client.control("/control/faults"))["faults"]
+        assert fault["hit"] == fault["armed"] > 4
+
+
+async def test_maintenance_of_order_entry_alone_then_rest_goes_on():
+    async with running() as client, client.trade() as trade:
+        await client.fault(kind="maintenance", topic="trade.*", count=2)
+        order = {"category": "linear", "symbol": "BTCUSDT", "side": "Buy", "orderType": "Limit"}
+        order |= {"qty": "0.01", "price": "50000"}
+        assert (await client.create(side="Buy", price="50000"))["retCode"] == 0
+        assert (await trade.order("order.create", "1", **order))["retCode"] == 10019
+        batch = {"category": "linear", "request": [order]}
+        assert (await trade.order("order.create-batch", "2", **batch))["retCode"] == 10019
+        assert (await trade.order("order.create", "3", **order))["retCode"] == 0

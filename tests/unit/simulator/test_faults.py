@@ -8,6 +8,7 @@ import pytest
 
 from tickwright.core.errors import ConfigError
 from tickwright.simulator.faults import (
+    CONNECTION_KINDS,
     DAMAGE_KINDS,
     FAULTS_MAX,
     FRAME_KINDS,
@@ -157,3 +158,16 @@ def test_rows_of_a_request_are_read_like_a_plan() -> None:
     assert [FaultSpec(kind=FaultKind.CUT)] == fault_specs([{"kind": "cut"}], "request")
     with pytest.raises(ConfigError, match="request: fault 1"):
         fault_specs([{"kind": "cutt"}], "request")
+
+
+@pytest.mark.parametrize(
+    "kind", sorted(set(FaultKind) - CONNECTION_KINDS - {FaultKind.CLOCK}, key=str)
+)
+def test_every_kind_then_counts_how_often_it_was_armed_and_how_often_it_hit(
+    kind: FaultKind,
+) -> None:
+    board = _board(FaultSpec(kind=kind, after_frames=2, count=3))
+    struck = [board.strike(frozenset({kind}), "linear", ("topic",), 0) for _ in range(8)]
+    (report,) = board.report()
+    assert [fault is not None for fault in struck] == [False] * 2 + [True] * 3 + [False] * 3
+    assert (report["kind"], report["armed"], report["hit"]) == (kind.value, 5, 3)

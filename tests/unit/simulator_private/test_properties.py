@@ -10,16 +10,19 @@ from hypothesis import strategies as st
 
 from tests.unit.simulator_private.house import House
 from tickwright.core.orders import Side
-from tickwright.core.units import money_from_decimal
+from tickwright.core.units import MONEY_ONE, money_from_decimal
 from tickwright.matching import FillCause
-from tickwright.simulator.private.margin import standing
+from tickwright.simulator.private.margin import exposure_of, standing
 from tickwright.simulator.private.positions import PositionSettings
 from tickwright.simulator.private.records import ExecutionRecord, VenueOrder
 from tickwright.simulator.private.refusals import VenueRefusal
-from tickwright.simulator.private.requests import TradingStopRequest
+from tickwright.simulator.private.requests import LeverageRequest, TradingStopRequest
 from tickwright.simulator.sources.operations import MarketFacts
+from tickwright.simulator.tiers import value_limit
 
 CAUSES = {cause.value for cause in FillCause} | {"took_over"}
+
+LATENCY_NS = 5_000_000
 
 PRICES = st.one_of(st.just(60_000), st.integers(59_990, 60_010))
 RARELY = st.sampled_from([False] * 5 + [True])
@@ -37,6 +40,20 @@ ACTIONS = st.one_of(
             "smp": st.sampled_from(["None", "CancelMaker", "CancelTaker", "CancelBoth"]),
             "stops": RARELY,
             "trigger": st.one_of(st.none(), st.none(), st.none(), PRICES),
+            "bbo": st.one_of(
+                st.none(),
+                st.none(),
+                st.tuples(st.sampled_from(["Queue", "Counterparty"]), st.integers(1, 5)),
+            ),
+            "slippage": st.one_of(st.none(), st.sampled_from(["0.01", "1", "10"])),
+            "times": st.sampled_from([1] * 9 + [1_000]),
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "do": st.just("lever"),
+            "user": st.integers(0, 2),
+            "leverage": st.sampled_from([1, 10, 25, 50, 100]),
         }
     ),
     st.fixed_dictionaries(
@@ -105,7 +122,7 @@ class Reader:
 
 class Flow:
     def __init__(self) -> None:
-        self.house = House(accounts=3, balances="3000")
+        self.house = House(accounts=3, balances="3000", latency_ns=LATENCY_NS)
         self.readers = []
         for market in (self.house.linear, self.house.spot):
             reader = Reader()
@@ -118,6 +135,10 @@ class Flow:
             amount = money_from_decimal(Decimal(1))
             user.ledger.deposit("BTC", amount)
             self.house.desk.settlement.log(user, "TRANSFER_IN", "BTC", amount, cash_flow=amount)
+        # One who can go through the risk tiers.
+        rich, amount = self.house.users[2], money_from_decimal(Decimal(3_000_000))
+        rich.ledger.deposit("USDT", amount)
+        self.house.desk.settlement.log(rich, "TRANSFER_IN", "USDT", amount, cash_flow=amount)
         self.now = 60_000
 
     def apply(self, action):
@@ -130,7 +151,7 @@ class Flow:
         body = {
             "category": a["category"],
             "side": a["side"],
-            "qty": str(Decimal(a["size"]) / 100),
+            "qty": str(Decimal(a["size"] * a["times"]) / 100),
             "timeInForce": a["tif"] if a["price"] else "IOC",
             "smpType": a["smp"],
         }
@@ -138,6 +159,8 @@ class Flow:
             body["price"] = str(a["price"])
         else:
             body["marketUnit"] = "baseCoin"
+            if a["slippage"]:
+                body |= {"slippageToleranceType": "Percent", "slippageTolerance": a["slippage"]}
         if a["category"] == "linear":
             body["reduceOnly"] = a["reduce"]
             sign = 1 if a["side"] == "Buy" else -1
@@ -148,8 +171,57 @@ class Flow:
                 body["triggerPrice"] = str(a["trigger"])
                 last = self.house.linear.last_or_mid_units()
                 body["triggerDirection"] = 1 if a["trigger"] * 100 > last else 2
-        with allowing(10001, 110007, 110017, 170131, 110092, 110093, 110009):
-            self.house.create(a["user"], **body)
+            if a["bbo"] and a["price"] and not a["trigger"]:
+                body |= {"bboSideType": a["bbo"][0], "bboLevel": str(a["bbo"][1])}
+        user = self.house.users[a["user"]]
+        codes = 10001, 110007, 110017, 110090, 170131, 170193, 170194, 110092, 110093, 110009
+        with allowing(*codes):
+            order = self.house.accept(a["user"], **body)
+            self.check_bound(order)
+            self.check_tier(user, order)
+
+    def lever(self, a):
+        text = str(a["leverage"])
+        request = LeverageRequest("linear", "BTCUSDT", text, text)
+        with allowing(110013, 110043, 110044):
+            PositionSettings(self.house.desk).set_leverage(self.house.users[a["user"]], request)
+            self.check_tier(self.house.users[a["user"]])
+
+    def check_bound(self, order):
+        """A market order was taken in at its bound: what it may cost is covered by margin."""
+        if order.order_type == "Market" and not order.is_conditional:
+            assert order.price_units
+            market = self.house.spot if order.is_spot else self.house.linear
+            best = market.book.best()[1 if order.side is Side.BUY else 0]
+            reference = best[0] if best else market.mid_units
+            assert abs(order.price_units - reference) <= reference // 10 + 2 * 100
+
+    def check_tier(self, user, order=None):
+        """An order that was taken in, or a leverage, is within the tier; so is what it costs."""
+        if order is not None and (order.is_spot or order.reduce_only or order.is_conditional):
+            return
+        market_of = self.house.desk.settlement.linear_market
+        live = self.house.desk.stores[user.uid].live.values()
+        exposure = exposure_of(user, market_of, ("BTCUSDT", 0), live)
+        before = exposure_of(
+            user, market_of, ("BTCUSDT", 0), [other for other in live if other is not order]
+        )
+        limit = value_limit(user.leverage("BTCUSDT"), Decimal(100)) * MONEY_ONE
+        if order is None or exposure > before:
+            assert exposure <= limit
+
+    def check_reducing(self, user):
+        """Reduce-only orders at rest are together no more than their position."""
+        desk = self.house.desk.desk_of(self.house.linear)
+        resting = [
+            order
+            for order in self.house.desk.stores[user.uid].live.values()
+            if order.reduce_only and order.status in ("New", "PartiallyFilled")
+        ]
+        held = self.house.desk.held(user, self.house.linear, 0)
+        assert sum(order.leaves_units for order in resting) <= abs(held)
+        assert all(order.number in desk.reducing for order in resting)
+        assert all(order.is_live for order in desk.reducing.values())
 
     def trade(self, a):
         self.house.trade(a["side"], a["price"] * 100, a["size"])
@@ -220,6 +292,8 @@ class Flow:
             assert user.ledger.wallet["BTC"] >= 0
             self.check_executions(user)
             self.check_money(user)
+            self.check_reducing(user)
+        self.check_interest()
         self.check_counterparts()
         for market, reader in self.readers:
             price, size = market.instrument.price_text, market.instrument.size_text
@@ -236,6 +310,16 @@ class Flow:
         for record in self.house.desk.stores[user.uid].log:
             sums[record.asset] = sums.get(record.asset, 0) + record.change
         assert {asset: sums.get(asset, 0) for asset in user.ledger.wallet} == user.ledger.wallet
+
+    def check_interest(self):
+        """Open interest beside the crowd's is what users hold."""
+        held = [self.house.desk.held(user, self.house.linear, 0) for user in self.house.users]
+        past = self.house.linear.past
+        longs, shorts = (
+            sum(size for size in held if size > 0),
+            -sum(size for size in held if size < 0),
+        )
+        assert (past._longs_units, past._shorts_units) == (longs, shorts)
 
     def check_counterparts(self):
         """A match between users has two sides; every other fill has a cause the house booked."""

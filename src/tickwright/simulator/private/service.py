@@ -86,6 +86,7 @@ SOCKET_OPS = frozenset(
 )
 """What the trade socket carries."""
 
+_MAINTENANCE = frozenset({FaultKind.MAINTENANCE})
 _TOO_MANY = VenueRefusal(10006, "Too many visits")
 
 _encode = msgspec.json.Encoder().encode
@@ -198,16 +199,16 @@ class Service:
         finally:
             self._queries.cutoff_ns = 0
 
-    def post(self, key: ApiKey, name: str, body: Any) -> Answer:
-        """Carry out a changing request; `body` is decoded JSON."""
+    def post(self, key: ApiKey, name: str, body: Any, way: str = "rest") -> Answer:
+        """Carry out a changing request; `body` is decoded JSON, `way` names its front."""
         category = body.get("category") if isinstance(body, Mapping) else None
         if name.endswith("-batch"):
-            return self._batch(key, name, body, category)
+            return self._batch(key, name, body, category, way)
         budget = self._spend(key, name, category)
         try:
             if not budget.is_allowed:
                 raise _TOO_MANY
-            self._check_maintenance(name)
+            self._check_maintenance(name, way)
             self._check_rights(key, name, category)
             result = self._posts[name](key.account, body)
             # What the book makes of it need not wait for the clock.
@@ -222,11 +223,11 @@ class Service:
         now_ns = self.desk.venue.now_ns
         fault = self._faults.strike(ORDER_KINDS, category, (name, f"{way}.{name}"), now_ns)
         if fault is None:
-            return Reply(self.post(key, name, body))
+            return Reply(self.post(key, name, body, way))
         kind = fault.spec.kind
         if kind is FaultKind.CUT_BEFORE_BOOKING:
             return Reply(None, kind)
-        answer = self.post(key, name, body)
+        answer = self.post(key, name, body, way)
         if kind in (FaultKind.CUT_AFTER_BOOKING, FaultKind.REPLY_DROPPED):
             return Reply(None, kind)
         if kind is FaultKind.REPLY_DELAYED:
@@ -302,13 +303,13 @@ class Service:
 
     # batches ----------------------------------------------------------------------------------
 
-    def _batch(self, key: ApiKey, name: str, body: Any, category: object) -> Answer:
+    def _batch(self, key: ApiKey, name: str, body: Any, category: object, way: str) -> Answer:
         try:
             request = read_request(body, BatchRequest)
             kind = self.desk.category(request.category)
             if not 1 <= len(request.request) <= BATCH_MAX[kind]:
                 raise parameter(f"params error: request must hold 1 to {BATCH_MAX[kind]} orders")
-            self._check_maintenance(name)
+            self._check_maintenance(name, way)
             self._check_rights(key, name, request.category)
         except VenueRefusal as refusal:
             return Answer(refusal.code, refusal.text, budget=self._spend(key, name, category))
@@ -344,9 +345,14 @@ class Service:
     def _strike(self, kind: FaultKind, name: str) -> Fault | None:
         return self._faults.strike(frozenset({kind}), "private", (name,), self.desk.venue.now_ns)
 
-    def _check_maintenance(self, name: str) -> None:
-        if self._strike(FaultKind.MAINTENANCE, name) is not None:
-            raise VenueRefusal(10016, "Service is under maintenance")
+    def _check_maintenance(self, name: str, way: str = "rest") -> None:
+        names = (name, f"{way}.{name}")
+        now_ns = self.desk.venue.now_ns
+        if self._faults.strike(_MAINTENANCE, "private", names, now_ns) is None:
+            return
+        if way == "trade":
+            raise VenueRefusal(10019, "ws trade service is restarting, do not accept new request")
+        raise VenueRefusal(10016, "Service is under maintenance")
 
     def _check_rights(self, key: ApiKey, name: str, category: object) -> None:
         if name == "asset.universal-transfer":
