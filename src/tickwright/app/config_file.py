@@ -113,7 +113,7 @@ seed = 1
 # day_start_hour_utc = 0
 
 # The account of a paper run; read with mode = "paper" alone.
-# [paper]
+[paper]
 # balances = { USDT = "10000" }
 # latency_ms = 10.0           # from the answer to an order until it reaches the book
 # reply_ms = 20.0             # before an answer of the order socket comes
