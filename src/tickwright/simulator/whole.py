@@ -33,7 +33,7 @@ from tickwright.simulator.venue import SimulatedVenue
 __all__ = ["PROCESS_SESSIONS_MAX", "WholeVenue"]
 
 PROCESS_SESSIONS_MAX = 1_000
-"""Sessions opened in process over a whole run; more are refused."""
+"""Sessions open at once in process; more are refused."""
 
 _TRADE_REQUESTS_PER_S = 3_000
 
@@ -72,7 +72,7 @@ class WholeVenue:
         self.streams: dict[StreamSession, None] = {}
         self.trades: dict[TradeSession, None] = {}
         self._trade_addresses = AddressLimits(_TRADE_REQUESTS_PER_S, 1_000, 1_000)
-        self._process_sessions = 0
+        self._process_sessions: list[Session] = []
 
     # time
     # -------------------------------------------------------------------------------------------
@@ -137,13 +137,19 @@ class WholeVenue:
         """
         line = ProcessLine(sink)
         session = self._begin(line, self.stream_session(line))
-        session.subscribe(key, *topics)
+        try:
+            session.subscribe(key, *topics)
+        except ConfigError:
+            session.close()
+            raise
         return session
 
     def _begin(self, line: ProcessLine, session: SessionT) -> SessionT:
-        if self._process_sessions >= PROCESS_SESSIONS_MAX:
-            raise ConfigError(f"at most {PROCESS_SESSIONS_MAX} sessions in one process")
-        self._process_sessions += 1
+        if len(self._process_sessions) >= PROCESS_SESSIONS_MAX:
+            self._process_sessions = [s for s in self._process_sessions if s.is_open]
+            if len(self._process_sessions) >= PROCESS_SESSIONS_MAX:
+                raise ConfigError(f"at most {PROCESS_SESSIONS_MAX} sessions in one process")
+        self._process_sessions.append(session)
         line.session = session
         session.open("process")
         return session
