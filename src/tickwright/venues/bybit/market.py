@@ -43,6 +43,7 @@ from tickwright.venues.bybit.wire import (
 __all__ = [
     "INTERVALS",
     "PriceLimit",
+    "TickerEvent",
     "Tickers",
     "candle_of",
     "decode_candles",

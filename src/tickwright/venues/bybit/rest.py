@@ -14,9 +14,15 @@ from tickwright.venues.bybit.instruments import (
     InstrumentListing,
     page_of,
 )
-from tickwright.venues.bybit.market import candle_of, interval_ns_of
+from tickwright.venues.bybit.market import TickerEvent, Tickers, candle_of, interval_ns_of
 from tickwright.venues.bybit.rest_call import RestCaller
-from tickwright.venues.bybit.wire import CandleData, OrderBookData, shortened
+from tickwright.venues.bybit.wire import (
+    CandleData,
+    OrderBookData,
+    TickerData,
+    TickerMessage,
+    shortened,
+)
 from tickwright.venues.port import TopOfBook
 
 __all__ = ["BybitMarketClient", "RestBook"]
@@ -33,6 +39,10 @@ class _Book(OrderBookData, frozen=True, gc=False):
 
 class _Candles(msgspec.Struct, frozen=True):
     list: list[tuple[str, str, str, str, str, str, str]]
+
+
+class _TickerPage(msgspec.Struct, frozen=True):
+    list: list[TickerData]
 
 
 class RestBook(msgspec.Struct, frozen=True):
@@ -125,6 +135,24 @@ class BybitMarketClient:
         return TopOfBook(
             instrument.symbol, *bid, *ask, book.update_id, book.sequence, book.venue_ns
         )
+
+    async def ticker(self, instrument: Instrument) -> tuple[TickerEvent, ...]:
+        """Read the prices of now and, of a perpetual, its funding."""
+        answer = await self._caller.get(
+            "/v5/market/tickers",
+            (("category", instrument.id.category.value), ("symbol", instrument.symbol)),
+        )
+        rows = answer.read(_TickerPage).list
+        if len(rows) != 1 or rows[0].symbol != instrument.symbol:
+            raise FrameError(f"REST ticker of {instrument.id}: {len(rows)} rows of another symbol")
+        # Read as the stream's first message: one decoder knows what a ticker says.
+        message = TickerMessage(
+            topic=f"tickers.{instrument.symbol}",
+            type="snapshot",
+            ts=answer.venue_ns // 1_000_000,
+            data=rows[0],
+        )
+        return tuple(Tickers(lambda _: instrument).decode(msgspec.json.encode(message)))
 
     async def candles(
         self,
