@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from random import Random
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,6 +25,7 @@ from tickwright.simulator.tiers import value_limit
 CAUSES = {cause.value for cause in FillCause} | {"took_over"}
 
 LATENCY_NS = 5_000_000
+DAYS = 12
 
 PRICES = st.one_of(st.just(60_000), st.integers(59_990, 60_010))
 RARELY = st.sampled_from([False] * 5 + [True])
@@ -89,13 +92,15 @@ ACTIONS = st.one_of(
 
 
 @contextmanager
-def allowing(*codes: int) -> Iterator[None]:
+def allowing(*codes: int, seen: set[int] | None = None) -> Iterator[None]:
     """Let the venue refuse for one of these reasons, and for no other."""
     try:
         yield
     except VenueRefusal as refusal:
         if refusal.code not in codes:
             raise
+        if seen is not None:
+            seen.add(refusal.code)
 
 
 class Reader:
@@ -140,6 +145,7 @@ class Flow:
         rich.ledger.deposit("USDT", amount)
         self.house.desk.settlement.log(rich, "TRANSFER_IN", "USDT", amount, cash_flow=amount)
         self.now = 60_000
+        self.refused: set[int] = set()
 
     def apply(self, action):
         getattr(self, action["do"])(action)
@@ -175,7 +181,7 @@ class Flow:
                 body |= {"bboSideType": a["bbo"][0], "bboLevel": str(a["bbo"][1])}
         user = self.house.users[a["user"]]
         codes = 10001, 110007, 110017, 110090, 170131, 170193, 170194, 110092, 110093, 110009
-        with allowing(*codes):
+        with allowing(*codes, seen=self.refused):
             order = self.house.accept(a["user"], **body)
             self.check_bound(order)
             self.check_tier(user, order)
@@ -364,3 +370,71 @@ def test_random_flow_of_three_accounts_then_the_books_balance_at_every_step(acti
     flow = Flow()
     for action in actions:
         flow.apply(action)
+
+
+def drawn(rng: Random) -> dict[str, Any]:
+    """Draw an action as a day of trading has them: orders most of all."""
+    prices = rng.choice([60_000, rng.randint(59_990, 60_010)])
+    side, user = rng.choice(["Buy", "Sell"]), rng.randrange(3)
+    kind = rng.choices(
+        ["create", "trade", "move", "mark", "lever", "cancel", "amend", "funding", "partial"],
+        [60, 12, 8, 8, 5, 6, 6, 1, 2],
+    )[0]
+    body: dict[str, Any] = {"do": kind, "user": user, "side": side, "price": prices}
+    if kind == "create":
+        body |= {
+            "category": rng.choice(["linear"] * 4 + ["spot"]),
+            "size": rng.choice([rng.randint(1, 30), 45]),
+            "times": rng.choice([1] * 5 + [1_000]) if user == 2 else 1,
+            "price": rng.choice([prices, prices, None]),
+            "tif": rng.choice(["GTC"] * 4 + ["IOC", "FOK", "PostOnly"]),
+            "reduce": rng.random() < 0.35,
+            "smp": rng.choice(["None", "CancelMaker", "CancelTaker", "CancelBoth"]),
+            "stops": rng.random() < 0.1,
+            "trigger": prices if rng.random() < 0.1 else None,
+            "bbo": (rng.choice(["Queue", "Counterparty"]), rng.randint(1, 5))
+            if rng.random() < 0.2
+            else None,
+            "slippage": rng.choice([None, "0.01", "1", "10"]),
+        }
+    elif kind == "trade":
+        body["size"] = rng.randint(1, 3_000)
+    elif kind == "move":
+        body["size"] = rng.choice([0, 500, 5_000, 50_000])
+    elif kind == "mark":
+        body["price"] = rng.choice([57_000, 59_500, 60_000, 60_000, 60_500, 63_000])
+    elif kind == "lever":
+        body["leverage"] = rng.choice([1, 10, 25, 50, 100])
+    elif kind == "funding":
+        body["rate"] = rng.randint(-500_000, 500_000)
+    elif kind == "partial":
+        body |= {"size": rng.randint(1, 30), "up": rng.randint(1, 10), "down": rng.randint(1, 10)}
+    return body | {"which": rng.randrange(20)}
+
+
+def test_days_of_three_accounts_then_the_books_balance_and_every_rule_was_met():
+    ends: set[str] = set()
+    codes: set[int] = set()
+    for seed in range(DAYS):
+        rng, flow = Random(seed), Flow()
+        flow.refused = codes
+        for _ in range(250):
+            action = drawn(rng)
+            getattr(flow, action["do"])(action)
+            # Sometimes the next thing happens while the last one is on its way to the book.
+            if rng.random() < 0.2:
+                flow.mark({"price": rng.randint(59_000, 61_000)})
+            if rng.random() < 0.7:
+                flow.house.run(30)
+                flow.check()
+        for store in flow.house.desk.stores.values():
+            ends |= {order.cancel_type for order in store.finals()}
+    assert {110007, 110017, 110090, 170131} <= codes
+    assert {
+        "UNKNOWN",
+        "CancelByCannotAffordOrderCost",
+        "CancelByReduceOnly",
+        "CancelAllBeforeLiq",
+        "CancelBySmp",
+        "CancelByTpSlTsClear",
+    } <= ends
