@@ -402,7 +402,7 @@ def drawn(rng: Random) -> dict[str, Any]:
     elif kind == "move":
         body["size"] = rng.choice([0, 500, 5_000, 50_000])
     elif kind == "mark":
-        body["price"] = rng.choice([57_000, 59_500, 60_000, 60_000, 60_500, 63_000])
+        body["price"] = rng.choice([50_000, 57_000, 59_500, 60_500, 63_000, 72_000])
     elif kind == "lever":
         body["leverage"] = rng.choice([1, 10, 25, 50, 100])
     elif kind == "funding":
