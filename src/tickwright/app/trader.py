@@ -222,6 +222,8 @@ class Trader:
         self._account_kits: dict[str, BybitKit] = {}
         """Where accounts are: at the venue itself, or at the paper one."""
         self._paper: PaperVenue | None = None
+        self.paper_hosts: Hosts | None = None
+        """Where the paper venue of this run listens."""
         self._instruments: dict[InstrumentId, Instrument] = {}
         self._started = time.monotonic()
         self._cpu_started = time.process_time()
@@ -322,7 +324,7 @@ class Trader:
             self._instruments.values(),
             on_note=self._note,
         )
-        hosts = await self._paper.start()
+        hosts = self.paper_hosts = await self._paper.start()
         for venue in settings.venues:
             # A clock of its own: the real venue's may differ from this machine's.
             kit = BybitKit(venue.name, hosts, self._random)
