@@ -115,7 +115,7 @@ seed = 1
 # The account of a paper run; read with mode = "paper" alone.
 [paper]
 # balances = { USDT = "10000" }
-# latency_ms = 10.0           # from the answer to an order until it reaches the book
+# latency_ms = 20.0           # until an order reaches the book: your round trip to the venue
 # reply_ms = 20.0             # before an answer of the order socket comes
 # keep = true                 # go on with the account of the last paper run
 """

@@ -228,7 +228,7 @@ class PaperConfig(_Section):
     """
 
     balances: Annotated[dict[Asset, _Amount], Field(min_length=1)] = {"USDT": Decimal(10_000)}
-    latency_ms: Annotated[float, Field(ge=0, le=10_000)] = 10.0
+    latency_ms: Annotated[float, Field(ge=0, le=10_000)] = 20.0
     reply_ms: Annotated[float, Field(ge=0, le=10_000)] = 20.0
     seed: int = 1
     keep: bool = True
