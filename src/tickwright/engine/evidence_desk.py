@@ -228,7 +228,7 @@ class EvidenceDesk:
         self._check_shares(fill.account_id, fill.instrument_id)
         change = self._counted(fill)
         if owner is not None:
-            self._follow(owner, fill, share, realised, _is_stop(change))
+            self._follow(owner, fill, share, realised, _is_stop(fill, change))
         else:
             self._follow_forced(fill)
         if change is not None:
@@ -301,6 +301,9 @@ class EvidenceDesk:
         # The plan's size, not the share's: dust that nobody can sell keeps no trade open.
         size_before = plan.size_units
         self._positions.refresh(plan)
+        if fill.venue_ns <= self._protections.counted_until_ns:
+            # An earlier run counted it: only the position has to know it again.
+            return
         realised = 0 if share is None else share.realised - realised_before
         self._note_trade(run, fill, size_before, plan.size_units, realised)
         asset = self._state.lanes[fill.instrument_id].instrument.settle_asset
@@ -479,9 +482,11 @@ class EvidenceDesk:
             protections.on_taken(run.strategy_id)
 
 
-def _is_stop(change: Change | None) -> bool | None:
+def _is_stop(fill: Fill, change: Change | None) -> bool | None:
     """Whether a fill is of a stop loss of ours; None when no order of ours stands behind it."""
-    return None if change is None else change.record.order.intent.purpose is Purpose.STOP_LOSS
+    if change is not None:
+        return change.record.order.intent.purpose is Purpose.STOP_LOSS
+    return None if fill.client_id is None else False
 
 
 def _known(report: SyncReport, state: TradingState) -> SyncReport:

@@ -49,6 +49,8 @@ class ProtectionDesk:
         self._orders = orders
         self._dispatch = dispatch
         self._due_ns = 0
+        self.counted_until_ns = 0
+        """Trades up to this venue time are in the restored counts already."""
         self._days: dict[AccountId, DayRecord] = {}
         """Restored, and not taken up yet: the account's first sync brings the balances."""
         self._returns: dict[StrategyId, StrategyRecord] = {}
@@ -241,6 +243,7 @@ class ProtectionDesk:
     def on_restored(self, event: RiskStateRestored) -> None:
         """Go on where an earlier run ended; before anything may trade."""
         held, state = event.state, self._state
+        self.counted_until_ns = held.saved_ns
         state.gate.restore(held.gate)
         state.protections.restore(held.restrictions, held.strategies, held.pairs)
         self._days = {day.account_id: day for day in held.days}
