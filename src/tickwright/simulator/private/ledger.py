@@ -65,7 +65,10 @@ class Booked:
 
 @dataclass(slots=True)
 class AccountLedger:
-    """Wallet and positions of one account, with the sums that explain every balance."""
+    """Wallet and positions of one account, with the sums that explain every balance.
+
+    `revision` rises with every booking: what was computed under one of them holds until the next.
+    """
 
     wallet: dict[str, int] = field(default_factory=dict)
     deposits: dict[str, int] = field(default_factory=dict)
@@ -76,6 +79,7 @@ class AccountLedger:
     transfers: dict[str, int] = field(default_factory=dict)
     insurance: dict[str, int] = field(default_factory=dict)
     positions: dict[PositionKey, Position] = field(default_factory=dict)
+    revision: int = 0
 
     def deposit(self, asset: str, amount: int) -> None:
         """Put money in."""
@@ -166,10 +170,12 @@ class AccountLedger:
         self._move(self.funding, instrument.quote, -paid)
 
     def _pay_fee(self, asset: str, fee: int) -> None:
+        self.revision += 1
         self.wallet[asset] = self.wallet.get(asset, 0) - fee
         self.fees[asset] = self.fees.get(asset, 0) + fee
 
     def _move(self, sums: dict[str, int], asset: str, amount: int) -> None:
+        self.revision += 1
         self.wallet[asset] = self.wallet.get(asset, 0) + amount
         sums[asset] = sums.get(asset, 0) + amount
 

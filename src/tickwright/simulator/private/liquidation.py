@@ -9,6 +9,7 @@ everything goes at once.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import msgspec
 
@@ -17,7 +18,7 @@ from tickwright.core.orders import Side
 from tickwright.matching import CancelReason
 from tickwright.simulator.market import SymbolMarket
 from tickwright.simulator.private.accounts import Account
-from tickwright.simulator.private.ledger import PPM, money_of, share_of
+from tickwright.simulator.private.ledger import PPM, AccountLedger, money_of, share_of
 from tickwright.simulator.private.margin import SETTLE_ASSET, maintenance_of, standing
 from tickwright.simulator.private.records import VenueOrder
 from tickwright.simulator.private.settlement import FEES_PPM, Settlement, SymbolDesk, position_key
@@ -26,6 +27,23 @@ from tickwright.simulator.venue import SimulatedVenue
 __all__ = ["Liquidator"]
 
 _encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class _Leeway:
+    """Marks, by symbol, between which an account is safe while its ledger stays as it is."""
+
+    ledger: AccountLedger
+    revision: int
+    marks: dict[str, tuple[int, int]]
+
+    def holds(self, account: Account, symbol: str, mark: int) -> bool:
+        """Whether the account is safe with this mark."""
+        ledger = account.ledger
+        if self.ledger is not ledger or self.revision != ledger.revision:
+            return False
+        lowest, highest = self.marks.get(symbol, (1, 0))
+        return lowest <= mark <= highest
 
 
 class Liquidator:
@@ -43,6 +61,7 @@ class Liquidator:
         self._desk_of = desk_of
         self._new_id = new_id
         self._marks: dict[SymbolDesk, int] = {}
+        self._leeways: dict[int, _Leeway] = {}
         self.count = 0
 
     def watch(self, desk: SymbolDesk, accounts: dict[int, Account], *, always: bool) -> None:
@@ -54,13 +73,17 @@ class Liquidator:
         if not holders:
             return
         self._marks[desk] = mark
+        symbol = desk.market.instrument.symbol
         for uid in sorted(holders):
-            self.check(accounts[uid])
+            leeway = self._leeways.get(uid)
+            if leeway is None or not leeway.holds(accounts[uid], symbol, mark):
+                self.check(accounts[uid])
 
     def check(self, account: Account) -> bool:
         """Liquidate an account if its equity is at or below its maintenance margin."""
         equity, maintenance = standing(account, self._settlement.linear_market)
         if not maintenance or equity > maintenance:
+            self._leeways[account.uid] = self._leeway(account, equity - maintenance)
             return False
         self.count += 1
         self._cancel_orders(account)
@@ -68,6 +91,26 @@ class Liquidator:
         self._insure(account)
         self._settlement.announce()
         return True
+
+    def _leeway(self, account: Account, spare: int) -> _Leeway:
+        """Return how far each mark may go before the account has to be looked at again.
+
+        Every symbol gets an equal part of what is to spare. A step of the mark costs a position its
+        value and moves its maintenance margin by less than that again, so the double is on the safe
+        side.
+        """
+        ledger, market_of = account.ledger, self._settlement.linear_market
+        steps: dict[str, int] = {}
+        for (symbol, _), position in ledger.positions.items():
+            if position.size_units:
+                step = abs(money_of(market_of(symbol).instrument, 1, position.size_units))
+                steps[symbol] = steps.get(symbol, 0) + step
+        marks = {}
+        for symbol, step in steps.items():
+            mark = market_of(symbol).mark_units
+            far = spare // (2 * step * len(steps))
+            marks[symbol] = (mark - far, mark + far)
+        return _Leeway(ledger, ledger.revision, marks)
 
     def _cancel_orders(self, account: Account) -> None:
         live = self._settlement.stores[account.uid].live.values()
