@@ -52,6 +52,8 @@ _JOIN = 0.7
 """Beside a user's order that is alone at the best price a maker steps behind, joins or improves."""
 _REVERSION = 0.02
 """Share of its way back to where it started that the fair value goes in one piece of news."""
+_REST_SHARE = 6
+"""How many times shorter a maker rests after the usual hit than after a user swept its side."""
 _ALARM_NS = 400_000_000
 """How long the makers of a side stand back after users took more than its best level."""
 
@@ -173,8 +175,14 @@ class AgentMarket:
         self._quotes.move(edit, maker, side, key, size)
         return _said(edit)
 
-    def _close_spread(self, book: VenueBook, side: int) -> Iterable[Operation]:
+    def _close_spread(self, book: VenueBook) -> Iterable[Operation]:
         """Let the quickest maker that isn't resting quote; the others come in their turns."""
+        bids, asks = book.bids, book.asks
+        if -asks.keys[-1] - bids.keys[-1] <= self._tick:
+            return ()
+        # The side that is further from what the fair value allows.
+        gaps = self._limit(asks, BIDS) - bids.keys[-1], self._limit(bids, ASKS) - asks.keys[-1]
+        side = BIDS if gaps[BIDS] >= gaps[ASKS] else ASKS
         makers = self._quotes.makers
         first = int(self._rng.random() * len(makers))
         for maker in makers[first:] + makers[:first]:
@@ -311,7 +319,8 @@ class AgentMarket:
         if rng.random() < self._style.taker_through:
             reach = int((1 + rng.random() * 8) * self._gap_ticks) * self._tick
         limit = keys[ASKS if buys else BIDS] - reach
-        yield from self._take(book, self._size(self._taker_sizes), limit, buys=buys)
+        size, impact = self._size(self._taker_sizes), self._style.impact
+        yield from self._take(book, size, limit, buys=buys, impact=impact)
 
     def _follow_trend(self, book: VenueBook) -> Iterator[Operation]:
         """Trade with a strong move of the last second, and out again when it is over."""
@@ -334,13 +343,13 @@ class AgentMarket:
             size = min(size, abs(self._trend_position))
         limit = (book.asks if buys else book.bids).keys[-1]
         self._trend_position += size if buys else -size
-        yield from self._take(book, size, limit, buys=buys)
+        yield from self._take(book, size, limit, buys=buys, impact=self._style.impact)
 
     def _news(self, book: VenueBook) -> Iterator[Operation]:
         """The fair value jumps: the quick take or cancel what it leaves behind, others follow."""
         rng, tick = self._rng, self._tick
         # A mixture of exponentials of mean 1: mostly small steps, now and then a large one.
-        jump = rng.expovariate(1.0) * (2.2 if rng.random() < 0.15 else 0.79)
+        jump = rng.expovariate(1.0) * (1.6 if rng.random() < 0.25 else 0.8)
         sign = 1 if rng.random() < 0.5 + self._bias / 2 else -1
         self._fair += sign * jump * self._news_units + (self._anchor - self._fair) * _REVERSION
         self._fair = max(self._fair, 100.0 * tick)
@@ -353,10 +362,11 @@ class AgentMarket:
             return
         if rng.random() < self._style.news_taken:
             size = 3 * self._size(self._taker_sizes)
-            yield from self._take(book, size, floor(stale) + 1, buys=side == ASKS)
+            # The value has moved already: that it is traded to isn't news once more.
+            yield from self._take(book, size, floor(stale) + 1, buys=side == ASKS, impact=0.0)
         yield from self._pull(book, side, stale)
         if book.bids.keys and book.asks.keys:
-            yield from self._close_spread(book, ASKS if side == BIDS else BIDS)
+            yield from self._close_spread(book)
 
     def _pull(self, book: VenueBook, side: int, stale: float) -> Iterable[Operation]:
         """Withdraw what agents still offer beyond the fair value."""
@@ -370,7 +380,7 @@ class AgentMarket:
         return _said(edit)
 
     def _take(
-        self, book: VenueBook, size_units: int, limit: int, *, buys: bool
+        self, book: VenueBook, size_units: int, limit: int, *, buys: bool, impact: float
     ) -> Iterator[Operation]:
         """Take the other side's levels as far as the size and the limit key go.
 
@@ -393,15 +403,14 @@ class AgentMarket:
             rest = part - filled
             external = ladder.external.get(key, 0)
             if rest and external:
-                self._hit(side, key, min(rest, external))
+                self._hit(side, key, min(rest, external), self._style.rest_s / _REST_SHARE)
                 change = [(ladder.sign * key, max(0, external - rest))]
                 yield LevelChanges([], change) if buys else LevelChanges(change, [])
             elif not filled:
                 break  # a user's order that nobody matches: it can't be taken
         if book.bids.keys and book.asks.keys:
-            self._fair += (_mid(book) - before) * self._style.impact
-            if -book.asks.keys[-1] - book.bids.keys[-1] > self._tick:
-                yield from self._close_spread(book, self._rng.getrandbits(1))
+            self._fair += (_mid(book) - before) * impact
+            yield from self._close_spread(book)
 
     def _prints(self, side: Side, price_units: int, size_units: int) -> TradePrints:
         trades: list[PublicTrade] = []
@@ -421,20 +430,20 @@ class AgentMarket:
         side = ASKS if aggressor is Side.BUY else BIDS
         sign = 1 if side == BIDS else -1
         ladder = book.asks if side == ASKS else book.bids
-        for price, size in matches:
-            self._hit(side, sign * price, size)
-        if not ladder.keys:
-            return
         first = sign * matches[0][0]
-        if ladder.keys[-1] < first:
+        is_swept = not ladder.keys or ladder.keys[-1] < first
+        rest_s = self._style.rest_s / (1 if is_swept else _REST_SHARE)
+        for price, size in matches:
+            self._hit(side, sign * price, size, rest_s)
+        if is_swept and ladder.keys:
             # The best price moved: half of that is the move of the mid.
             self._fair += sign * (ladder.keys[-1] - first) / 2 * self._style.impact
             self._alarm_until_ns[side] = self.now_ns + _ALARM_NS
 
-    def _hit(self, side: int, key: int, size_units: int) -> None:
+    def _hit(self, side: int, key: int, size_units: int, rest_s: float) -> None:
         for maker in self._quotes.taken(side, key, size_units):
-            rest_s = self._rng.expovariate(1 / self._style.rest_s)
-            maker.rests_until_ns[side] = self.now_ns + int(rest_s * 1e9)
+            rest_ns = int(self._rng.expovariate(1 / rest_s) * 1e9)
+            maker.rests_until_ns[side] = self.now_ns + rest_ns
 
     # sizes ------------------------------------------------------------------------------------
 
