@@ -70,6 +70,12 @@ daily_loss_percent_max = 3
 drawdown_percent_max = 10
 spread_bps_max = 2            # wider books are refused
 
+[risk.protections]            # short, so that a demo sees them begin and end
+cooldown_after_stop_s = 5     # after a stop loss, there
+losses_in_row_max = 6         # then the strategy pauses
+loss_pause_s = 4
+flip_flops_max = 0            # changing sides is what the demo is for
+
 [sizing]
 equity_percent = 4
 confidence_floor = 0.5
