@@ -27,7 +27,9 @@ from tickwright.simulator.whole import WholeVenue
 __all__ = ["SavedAccount", "SavedVenue", "read_saved", "restore", "saved_of", "written"]
 
 FORMAT = 1
-_SUMS = tuple(one.name for one in fields(AccountLedger) if one.name != "positions")
+_SUMS = tuple(
+    one.name for one in fields(AccountLedger) if one.name not in ("positions", "revision")
+)
 _FIGURES = tuple(one.name for one in fields(Position) if one.name != "size_units")
 
 
