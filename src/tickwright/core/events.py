@@ -406,11 +406,16 @@ class OperatorVerb(enum.Enum):
 
 
 class OperatorCommand(msgspec.Struct, frozen=True, gc=False, tag="operator"):
-    """An order of the operator; `scope` is `all`, a strategy id, or for LIFT `KIND@SCOPE`."""
+    """An order of the operator; `scope` is `all`, a strategy id, or for LIFT `KIND@SCOPE`.
+
+    A HALT that `outlives_restart` stands until somebody lifts it; one that doesn't is remembered by
+    whoever gave it.
+    """
 
     verb: OperatorVerb
     scope: str
     reason: str
+    outlives_restart: bool = True
 
 
 class RiskStateRestored(msgspec.Struct, frozen=True, tag="risk_state"):

@@ -64,9 +64,9 @@ class OperatorDesk:
         reason = command.reason or "the operator's wish"
         verb = command.verb
         if verb is OperatorVerb.HALT:
-            self._protections.halt(
-                Scope(strategy_id=None if run is None else run.strategy_id), reason
-            )
+            if command.outlives_restart:
+                strategy_id = None if run is None else run.strategy_id
+                self._protections.halt(Scope(strategy_id=strategy_id), reason)
             self._halt(run, reason)
         elif verb is OperatorVerb.RESUME:
             self._resume(run)

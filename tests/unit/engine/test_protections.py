@@ -312,6 +312,26 @@ def test_end_of_a_run_when_stopped_then_a_restart_is_not_halted():
     assert () == bench.engine.risk_state().restrictions
 
 
+def test_halt_when_whoever_gave_it_remembers_then_a_restart_is_not_halted():
+    bench = two()
+    bench.handle(OperatorCommand(OperatorVerb.HALT, "all", "killed", outlives_restart=False))
+    assert "killed" == bench.engine.summary().engine_halt
+    assert () == bench.engine.risk_state().restrictions
+
+
+def test_executions_when_an_earlier_run_counted_them_then_not_counted_again():
+    bench = two(protections=msgspec.structs.replace(QUICK, cooldown_after_stop_s=0))
+    stop_out(bench)
+    placed = bench.places(bench.log)
+    again = restarted(bench)
+    for order in placed:
+        # The venue tells its last minutes' executions at the sync of a start.
+        again.fill(order, venue_ns=bench.now_ns)
+    assert [] == names(again)
+    assert 1 == again.engine.risk_state().strategies[0].losses_in_row
+    assert 1 == again.engine.state.runs["one"].returns.count
+
+
 # restart ------------------------------------------------------------------------------------------
 
 
