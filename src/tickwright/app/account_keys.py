@@ -20,7 +20,7 @@ from tickwright.app.config_model import AccountConfig, ConfigFile, VenueConfig
 from tickwright.core.errors import ConfigError
 from tickwright.venues.bybit.sign import Credentials, Secret
 
-__all__ = ["AccountKey", "paper_key", "read_keys", "read_toml"]
+__all__ = ["AccountKey", "read_keys", "paper_key", "read_kill_key", "read_toml"]
 
 KEY_FILE_BYTES_MAX = 10_000
 # The simulated venue's own account, by value: a trader has no use for the simulator's code.
@@ -90,18 +90,46 @@ def read_keys(file: ConfigFile, folder: Path, faults: list[Fault]) -> dict[str, 
     return keys
 
 
+def read_kill_key(
+    name: str, account: AccountConfig, venue: VenueConfig, folder: Path
+) -> tuple[AccountKey, bool]:
+    """Return the kill switch's key of an account, and whether the trader's own has to serve.
+
+    Raises:
+        ConfigError: there is no key, or it is unsafe.
+    """
+    prefix = f"{_prefix(name)}KILL_"
+    found = _from_environment(prefix)
+    if found is not None:
+        return found, False
+    if account.kill_key_file is not None:
+        return _key_from_file(folder / account.kill_key_file), False
+    return _key(name, account, venue, folder), venue.env != "simulator"
+
+
+def _prefix(name: str) -> str:
+    return f"TICKWRIGHT_{re.sub('[^A-Z0-9]', '_', name.upper())}_"
+
+
+def _from_environment(prefix: str) -> AccountKey | None:
+    found = _Environment.model_validate(EnvSettingsSource(_Environment, env_prefix=prefix)())
+    if found.api_key is not None and found.api_secret is not None:
+        return AccountKey(found.api_key.get_secret_value(), found.api_secret)
+    if found.api_key is not None or found.api_secret is not None:
+        raise ConfigError(f"{prefix}API_KEY and {prefix}API_SECRET must both be set")
+    return None
+
+
 def paper_key(name: str) -> AccountKey:
     """Return the key of a paper account: it opens what listens inside this process."""
     return AccountKey(f"tickwright-paper-{name}", SecretStr(PAPER_SECRET))
 
 
 def _key(name: str, account: AccountConfig, venue: VenueConfig, folder: Path) -> AccountKey:
-    prefix = f"TICKWRIGHT_{re.sub('[^A-Z0-9]', '_', name.upper())}_"
-    found = _Environment.model_validate(EnvSettingsSource(_Environment, env_prefix=prefix)())
-    if found.api_key is not None and found.api_secret is not None:
-        return AccountKey(found.api_key.get_secret_value(), found.api_secret)
-    if found.api_key is not None or found.api_secret is not None:
-        raise ConfigError(f"{prefix}API_KEY and {prefix}API_SECRET must both be set")
+    prefix = _prefix(name)
+    found = _from_environment(prefix)
+    if found is not None:
+        return found
     if account.key_file is not None:
         return _key_from_file(folder / account.key_file)
     if venue.env == "simulator":

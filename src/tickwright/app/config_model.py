@@ -36,6 +36,8 @@ __all__ = [
     "JournalConfig",
     "PaperAccountConfig",
     "PaperConfig",
+    "KillConfig",
+    "KillFile",
     "SOURCE_WORDS",
     "RunConfig",
     "SessionConfig",
@@ -125,11 +127,13 @@ class VenueConfig(_Section):
 class AccountConfig(_Section):
     """One account at a venue. Its key comes from the environment or from `key_file` (mode 0600).
 
-    `risk` holds limits of this account alone, in place of those in `[risk]`.
+    `kill_key_file` holds the kill switch's own key. `risk` holds limits of this account alone, in
+    place of those in `[risk]`.
     """
 
     venue: Name
     key_file: FilePath | None = None
+    kill_key_file: FilePath | None = None
     risk: _Table = {}
 
 
@@ -196,6 +200,20 @@ class JournalConfig(_Section):
     sync: Literal["never", "interval", "always"] = "never"
 
 
+class KillConfig(_Section):
+    """The kill switch and its watchdog.
+
+    `on`: which losses throw it. `heartbeat_s_max`: how long the trader may show no life.
+    `listen_port`: where the watchdog takes orders over HTTP on loopback; 0 takes none.
+    """
+
+    scope: Literal["account", "own"] = "account"
+    flatten: bool = False
+    on: Annotated[tuple[Literal["daily_loss", "drawdown"], ...], Field(strict=False)] = ()
+    heartbeat_s_max: Annotated[float, Field(ge=1.0, le=60.0)] = 5.0
+    listen_port: Annotated[int, Field(ge=0, le=65_535)] = 0
+
+
 def _amount(value: object) -> Decimal:
     if isinstance(value, Decimal):
         return value
@@ -230,7 +248,6 @@ class PaperConfig(_Section):
     balances: Annotated[dict[Asset, _Amount], Field(min_length=1)] = {"USDT": Decimal(10_000)}
     latency_ms: Annotated[float, Field(ge=0, le=10_000)] = 20.0
     reply_ms: Annotated[float, Field(ge=0, le=10_000)] = 20.0
-    seed: int = 1
     keep: bool = True
     accounts: dict[Name, PaperAccountConfig] = {}
 
@@ -287,6 +304,7 @@ class ConfigFile(_Section):
     feed: FeedConfig = FeedConfig()
     session: SessionConfig = SessionConfig()
     journal: JournalConfig = JournalConfig()
+    kill: KillConfig = KillConfig()
     run: RunConfig = RunConfig()
     paper: PaperConfig = PaperConfig()
 
@@ -294,3 +312,26 @@ class ConfigFile(_Section):
     def is_paper(self) -> bool:
         """Whether orders are matched inside the process."""
         return self.run.mode == "paper"
+
+
+class KillFile(BaseModel):
+    """The tables that the kill switch needs; what else a file holds may be as wrong as it likes."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        strict=True,
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
+    )
+
+    venues: Annotated[dict[Name, VenueConfig], Field(min_length=1)]
+    accounts: Annotated[dict[Name, AccountConfig], Field(min_length=1)]
+    session: SessionConfig = SessionConfig()
+    kill: KillConfig = KillConfig()
+    run: _Table = {}
+
+    @property
+    def is_paper(self) -> bool:
+        """Whether orders are matched inside the trader."""
+        return self.run.get("mode") == "paper"

@@ -11,11 +11,14 @@ import gc
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from tickwright.app.config import Config
+from tickwright.app.kill_entries import KillEntries
+from tickwright.app.kill_target import note_hosts
 from tickwright.app.ledger_check import LedgerCheck, LedgerWatch
 from tickwright.app.logs import RunLog
 from tickwright.app.notice_log import log_notice
@@ -67,6 +70,7 @@ class _Run:
         self.is_ending = False
         self.fault = ""
         self.log_fault = ""
+        self.kill: KillEntries
         self.trader: Trader
         self.last: TraderSnapshot
 
@@ -82,6 +86,9 @@ class _Run:
                     )
                 finally:
                     ending.cancel()
+        if self.trader.killed:
+            self.fault = self.trader.killed
+            self.last = self._cleaned(self.trader.snapshot())
         folder = self.trader.settings.session_folder
         return make_report(
             self.last,
@@ -101,6 +108,9 @@ class _Run:
         simulated = await self.side.start(self.config, stack)
         settings = trader_settings(self.config, now_ns=self.plan.started_ns, simulated=simulated)
         settings = msgspec.structs.replace(settings, session_bytes_max=self.plan.session_bytes_max)
+        for name, hosts in simulated.items():
+            note_hosts(settings.state_folder, name, hosts)
+        self._listen_for_kill(settings.state_folder, stack)
         self.trader = Trader(settings, on_note=self._note, on_notice=self._notice)
         stack.push_async_callback(self.trader.close)
         await self.trader.start()
@@ -108,6 +118,18 @@ class _Run:
         gc.collect()
         gc.freeze()
         return LedgerWatch(self.trader.engine)
+
+    def _listen_for_kill(self, folder: Path, stack: contextlib.AsyncExitStack) -> None:
+        entries = KillEntries(
+            folder,
+            [str(self.config.path)],
+            rules=frozenset(self.config.file.kill.on),
+            say=self._remark,
+        )
+        with contextlib.ExitStack() as listening:
+            entries.listen(listening)
+            stack.push(listening.pop_all())
+        self.kill = entries
 
     async def _stop_when(self, life: Life) -> None:
         await life.stopping.wait()
@@ -134,6 +156,7 @@ class _Run:
         next_s = time.monotonic()
         while True:
             watch.remember()
+            self.kill.look()
             if time.monotonic() >= next_s:
                 next_s += SHOW_EVERY_S
                 self.screen.show(self._frame())
@@ -172,6 +195,7 @@ class _Run:
 
     def _notice(self, notice: Notice) -> None:
         count_bracket(self.brackets, notice)
+        self.kill.on_notice(notice)
         log_notice(self.log, notice)
 
     def _cleaned(self, shot: TraderSnapshot) -> TraderSnapshot:
@@ -188,8 +212,16 @@ class _Run:
                 engine_halt=clean(engine.engine_halt),
                 halted_instruments={k: clean(v) for k, v in engine.halted_instruments.items()},
                 strategies=tuple(
-                    msgspec.structs.replace(one, halt_reason=clean(one.halt_reason))
+                    msgspec.structs.replace(
+                        one,
+                        halt_reason=clean(one.halt_reason),
+                        last_refusals={k: clean(v) for k, v in one.last_refusals.items()},
+                    )
                     for one in engine.strategies
+                ),
+                protections=tuple(
+                    msgspec.structs.replace(row, reason=clean(row.reason))
+                    for row in engine.protections
                 ),
             ),
         )

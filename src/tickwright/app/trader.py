@@ -20,8 +20,10 @@ import msgspec
 
 from tickwright import __version__
 from tickwright.app.door import EngineDoor
+from tickwright.app.notice_log import protection_words
 from tickwright.app.paper_settings import PaperSettings
 from tickwright.app.plan import TradingPlan, add_strategies, build_engine
+from tickwright.app.risk_keeper import RiskKeeper
 from tickwright.app.timers import Timers
 from tickwright.app.venue_kit import BybitKit
 from tickwright.book.order_book import LatencyHistogram, OrderBook
@@ -31,6 +33,7 @@ from tickwright.core.commands import (
     Notice,
     OrderNotice,
     PlaceOrder,
+    ProtectionNotice,
     SetTimer,
     SignalNotice,
     StopsNotice,
@@ -47,6 +50,7 @@ from tickwright.core.events import (
     OperatorVerb,
     PromisedOrder,
     PromisesRestored,
+    RiskStateRestored,
 )
 from tickwright.core.identity import AccountId, Category, InstrumentId
 from tickwright.core.instrument import Instrument
@@ -58,7 +62,11 @@ from tickwright.feed.account_link import AccountLink
 from tickwright.feed.feed import FeedOptions, PublicFeed
 from tickwright.net.listener import utc_now_ns
 from tickwright.net.tap import InputTap
-from tickwright.storage.journal import Journal, SyncPolicy, next_epoch
+from tickwright.storage.fence import Fence
+from tickwright.storage.journal import Journal, SyncPolicy
+from tickwright.storage.kill_order import read_kill_order
+from tickwright.storage.lease import Lease
+from tickwright.storage.risk_state import read_risk_state
 from tickwright.storage.session_log import SessionHeader, SessionWriter
 from tickwright.strategy.base import Strategy
 from tickwright.venues.bybit.account_rest import BybitAccountClient
@@ -132,6 +140,8 @@ class TraderSettings(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 1
     paper: PaperSettings | None = None
     """Match orders in this process; the venues then give public data alone."""
+    has_fresh_accounts: bool = False
+    """The accounts begin with this run: what an earlier one left of risk isn't theirs."""
 
 
 class BookLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,6 +240,11 @@ class Trader:
         self._log: SessionWriter | None = None
         self._journals: dict[AccountId, Journal] = {}
         self._stop = asyncio.Event()
+        self.killed = ""
+        """Why the kill switch ended this run; empty while it didn't."""
+        self._fence: Fence | None = None
+        self._lease: Lease | None = None
+        self._keeper: RiskKeeper | None = None
         self.engine: Engine
         self.door: EngineDoor
         self._timers: Timers
@@ -242,8 +257,16 @@ class Trader:
         Raises:
             ConfigError: an unknown symbol, a key that may withdraw, nothing to trade.
             ConnectionLost, VenueError, FrameError: a venue couldn't be asked.
+            StorageError: another trader uses the state folder, or what it kept can't be believed.
         """
         settings = self.settings
+        self._lease = Lease.take(settings.state_folder, utc_now_ns())
+        kept = None if settings.has_fresh_accounts else read_risk_state(settings.state_folder)
+        kill = read_kill_order(settings.state_folder)
+        if kill is not None:
+            raise ConfigError(
+                f"{kill.words()}; `tickwright kill CONFIG --lift` lets it trade again"
+            )
         for venue in settings.venues:
             trusted = _trusted(venue)
             self._kits[venue.name] = BybitKit(
@@ -267,7 +290,8 @@ class Trader:
                 self._note("account.key_unbound", f"{account.account_id}: bind the key to your IP")
             clients[account.account_id] = client
         started_ns = utc_now_ns()
-        epoch = next_epoch(settings.state_folder, started_ns)
+        epoch = self._lease.epoch
+        self._fence = Fence(settings.state_folder, epoch=epoch)
         tap = self._open_log(epoch, started_ns)
         self.engine = build_engine(
             settings.plan, epoch=epoch, seed=settings.seed, now_ns=started_ns
@@ -284,6 +308,10 @@ class Trader:
         for account in settings.accounts:
             self._add_link(account, clients[account.account_id], epoch)
         self.door.start(utc_now_ns())
+        if kept is not None:
+            self.door.on_input(RiskStateRestored(kept), utc_now_ns())
+        self._keeper = RiskKeeper(self.engine, settings.state_folder, on_note=self._note)
+        self.door.on_restricted = self._keeper.save
         for account_id, journal in self._journals.items():
             self._restore_promises(account_id, journal)
         for account in settings.accounts:
@@ -402,6 +430,7 @@ class Trader:
             on_sent=self.door.on_sent,
             on_note=self._note,
             wants_trade_socket=not account.orders_by_rest,
+            fence=self._fence,
         )
 
     def _restore_promises(self, account_id: AccountId, journal: Journal) -> None:
@@ -461,6 +490,12 @@ class Trader:
         if hasattr(self, "door"):
             self.take_notices()
             self.door.stop(utc_now_ns())
+        if self._keeper is not None:
+            self._keeper.close()
+            self._keeper = None
+        if self._fence is not None:
+            self._fence.end()
+            self._fence = None
         if self._log is not None:
             self._log.close()
         for journal in self._journals.values():
@@ -469,14 +504,19 @@ class Trader:
             await kit.aclose()
         if self._paper is not None:
             await self._paper.stop()
+        if self._lease is not None:
+            self._lease.release()
 
     async def _end(self, before_end: Callable[[], Awaitable[None]] | None) -> None:
         """Open nothing more, cancel what works, wait for the answers, then drop the sockets."""
         self.door.on_input(
             OperatorCommand(OperatorVerb.STOP, "all", "end of the run"), utc_now_ns()
         )
+        if self.killed:
+            # The switch cancels by itself, and ends a trader that lingers.
+            before_end = None
         for _ in range(int(STOP_GRACE_S / STOP_LOOK_S)):
-            if not self.engine.state.blotter.live_count:
+            if self.killed or not self.engine.state.blotter.live_count:
                 break
             await asyncio.sleep(STOP_LOOK_S)
         if before_end is not None:
@@ -492,7 +532,10 @@ class Trader:
         next_clock = time.monotonic() + CLOCK_EVERY_S
         while True:
             await asyncio.sleep(NOTICES_EVERY_S)
+            self._show_life()
             self.take_notices()
+            if self._keeper is not None:
+                self._keeper.look(time.monotonic())
             if time.monotonic() > next_clock:
                 next_clock = time.monotonic() + CLOCK_EVERY_S
                 for name, kit in self._kits.items():
@@ -503,6 +546,21 @@ class Trader:
                         continue
                     self.door.on_input(notice, utc_now_ns())
 
+    def _show_life(self) -> None:
+        """Beat, and end at once when the kill switch was thrown."""
+        fence = self._fence
+        if fence is None or self.killed:
+            return
+        fence.beat()
+        if fence.is_revoked:
+            order = read_kill_order(self.settings.state_folder)
+            self.killed = "the kill switch was thrown" if order is None else order.words()
+            self._note("trader.killed", self.killed)
+            # The switch's own order outlives a restart, and is lifted by itself.
+            halt = OperatorCommand(OperatorVerb.HALT, "all", self.killed, outlives_restart=False)
+            self.door.on_input(halt, utc_now_ns())
+            self._stop.set()
+
     def take_notices(self) -> None:
         """Pass on what the engine told since the last call."""
         for notice in self.engine.take_notices():
@@ -510,6 +568,8 @@ class Trader:
                 self._show_signal(notice)
             elif isinstance(notice, HaltNotice):
                 self._note("engine.halted", f"{notice.scope}: {notice.reason}")
+            elif isinstance(notice, ProtectionNotice):
+                self.notes.append(protection_words(notice))
             elif isinstance(notice, StopsNotice):
                 self._note(
                     "stops.held" if notice.is_held else "stops.watched",

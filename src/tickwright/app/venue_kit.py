@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from random import Random
 from urllib.parse import urlsplit
 
+import msgspec
+
 from tickwright.core.commands import PlaceOrder
 from tickwright.core.errors import ConfigError
 from tickwright.core.events import ClockNotice, RateLimitReport
 from tickwright.core.identity import AccountId, Category, InstrumentId
 from tickwright.core.instrument import Instrument
-from tickwright.feed.account_link import AccountDoor, AccountLink
+from tickwright.feed.account_link import AccountDoor, AccountLink, OrderFence
 from tickwright.feed.door import Door
 from tickwright.feed.feed import FeedOptions, PublicFeed
 from tickwright.net.backoff import DialBudget
@@ -24,6 +26,7 @@ from tickwright.net.listener import utc_now_ns
 from tickwright.net.tap import InputTap
 from tickwright.storage.journal import Journal
 from tickwright.venues.bybit.account_rest import BybitAccountClient
+from tickwright.venues.bybit.emergency import BybitEmergencyClient
 from tickwright.venues.bybit.hosts import Hosts
 from tickwright.venues.bybit.limits import RestBudget, VenueClock
 from tickwright.venues.bybit.order_encode import OrderEncoder
@@ -36,7 +39,9 @@ from tickwright.venues.bybit.sign import Credentials
 from tickwright.venues.bybit.trade import TradeSession
 from tickwright.venues.public_port import PublicHost, PublicSession
 
-__all__ = ["BybitKit", "make_replay_session"]
+__all__ = ["BybitKit", "emergency_client", "make_replay_session"]
+
+KILL_TIMEOUT_S = 1.5
 
 InstrumentOf = Callable[[Category, str], Instrument]
 
@@ -83,7 +88,8 @@ class BybitKit:
         notice = await self.market.server_clock()
         for session in self._sessions:
             session.set_clock_offset(self.clock.offset_ns)
-        return notice
+        # Known by the venue's name from here on, as accounts know it; the client knows an address.
+        return msgspec.structs.replace(notice, source=self.name)
 
     def feed(
         self,
@@ -155,6 +161,7 @@ class BybitKit:
         on_sent: Callable[[PlaceOrder, int], None] | None = None,
         on_note: Callable[[str, str], None] | None = None,
         wants_trade_socket: bool = True,
+        fence: OrderFence | None = None,
     ) -> AccountLink:
         """Return the link of one account.
 
@@ -169,6 +176,7 @@ class BybitKit:
             last_price_units=last_price_units,
             on_sent=on_sent,
             on_note=on_note,
+            fence=fence,
         )
         rows = RowReader(account_id, instrument_of)
         private = PrivateSession(credentials, rows, link, wake=link.wake)
@@ -194,6 +202,26 @@ class BybitKit:
         """Release the HTTP connections."""
         if self._http is not None:
             await self._http.aclose()
+
+
+def emergency_client(
+    hosts: Hosts,
+    credentials: Credentials,
+    categories: Sequence[Category],
+    *,
+    random: Random,
+    ssl_context: ssl.SSLContext | None = None,
+) -> tuple[BybitEmergencyClient, HttpClient]:
+    """Return what the kill switch asks a venue with, and the connections to close afterwards.
+
+    Nothing is shared with a trader: it has budgets, clock and connections of its own. Answers are
+    not waited for as long as elsewhere: asking again is what helps.
+    """
+    http = HttpClient(
+        hosts.rest, timeout_s=KILL_TIMEOUT_S, connect_timeout_s=1.0, ssl_context=ssl_context
+    )
+    caller = RestCaller(http, now=utc_now_ns, random=random, credentials=credentials)
+    return BybitEmergencyClient(caller, categories), http
 
 
 def _dial_budget(hosts: Hosts) -> DialBudget:

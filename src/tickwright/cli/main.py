@@ -9,9 +9,13 @@ from tickwright.cli.bench import bench
 from tickwright.cli.book import book
 from tickwright.cli.demo import demo
 from tickwright.cli.init import init
+from tickwright.cli.kill import kill
+from tickwright.cli.protections import protections
+from tickwright.cli.risk import risk
 from tickwright.cli.run import run
 from tickwright.cli.simulate import simulate
 from tickwright.cli.watch import watch
+from tickwright.cli.watchdog import watchdog
 
 __all__ = ["app", "main"]
 
@@ -23,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (demo, simulate, watch, book, run, init, bench):
+for command in (demo, simulate, watch, book, run, risk, protections, init, bench, kill, watchdog):
     app.command()(command)
 
 

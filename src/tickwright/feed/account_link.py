@@ -42,6 +42,15 @@ JOURNAL_EVERY_S = 0.2
 _FAULTS = (ConnectionLost, FrameError, VenueError, OSError, TimeoutError)
 
 
+class OrderFence(Protocol):
+    """What may forbid, at any moment and from outside, to open anything."""
+
+    @property
+    def is_revoked(self) -> bool:
+        """Whether nothing may be opened any more."""
+        ...
+
+
 class AccountDoor(Protocol):
     """Where the account's inputs go in."""
 
@@ -73,6 +82,7 @@ class AccountLink:
         journal: takes every create and amend before it is sent.
         last_price_units: tells the latest trade price of an instrument, for conditional orders.
         on_sent: called with (command, handed to the socket at) right after the bytes left.
+        fence: looked at right before the bytes of whatever may open something.
     """
 
     def __init__(
@@ -86,7 +96,9 @@ class AccountLink:
         last_price_units: Callable[[PlaceOrder], int | None],
         on_sent: Callable[[PlaceOrder, int], None] | None = None,
         on_note: Callable[[str, str], None] | None = None,
+        fence: OrderFence | None = None,
     ) -> None:
+        self._fence = fence
         self.account_id = account_id
         self.counts = LinkCounts()
         self.is_synced = False
@@ -189,7 +201,7 @@ class AccountLink:
     ) -> None:
         """Carry one command out; what becomes of it comes in by the door."""
         if isinstance(command, (PlaceOrder, AmendOrder)):
-            if not self._promise(command):
+            if self._is_fenced(command) or not self._promise(command):
                 return
             if self._journal.sync == "always":
                 self._spawn(self._send_after_flush(command))
@@ -222,7 +234,16 @@ class AccountLink:
             return
         self._send(command)
 
+    def _is_fenced(self, command: OrderRequest) -> bool:
+        """Refuse what the kill switch forbids; cancels always pass."""
+        if self._fence is None or not self._fence.is_revoked or isinstance(command, CancelOrder):
+            return False
+        self._unsent(command, "the kill switch was thrown")
+        return True
+
     def _send(self, command: OrderRequest) -> None:
+        if self._is_fenced(command):
+            return
         now_ns = utc_now_ns()
         last = None
         if isinstance(command, PlaceOrder):
@@ -259,6 +280,8 @@ class AccountLink:
         self._spawn(self._send_by_rest(command, last))
 
     async def _send_by_rest(self, command: OrderRequest, last: int | None) -> None:
+        if self._is_fenced(command):
+            return
         self.counts.sent_by_rest += 1
         if self._on_sent is not None and isinstance(command, PlaceOrder):
             self._on_sent(command, utc_now_ns())

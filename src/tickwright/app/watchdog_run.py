@@ -1,0 +1,59 @@
+"""Owns the verb's work: a watchdog with its switch and its HTTP door; refuses other hosts."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable
+
+from aiohttp import web
+
+from tickwright.app.kill import KillReport
+from tickwright.app.kill_run import kill
+from tickwright.app.kill_target import KillTarget
+from tickwright.app.watchdog import Watchdog
+from tickwright.storage.kill_order import KillScope
+
+__all__ = ["run_watchdog"]
+
+
+async def run_watchdog(target: KillTarget, *, once: bool, say: Callable[[str], None]) -> int:
+    """Watch until SIGINT or SIGTERM, or until the switch was thrown; returns the exit code.
+
+    Raises:
+        ConfigError, StorageError: it can't watch.
+        OSError: the port is taken.
+    """
+    stopped = asyncio.Event()
+
+    async def throw(
+        by: str,
+        reason: str,
+        scope: KillScope | None,
+        flatten: bool | None,  # noqa: FBT001 - the shape of KillCall
+    ) -> KillReport:
+        report = await kill(target, by=by, reason=reason, scope=scope, flatten=flatten, say=say)
+        if once:
+            stopped.set()
+        return report
+
+    wanted = target.file.kill
+    dog = Watchdog(target.folder, throw, heartbeat_s_max=wanted.heartbeat_s_max, say=say)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    async with contextlib.AsyncExitStack() as stack:
+        if wanted.listen_port:
+            runner = web.AppRunner(dog.app())
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            await web.TCPSite(runner, "127.0.0.1", wanted.listen_port).start()
+            say(f"listening on http://127.0.0.1:{wanted.listen_port} (token in {target.folder})")
+        say(f"watching {target.folder}: {wanted.heartbeat_s_max:g} s without life are a kill")
+        watching = asyncio.create_task(dog.run())
+        waiting = asyncio.create_task(stopped.wait())
+        done, _ = await asyncio.wait({watching, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (watching, waiting):
+            task.cancel()
+        for task in done:
+            task.result()
+    return 0

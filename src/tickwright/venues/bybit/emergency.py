@@ -1,0 +1,198 @@
+"""Owns what the kill switch asks of Bybit: rows as they come, no instrument needed to read them.
+
+It refuses to depend on anything that may be broken in a trader: no socket, no instrument list, no
+order book. A query that failed raises; it is never an empty answer.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any, TypeVar
+
+import msgspec
+
+from tickwright.core.errors import FrameError, VenueError
+from tickwright.core.identity import Category
+from tickwright.venues.bybit.account_rest import PAGES_MAX
+from tickwright.venues.bybit.private_wire import Listing, OrderRow, PositionRow
+from tickwright.venues.bybit.rest_call import Pairs, RestAnswered, RestCaller
+from tickwright.venues.bybit.wire import shortened
+from tickwright.venues.port import HeldPosition, RestingOrder
+
+__all__ = ["BybitEmergencyClient"]
+
+T = TypeVar("T")
+
+_CANCELLED_PER_CALL = 500
+_CANCEL_CALLS_MAX = 20
+_ALREADY_GONE = frozenset({110001, 170213, 170142, 170139, 110008, 110010})
+_NOTHING_HELD = frozenset({110017})
+
+
+class BybitEmergencyClient:
+    """See `port.EmergencyClient`; one account, all product lines it is given."""
+
+    cancels_per_s = 10
+    """What the venue lets an account cancel one by one in a second."""
+
+    def __init__(
+        self,
+        caller: RestCaller,
+        categories: Sequence[Category],
+        *,
+        settle_assets: Iterable[str] = ("USDT", "USDC"),
+    ) -> None:
+        self._caller = caller
+        self._categories = tuple(categories)
+        self._settle_assets = tuple(settle_assets)
+
+    async def synchronise(self) -> None:
+        """Measure the venue's clock: requests with a wrong time are refused."""
+        await self._caller.server_clock()
+
+    async def orders(self) -> tuple[RestingOrder, ...]:
+        """Read every order that could still fill, conditional ones too."""
+        found: dict[str, RestingOrder] = {}
+        for category in self._categories:
+            filters = ("Order", "StopOrder", "tpslOrder") if category is Category.SPOT else ("",)
+            for scope in self._scopes(category):
+                for kind in filters:
+                    pairs = (*scope, ("openOnly", "0"), ("limit", "50"), ("orderFilter", kind))
+                    async for raw in self._pages("/v5/order/realtime", pairs, "order/realtime"):
+                        order = _order(raw, category)
+                        found[order.venue_id] = order
+        return tuple(found.values())
+
+    async def cancel_all(self) -> int:
+        """Cancel all plain orders; returns how many the venue named. Stops stay."""
+        return await self._cancel_all("Order")
+
+    async def cancel_stops(self) -> int:
+        """Cancel all conditional orders, protective stops too."""
+        return await self._cancel_all("StopOrder")
+
+    async def cancel(self, order: RestingOrder) -> None:
+        """Cancel one order; already being gone is success."""
+        body: dict[str, str] = {
+            "category": order.category.value,
+            "symbol": order.symbol,
+            "orderId": order.venue_id,
+        }
+        if order.category is Category.SPOT and order.is_conditional:
+            body["orderFilter"] = order.filter
+        await self._post("/v5/order/cancel", body, "cancel", forgiven=_ALREADY_GONE)
+
+    async def positions(self) -> tuple[HeldPosition, ...]:
+        """Read every position that isn't flat; spot has none."""
+        found = []
+        for category in self._categories:
+            if category is Category.SPOT:
+                continue
+            for scope in self._scopes(category):
+                pairs = (*scope, ("limit", "200"))
+                async for raw in self._pages("/v5/position/list", pairs, "position/list"):
+                    position = _position(raw, category)
+                    if position.size:
+                        found.append(position)
+        return tuple(found)
+
+    async def close(self, position: HeldPosition) -> None:
+        """Close a position at the market, reduce-only; nothing being held is success."""
+        body = {
+            "category": position.category.value,
+            "symbol": position.symbol,
+            "side": "Sell" if position.size > 0 else "Buy",
+            "orderType": "Market",
+            "qty": f"{abs(position.size):f}",
+            "reduceOnly": True,
+            "positionIdx": position.index,
+        }
+        await self._post("/v5/order/create", body, "create", forgiven=_NOTHING_HELD)
+
+    async def _cancel_all(self, kind: str) -> int:
+        count = 0
+        for category in self._categories:
+            scopes = [dict(scope) for scope in self._scopes(category)]
+            for scope in scopes:
+                for _ in range(_CANCEL_CALLS_MAX):
+                    answer = await self._post(
+                        "/v5/order/cancel-all", {**scope, "orderFilter": kind}, "cancel-all"
+                    )
+                    named = len(answer.read(Listing).list)
+                    count += named
+                    if named < _CANCELLED_PER_CALL:
+                        break
+        return count
+
+    def _scopes(self, category: Category) -> list[Pairs]:
+        base = ("category", category.value)
+        if category is Category.LINEAR:
+            return [(base, ("settleCoin", asset)) for asset in self._settle_assets]
+        return [(base,)]
+
+    async def _pages(self, path: str, pairs: Pairs, group: str) -> AsyncIterator[dict[str, Any]]:
+        cursor = ""
+        for _ in range(PAGES_MAX):
+            answer = await self._caller.get(path, pairs, group=group, cursor=cursor, is_signed=True)
+            page = answer.read(Listing)
+            for raw in page.list:
+                yield raw
+            following = page.nextPageCursor or ""
+            if not following or following == cursor or not page.list:
+                return
+            cursor = following
+        raise FrameError(f"{path}: more than {PAGES_MAX} pages")
+
+    async def _post(
+        self,
+        path: str,
+        body: dict[str, Any],
+        verb: str,
+        *,
+        forgiven: frozenset[int] = frozenset(),
+    ) -> RestAnswered:
+        answer = await self._caller.post(
+            path,
+            msgspec.json.encode(body),
+            group=f"{verb}.{body['category']}",
+            is_urgent=True,
+        )
+        if answer.code and answer.code not in forgiven:
+            raise VenueError(answer.code, answer.text, what=path)
+        return answer
+
+
+def _order(raw: dict[str, Any], category: Category) -> RestingOrder:
+    row = _read(raw, OrderRow)
+    is_conditional = row.orderStatus == "Untriggered" or bool(row.triggerPrice.strip("0."))
+    reduces = row.reduceOnly or (category is Category.SPOT and row.side == "Sell")
+    return RestingOrder(
+        category=category,
+        symbol=row.symbol,
+        venue_id=row.orderId,
+        client_id=row.orderLinkId,
+        parent_id=row.parentOrderLinkId,
+        is_conditional=is_conditional and row.orderStatus == "Untriggered",
+        is_protective=is_conditional and row.orderStatus == "Untriggered" and reduces,
+        filter="tpslOrder" if "TakeProfit" in row.stopOrderType else "StopOrder",
+    )
+
+
+def _position(raw: dict[str, Any], category: Category) -> HeldPosition:
+    row = _read(raw, PositionRow)
+    try:
+        size = Decimal(row.size or "0")
+    except InvalidOperation:
+        raise FrameError(f"position size {shortened(row.size)} is no number") from None
+    return HeldPosition(
+        category=category,
+        symbol=row.symbol,
+        size=-size if row.side == "Sell" else size,
+        index=row.positionIdx,
+    )
+
+
+def _read(raw: dict[str, Any], kind: type[T]) -> T:
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:
+        raise FrameError(f"{kind.__name__}: {error}: {shortened(str(raw))}") from None
