@@ -313,6 +313,7 @@ class FaultBoard:
         self.has_frame_faults = False
         self.has_lag = False
         self.has_clock = False
+        self.has_private_faults = False
 
     def add(self, spec: FaultSpec, now_ns: int) -> Fault:
         """Put a fault on the board.
@@ -411,6 +412,9 @@ class FaultBoard:
         self.has_lag = any(fault.spec.kind is FaultKind.LAGGING_REST for fault in self._live)
         self._clocks = [fault for fault in self._live if fault.spec.kind is FaultKind.CLOCK]
         self.has_clock = bool(self._clocks)
+        self.has_private_faults = any(
+            fault.spec.kind in ORDER_KINDS | PRIVATE_KINDS for fault in self._live
+        )
 
 
 _FIRST_NUMBER = re.compile(rb'(\[\["|"p":")[0-9.]+"')

@@ -5,6 +5,7 @@ One table serves every contract: the venue's own tables differ by contract and c
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 __all__ = ["RISK_TIERS", "RiskTier", "leverage_for", "leverage_max", "tier_of", "value_limit"]
 
@@ -40,6 +41,7 @@ def leverage_max(tier: RiskTier, contract_max: Decimal) -> Decimal:
     return min(contract_max, Decimal(1_000_000 // (2 * tier.rate_ppm)))
 
 
+@lru_cache(maxsize=1_024)
 def value_limit(leverage: Decimal, contract_max: Decimal) -> int:
     """Return the highest position value, in whole USDT, that may be held at a leverage."""
     allowed = [t.value_max for t in RISK_TIERS if leverage_max(t, contract_max) >= leverage]

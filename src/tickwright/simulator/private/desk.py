@@ -382,7 +382,7 @@ class Desk:
             self.settlement.announce()
             return
         try:
-            self.funds.check_order(order)
+            self.funds.check_again(order)
         except VenueRefusal:
             # The market or other fills took the margin between the answer and the book.
             self.settlement.end_unentered(desk, order, CANCELLED_FOR_COST, "EC_Others")

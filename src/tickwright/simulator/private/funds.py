@@ -33,6 +33,16 @@ class Funds:
         self._stores = stores
         self._market_of = market_of
 
+    def check_again(self, order: VenueOrder) -> None:
+        """Refuse an order at the book's door whose money went since it was accepted.
+
+        Without a position only a booking can take it: the orders since then counted this one.
+        """
+        ledger = order.account.ledger
+        is_flat = not any(position.size_units for position in ledger.positions.values())
+        if not (is_flat and order.seen_revision == ledger.revision):
+            self.check_order(order)
+
     def check_order(self, order: VenueOrder) -> None:
         """Refuse an order the account can't pay: margin and fee on contracts, the asset on spot."""
         account, market_of = order.account, self._market_of
@@ -46,6 +56,7 @@ class Funds:
             return
         if order.reduce_only or (order.is_conditional and order.status != "Triggered"):
             return
+        order.seen_revision = account.ledger.revision
         others = [other for other in live if other is not order]
         notional = self._notional(order)
         key = order.instrument.symbol, order.position_index

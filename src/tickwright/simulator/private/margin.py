@@ -218,7 +218,9 @@ class _Claims:
         """Return the account's totals with these claims."""
         profit = position_margin = order_margin = maintenance = 0
         positions = account.ledger.positions
-        for key in positions.keys() | self.buys.keys() | self.sells.keys():
+        keys = self.buys.keys() | self.sells.keys()
+        keys.update(key for key, position in positions.items() if position.size_units)
+        for key in keys:
             market = market_of(key[0])
             position = positions.get(key, _FLAT)
             value = money_of(market.instrument, market.mark_units, position.size_units)
@@ -253,24 +255,32 @@ def effect_of(
     account: Account, live: Iterable[VenueOrder], market_of: MarketOf, more: Claim
 ) -> Effect:
     """Return what one more order beside the live ones would do to the account and its leg."""
-    claims = _Claims(live)
+    claims, key = _Claims(live), more.key
     now = claims.worth(account, market_of)
-    before = exposure_of(account, market_of, more.key, claims)
+    position, value = account.ledger.positions.get(key), 0
+    if position is not None and position.size_units:
+        market = market_of(key[0])
+        value = money_of(market.instrument, market.mark_units, position.size_units)
+    before = claims.exposure(key, value)
     claims.add(more)
-    exposure = exposure_of(account, market_of, more.key, claims)
-    numerator, denominator = account.leverage(more.key[0]).as_integer_ratio()
-    margins = [share_of(value, denominator, numerator) for value in (before, exposure)]
-    return Effect(now, margins[1] - margins[0], before, exposure)
+    exposure = claims.exposure(key, value)
+    if exposure == before:
+        return Effect(now, 0, before, exposure)
+    numerator, denominator = account.leverage(key[0]).as_integer_ratio()
+    margin = share_of(exposure, denominator, numerator)
+    if before:
+        margin -= share_of(before, denominator, numerator)
+    return Effect(now, margin, before, exposure)
 
 
 def exposure_of(
     account: Account,
     market_of: MarketOf,
     key: PositionKey,
-    live: "Iterable[VenueOrder] | _Claims",
+    live: Iterable[VenueOrder],
 ) -> int:
     """Return the largest value, in money, that a leg can come to with its live orders."""
-    claims = live if isinstance(live, _Claims) else _Claims(live)
+    claims = _Claims(live)
     market = market_of(key[0])
     size = account.ledger.positions.get(key, _FLAT).size_units
     return claims.exposure(key, money_of(market.instrument, market.mark_units, size))

@@ -94,6 +94,8 @@ class VenueOrder:
     cancel_as: str = ""
     """The venue's own reason, when it is the venue that cancels."""
     bracket: "Bracket | None" = None
+    seen_revision: int = -1
+    """The ledger's revision when the order's margin was last looked at; -1: it never was."""
     slippage_type: str = ""
     slippage: str = ""
 
