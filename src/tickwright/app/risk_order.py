@@ -27,6 +27,7 @@ __all__ = [
 
 _FORM = "write SIDE:SYMBOL:SIZE[:PRICE], such as buy:BTCUSDT:0.01:60000"
 _TEXT_MAX = 200
+_DIGITS_MAX = 18
 
 
 class OrderWish(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +76,9 @@ def _figure(text: str, name: str, figure: str) -> Decimal:
         raise ConfigError(f"--order {text!r}: {name} {figure!r} is no number") from None
     if not value.is_finite() or value <= 0:
         raise ConfigError(f"--order {text!r}: {name} {figure} must be a number above 0")
+    # Digits beyond these are told at once, before anybody computes with such a number.
+    if not -_DIGITS_MAX <= value.adjusted() <= _DIGITS_MAX:
+        raise ConfigError(f"--order {text!r}: {name} {figure} is beyond what any order can have")
     return value
 
 
