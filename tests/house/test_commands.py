@@ -51,7 +51,9 @@ def test_make_when_given_variables_then_passes_them_on(arguments: list[str], com
     assert f"/{command}" in " ".join(words)
 
 
-@pytest.mark.parametrize("command", ["demo", "simulate", "watch", "book", "run", "init", "bench"])
+@pytest.mark.parametrize(
+    "command", ["demo", "simulate", "watch", "book", "run", "init", "bench", "protections"]
+)
 def test_command_line_when_asked_for_help_then_names(command: str):
     assert command in run(sys.executable, "-m", "tickwright", "--help")
 
