@@ -225,6 +225,7 @@ def _seat(whole: WholeVenue, account: Account, saved: SavedPosition, size_units:
     mark = units_from_decimal(Decimal(saved.mark), market.instrument.price_decimals)
     market.facts = MarketFacts(mark_units=mark)
     matching.last_price_units = mark
+    market.past.moved(0, size_units)
     _arm(desk, account, key, saved.stops, now_ns)
     whole.desk.settlement.settle(desk)
 
