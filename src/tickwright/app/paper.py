@@ -11,15 +11,13 @@ order rests, or when one arrives.
 """
 
 import asyncio
-import contextlib
-import os
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from random import Random
 
 from tickwright.app.door import EngineDoor
-from tickwright.app.paper_settings import Balances, PaperSettings
+from tickwright.app.paper_file import PaperFile
+from tickwright.app.paper_settings import PaperSettings
 from tickwright.book.order_book import OrderBook
 from tickwright.core.commands import Command
 from tickwright.core.errors import ConfigError, StorageError
@@ -62,7 +60,6 @@ __all__ = ["PaperDoor", "PaperVenue"]
 
 SAVE_EVERY_S = 1.0
 """How much of the accounts' doings a killed process may lose."""
-SAVED_BYTES_MAX = 64 * 1024**2
 _HOST = "127.0.0.1"
 
 _Told = Trade | MarkPrice | IndexPrice | LastPrice | FundingUpdate
@@ -91,31 +88,24 @@ class PaperVenue:
     ) -> None:
         self._settings = settings
         self._on_note = on_note
-        rng = Random(settings.seed)
-        self.venue = SimulatedVenue([], [], rng=Random(rng.getrandbits(64)), start_ns=utc_now_ns())
+        start_ns = utc_now_ns()
+        # Nothing here is left to chance but ids, which must not come again in the next run.
+        rng = Random(start_ns)
+        self.venue = SimulatedVenue([], [], rng=Random(rng.getrandbits(64)), start_ns=start_ns)
         self._mirrors: dict[InstrumentId, Mirror] = {}
         for instrument in instruments:
             _check(instrument)
             self._mirrors[instrument.id] = mirror_of(self.venue, instrument, self._pay_funding)
-        saved = _read(settings.ledger) if settings.keeps else None
-        self._check_kept(saved)
+        self._file = None if settings.ledger is None else PaperFile(settings.ledger)
+        saved = self._read()
         names = [account_id.name for account_id, _ in accounts]
-        orphans = [] if saved is None else [n for n in saved.accounts if n not in names]
-        specs = [
-            AccountSpec(
-                credentials.api_key,
-                credentials.secret.reveal(),
-                () if saved and account_id.name in saved.accounts else self._begins(account_id),
-            )
-            for account_id, credentials in accounts
-        ]
         # Accounts of an earlier run that nobody trades now keep what they have.
-        specs += [AccountSpec(f"kept-{name}", secrets.token_hex(16), ()) for name in orphans]
+        orphans = [] if saved is None else [n for n in saved.accounts if n not in names]
         self.whole = WholeVenue(
             self.venue,
             FaultBoard(Random(rng.getrandbits(64))),
             PrivateOptions(
-                accounts=tuple(specs),
+                accounts=self._specs(accounts, saved, orphans),
                 seed=rng.getrandbits(32),
                 latency_ns=int(settings.latency_ms * 1e6),
                 reply_delay_s=settings.reply_ms / 1e3,
@@ -127,6 +117,7 @@ class PaperVenue:
         if saved is not None:
             restore(self.whole, saved, uids)
         self._saved = b""
+        self._save_number = 0
         self._server = SimulatorServer(self.whole)
         mount_private(self._server)
         for path in [one for one in self._server.websocket_paths if "/public/" in one]:
@@ -141,12 +132,30 @@ class PaperVenue:
             note += f", holding {', '.join(sorted(saved.held))}"
         on_note("paper.account", f"the paper ledger {note}")
 
-    def _begins(self, account_id: AccountId) -> Balances:
-        return self._settings.balances[account_id.name]
+    def _specs(
+        self,
+        accounts: Sequence[tuple[AccountId, Credentials]],
+        saved: SavedVenue | None,
+        orphans: Sequence[str],
+    ) -> tuple[AccountSpec, ...]:
+        kept = {} if saved is None else saved.accounts
+        return (
+            *(
+                AccountSpec(
+                    credentials.api_key,
+                    credentials.secret.reveal(),
+                    () if one.name in kept else self._settings.balances[one.name],
+                )
+                for one, credentials in accounts
+            ),
+            *(AccountSpec(f"kept-{name}", secrets.token_hex(16), ()) for name in orphans),
+        )
 
-    def _check_kept(self, saved: SavedVenue | None) -> None:
-        if saved is None:
-            return
+    def _read(self) -> SavedVenue | None:
+        text = None if self._file is None or not self._settings.keeps else self._file.read()
+        if text is None:
+            return None
+        saved = read_saved(text, where=str(self._settings.ledger))
         listed = {one.symbol for one in self._mirrors if one.category is not Category.SPOT}
         lost = sorted(saved.held - listed)
         if lost:
@@ -155,6 +164,7 @@ class PaperVenue:
                 f"trades now: trade it, or begin afresh by removing {self._settings.ledger} "
                 "(or paper.keep = false)"
             )
+        return saved
 
     # running --------------------------------------------------------------------------------------
 
@@ -191,16 +201,16 @@ class PaperVenue:
 
     async def _save(self) -> None:
         """Write the accounts down when they changed."""
-        path = self._settings.ledger
-        if path is None:
+        if self._file is None:
             return
         text = written(saved_of(self.whole, self._names))
         if text == self._saved:
             return
+        self._save_number += 1
         try:
-            await asyncio.to_thread(_write, path, text)
-        except OSError as error:
-            self._on_note("paper.not_saved", f"{path}: {error.strerror or error}")
+            await asyncio.to_thread(self._file.write, self._save_number, text)
+        except StorageError as error:
+            self._on_note("paper.not_saved", str(error))
             return
         self._saved = text
 
@@ -331,32 +341,3 @@ def _check(instrument: Instrument) -> None:
             f"paper mode trades what settles in {SETTLE_ASSET}; {instrument.id} settles in "
             f"{instrument.settle_asset}"
         )
-
-
-def _read(path: Path | None) -> SavedVenue | None:
-    if path is None:
-        return None
-    try:
-        with path.open("rb") as file:
-            text = file.read(SAVED_BYTES_MAX + 1)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror or error}") from None
-    return read_saved(text, where=str(path))
-
-
-def _write(path: Path, text: bytes) -> None:
-    """Replace the file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    try:
-        with fresh.open("wb") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            fresh.unlink()
-        raise

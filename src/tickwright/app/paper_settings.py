@@ -24,7 +24,6 @@ class PaperSettings(msgspec.Struct, frozen=True, kw_only=True):
     balances: dict[str, Balances]
     latency_ms: float = 0.0
     reply_ms: float = 0.0
-    seed: int = 1
     ledger: Path | None = None
     keeps: bool = True
 

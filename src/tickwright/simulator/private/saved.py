@@ -207,6 +207,7 @@ def _fill(whole: WholeVenue, ledger: AccountLedger, one: SavedAccount) -> None:
         units = units_from_decimal(size, market.instrument.size_decimals)
         figures = {name: int(text) for name, text in saved.figures.items() if name in _FIGURES}
         ledger.positions[saved.symbol, saved.index] = Position(size_units=units, **figures)
+    ledger.revision += 1
 
 
 def _seat(whole: WholeVenue, account: Account, saved: SavedPosition, size_units: int) -> None:
