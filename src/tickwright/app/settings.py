@@ -93,7 +93,6 @@ def _paper(config: Config) -> PaperSettings:
         },
         latency_ms=paper.latency_ms,
         reply_ms=paper.reply_ms,
-        seed=paper.seed,
         ledger=folder / "paper.json",
         keeps=paper.keep,
     )
