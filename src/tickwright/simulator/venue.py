@@ -117,7 +117,7 @@ class SimulatedVenue:
         # A topic's numbers come from its name: they don't depend on who asked for what before.
         self._topics_seed = rng.getrandbits(64)
         self._pending: list[
-            tuple[int, int, Category, TimedOperation, Iterator[TimedOperation]]
+            tuple[int, int, dict[str, SymbolMarket], TimedOperation, Iterator[TimedOperation]]
         ] = []
         self.unpaced: UnpacedMaker | None = None
         if frames_per_s:
@@ -138,18 +138,20 @@ class SimulatedVenue:
             if pending and pending[0][0] <= due:
                 if pending[0][0] > now_ns:
                     break
-                at_ns, number, category, (_, symbol, operation), rest = pending[0]
-                self.now_ns = max(self.now_ns, at_ns)
-                self._apply(self.markets[category, symbol], operation)
+                at_ns, number, markets, (_, symbol, operation), rest = pending[0]
+                if at_ns > self.now_ns:
+                    self.now_ns = at_ns
+                self._apply(markets[symbol], operation)
                 following = next(rest, None)
                 if following is None:
                     heapq.heappop(pending)
                 else:
-                    at_ns = self._start_ns + int(following[0] / self._speed)
-                    heapq.heapreplace(pending, (at_ns, number, category, following, rest))
+                    at_ns = self._start_ns + self._scaled(following[0])
+                    heapq.heapreplace(pending, (at_ns, number, markets, following, rest))
             elif due <= now_ns:
-                _, _, action = heapq.heappop(actions)
-                self.now_ns = max(self.now_ns, due)
+                action = heapq.heappop(actions)[2]
+                if due > self.now_ns:
+                    self.now_ns = due
                 action(due)
             else:
                 break
@@ -243,9 +245,11 @@ class SimulatedVenue:
 
     def print_trade(self, book: VenueBook, side: Side, price_units: int, size_units: int) -> None:
         """Put a match on the public tape: last price, candles and the trade topic follow."""
-        market = self.markets[book.instrument.key]
+        self._print(self.markets[book.instrument.key], side, price_units, size_units)
+
+    def _print(self, market: SymbolMarket, side: Side, price_units: int, size_units: int) -> None:
         trade = market.print_trade(side, price_units, size_units, self.now_ns // _MS)
-        stream = self._trades.get(book)
+        stream = self._trades.get(market.book)
         if stream is not None:
             stream.add(trade)
 
@@ -258,20 +262,28 @@ class SimulatedVenue:
                 market = self.markets[source.category, symbol]
                 market.label = source.label(symbol)
                 self._apply(market, reset)
-            mine = {m.instrument.symbol: m for m in self._markets_of(source.category)}
-            self.unpaced.add(source, mine)
+            self.unpaced.add(source, self._markets_of(source.category))
             return
         operations = source.operations()
         first = next(operations, None)
         assert first is not None, "a source without any operation"
-        at_ns = self._start_ns + int(first[0] / self._speed)
-        heapq.heappush(self._pending, (at_ns, number, source.category, first, operations))
-        for (category, symbol), market in self.markets.items():
-            if category is source.category and source.has(symbol):
+        at_ns = self._start_ns + self._scaled(first[0])
+        markets = self._markets_of(source.category)
+        heapq.heappush(self._pending, (at_ns, number, markets, first, operations))
+        for symbol, market in markets.items():
+            if source.has(symbol):
                 market.label = source.label(symbol)
 
-    def _markets_of(self, category: Category) -> list[SymbolMarket]:
-        return [m for m in self.markets.values() if m.instrument.category is category]
+    def _scaled(self, after_ns: int) -> int:
+        return after_ns if self._speed == 1.0 else int(after_ns / self._speed)
+
+    def _markets_of(self, category: Category) -> dict[str, SymbolMarket]:
+        """A category's markets by symbol."""
+        return {
+            market.instrument.symbol: market
+            for market in self.markets.values()
+            if market.instrument.category is category
+        }
 
     def _apply(self, market: SymbolMarket, operation: Operation) -> None:
         book = market.book
@@ -298,7 +310,7 @@ class SimulatedVenue:
     def _print_external(self, market: SymbolMarket, trade: PublicTrade, step: int) -> None:
         book = market.book
         book.seq += step
-        self.print_trade(book, trade.side, trade.price_units, trade.size_units)
+        self._print(market, trade.side, trade.price_units, trade.size_units)
         book.external_trade(trade, self.now_ns)
 
     def _book_touched(self, book: VenueBook) -> None:
