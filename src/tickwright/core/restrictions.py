@@ -126,7 +126,7 @@ class Restriction(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """Kind and scope, as `--lift` takes them: `drawdown@bybit:main`."""
+        """Kind and scope, as `--lift` takes them: `drawdown@venue:main`."""
         return f"{self.kind.value}@{self.scope}"
 
     def is_over(self, now_ns: int) -> bool:
@@ -143,7 +143,7 @@ def parse_name(text: str) -> tuple[ProtectionKind, Scope]:
     kind, at, scope = text.partition("@")
     known = [one.value for one in ProtectionKind]
     if not at:
-        raise ConfigError(f"{text!r} must be written KIND@SCOPE, such as drawdown@bybit:main")
+        raise ConfigError(f"{text!r} must be written KIND@SCOPE, such as drawdown@venue:main")
     if kind not in known:
         raise ConfigError(f"{kind!r} is no kind of protection: {', '.join(known)}")
     return ProtectionKind(kind), Scope.parse(scope)
