@@ -339,7 +339,9 @@ def through_bytes(state: RiskState) -> RiskState:
     return msgspec.json.decode(msgspec.json.encode(state), type=RiskState)
 
 
-def restarted(bench: Bench, *, equity: int | None = None, **changes: Any) -> Bench:
+def restarted(
+    bench: Bench, *, equity: int | None = None, state: RiskState | None = None, **changes: Any
+) -> Bench:
     """Start a new engine from an old one's state, flat, with the venue's balance."""
     again = Bench(
         bench.engine.state.config,
@@ -348,7 +350,7 @@ def restarted(bench: Bench, *, equity: int | None = None, **changes: Any) -> Ben
         is_synced=False,
     )
     again.now_ns = bench.now_ns
-    again.handle(RiskStateRestored(through_bytes(bench.engine.risk_state())))
+    again.handle(RiskStateRestored(through_bytes(state or bench.engine.risk_state())))
     held = bench.engine.state.portfolio.balance(ACCOUNT, "USDT").amount // MONEY_ONE
     again.sync(equity=held if equity is None else equity, **changes)
     for instrument_id in again.books:
