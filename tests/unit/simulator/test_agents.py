@@ -198,7 +198,11 @@ def test_stale_quote_when_the_value_moved_past_it_then_is_taken():
 
 @pytest.mark.parametrize("symbol", ["BTCUSDT", "XRPUSDT"])
 def test_side_when_swept_then_is_pulled_at_once_and_refilled_over_time(symbol: str):
-    pit = Pit(symbol, seed=2, style=replace(style_for(symbol, 0), news_rate=1e-9, taker_rate=1e-9))
+    pit = Pit(
+        symbol,
+        seed=2,
+        style=replace(style_for(Category.LINEAR, symbol, 0), news_rate=1e-9, taker_rate=1e-9),
+    )
     pit.run(3_000)
     tick = pit.instrument.tick_units
     ask, before = pit.ask, pit.depth(Side.SELL, 10)
@@ -267,7 +271,9 @@ def test_first_operations_when_asked_for_then_reset_every_book_at_0():
 def _sides(name: str) -> list[Side]:
     """Sides of the takers in a minute of one regime alone."""
     regime = replace(next(one for one in REGIMES if one.name == name), seconds=1e6)
-    pit = Pit("XRPUSDT", seed=9, style=replace(CALIBRATED["XRPUSDT"], regimes=(regime,)))
+    pit = Pit(
+        "XRPUSDT", seed=9, style=replace(CALIBRATED[Category.LINEAR, "XRPUSDT"], regimes=(regime,))
+    )
     pit.run(60_000)
     return [side for _, side in dict.fromkeys((at, trade.side) for at, trade in pit.trades)]
 
@@ -281,7 +287,7 @@ def test_regimes_when_they_rule_alone_then_bursts_are_busy_and_one_sided_is_one_
 
 
 def test_market_when_its_regimes_change_then_trades_come_in_bursts():
-    pit = Pit(seed=9, style=replace(CALIBRATED["BTCUSDT"], noise_rate=1.0))
+    pit = Pit(seed=9, style=replace(CALIBRATED[Category.LINEAR, "BTCUSDT"], noise_rate=1.0))
     per_second: Counter[int] = Counter()
     pit.run(300_000)
     for now_ns, _ in pit.trades:
@@ -294,11 +300,11 @@ def test_market_when_its_regimes_change_then_trades_come_in_bursts():
 def test_style_when_symbol_is_further_down_then_is_less_active():
     plain = AgentsStyle()
 
-    assert CALIBRATED["BTCUSDT"] == style_for("BTCUSDT", 7)
-    assert plain == style_for("DOGEUSDT", 0)
-    assert plain.noise_rate > 4 * style_for("DOGEUSDT", 9).noise_rate
+    assert CALIBRATED[Category.LINEAR, "BTCUSDT"] == style_for(Category.LINEAR, "BTCUSDT", 7)
+    assert plain == style_for(Category.LINEAR, "DOGEUSDT", 0)
+    assert plain.noise_rate > 4 * style_for(Category.LINEAR, "DOGEUSDT", 9).noise_rate
     given_style = replace(plain, noise_rate=7.0)
-    assert given_style == style_for("BTCUSDT", 0, given_style)
+    assert given_style == style_for(Category.LINEAR, "BTCUSDT", 0, given_style)
 
 
 @pytest.mark.parametrize("symbol", ["BTCUSDT", "ETHUSDT", "DOGEUSDT"])

@@ -196,6 +196,7 @@ def test_recordings_when_two_hold_one_symbol_then_are_refused():
 def test_agents_when_measured_beside_the_packaged_recordings_then_come_near_them():
     """The calibration: what the documentation's table says, within half and double."""
     bitcoin, ripple = compare([]).symbols
+    (spot,) = compare([sample_path(SAMPLE_FILES[2]), "agents"]).symbols
     near = [
         "levels_per_update",
         "spread_ticks_mean",
@@ -207,10 +208,10 @@ def test_agents_when_measured_beside_the_packaged_recordings_then_come_near_them
     ]
     traded = ["trades_per_s", "trade_gap_ms_p50", "trade_gap_ms_p90", "trade_gap_ms_p99"]
     traded += ["trade_size_p50", "trade_size_p99"]
-    for row, names in ((bitcoin, [*near, *traded]), (ripple, near)):
+    for row, names in ((bitcoin, [*near, *traded]), (ripple, near), (spot, near)):
         assert row.recording is not None
         for name in names:
             ratio = getattr(row.made[0], name) / getattr(row.recording, name)
             assert 0.5 < ratio < 2, f"{row.symbol}: {name} is {ratio:.2f} of the recording's"
-    assert bitcoin.made[0].trade_dispersion is not None
-    assert bitcoin.made[0].trade_dispersion > 4
+    for row in (bitcoin, spot):
+        assert (row.made[0].trade_dispersion or 0) > 4

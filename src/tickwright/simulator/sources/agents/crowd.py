@@ -40,6 +40,7 @@ _LEVELS_SLACK = 64
 """How far the number of levels may drift before the far end is filled up or cut."""
 _LEVELS_LEFT_MIN = 20
 """A side with fewer levels is built up again at once."""
+_NEAR_LEVELS = 12
 _SAME_SIDE = 0.65
 """Probability that the next taker trades the side of the last one."""
 _TOWARDS_FAIR = 0.85
@@ -246,20 +247,20 @@ class AgentMarket:
         return _said(edit)
 
     def _churn(self, edit: Edit, ladder: Ladder, side: int) -> None:
-        """Place a level in a gap or withdraw one, so that the book stays as dense as it is."""
-        rng, tick = self._rng, self._tick
-        best = ladder.keys[-1]
+        """Place a level in a gap, or withdraw one where the book is denser than it should be."""
+        rng, tick, keys = self._rng, self._tick, ladder.keys
+        best = keys[-1]
         # Half of it close by, where sweeps leave holes.
-        reach = self._gap_ticks * (12 if rng.getrandbits(1) else self._style.noise_depth)
-        away = 1 + int(rng.random() * reach)
-        key = best - away * tick
-        if side == BIDS and key <= 0:
+        count = min(_NEAR_LEVELS if rng.getrandbits(1) else self._style.noise_depth, len(keys))
+        if best - keys[-count] < (count - 1) * self._gap_ticks * tick:
+            key = keys[-1 - int(rng.random() * count)]
+            if key in ladder.external and not self._quotes.at(side, key):
+                edit.sizes[side][key] = 0
             return
-        if not edit.size(side, key):
-            if rng.random() < self._occupied:
-                edit.sizes[side][key] = self._level_size(away)
-        elif rng.random() > self._occupied and not self._quotes.at(side, key):
-            edit.sizes[side][key] = 0
+        away = 1 + int(rng.random() * count * self._gap_ticks)
+        key = best - away * tick
+        if not edit.size(side, key) and (side == ASKS or key > 0):
+            edit.sizes[side][key] = self._level_size(away)
 
     def _keep_levels(self, edit: Edit, book: VenueBook) -> None:
         """Fill up or cut the far end now and then."""

@@ -35,7 +35,7 @@ class AgentsSource:
         self._markets = {
             instrument.symbol: AgentMarket(
                 instrument,
-                style_for(instrument.symbol, rank, style),
+                style_for(self.category, instrument.symbol, rank, style),
                 Random(rng.getrandbits(64)),
                 gauss,
             )

@@ -1,12 +1,14 @@
 """Owns what a crowd of agents is like: rates, sizes, regimes; refuses to trade.
 
-Two styles are set against recordings (`CALIBRATED`); every other symbol gets the plain one, less
+Some styles are set against recordings (`CALIBRATED`); every other symbol gets the plain one, less
 active the further down the list it stands.
 """
 
 from collections.abc import Mapping
 
 import msgspec
+
+from tickwright.core.identity import Category
 
 __all__ = ["CALIBRATED", "MAKERS_MAX", "REGIMES", "AgentsStyle", "Regime", "style_for"]
 
@@ -98,17 +100,17 @@ class AgentsStyle(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-CALIBRATED: Mapping[str, AgentsStyle] = {
+CALIBRATED: Mapping[tuple[Category, str], AgentsStyle] = {
     # A fine tick: a thick touch, thin levels several ticks apart behind it, heavy-tailed trades.
-    "BTCUSDT": AgentsStyle(
+    (Category.LINEAR, "BTCUSDT"): AgentsStyle(
         makers=10,
         maker_rate=90.0,
         maker_median=21_000.0,
         maker_deviation=0.9,
-        noise_rate=350.0,
+        noise_rate=262.0,
         noise_levels=4,
         noise_depth=200,
-        churn=0.6,
+        churn=0.45,
         levels=1_000,
         level_gap_bps=0.065,
         level_median=3_000.0,
@@ -126,7 +128,7 @@ CALIBRATED: Mapping[str, AgentsStyle] = {
         news_taken=0.2,
     ),
     # A coarse tick: every tick holds a level, sizes grow away from the touch.
-    "XRPUSDT": AgentsStyle(
+    (Category.LINEAR, "XRPUSDT"): AgentsStyle(
         makers=6,
         maker_rate=30.0,
         maker_median=1_350.0,
@@ -144,15 +146,42 @@ CALIBRATED: Mapping[str, AgentsStyle] = {
         news_rate=0.8,
         news_bps=0.65,
     ),
+    # A tick finer still: levels dozens of ticks apart, most of them small.
+    (Category.SPOT, "BTCUSDT"): AgentsStyle(
+        makers=10,
+        maker_rate=70.0,
+        maker_median=12_500.0,
+        maker_deviation=0.9,
+        noise_rate=88.0,
+        noise_levels=4,
+        noise_depth=200,
+        churn=0.6,
+        levels=1_000,
+        level_gap_bps=0.048,
+        level_median=1_150.0,
+        level_deviation=2.0,
+        touch_share=1.0,
+        taker_rate=9.5,
+        taker_median=256.0,
+        taker_deviation=2.45,
+        print_median=60.0,
+        print_deviation=3.3,
+        trend_rate=3.0,
+        news_rate=1.2,
+        news_bps=0.75,
+        news_taken=0.2,
+    ),
 }
 """Set against the packaged recordings; XRPUSDT's has no trades, so its takers are a guess."""
 
 
-def style_for(symbol: str, rank: int, style: AgentsStyle | None = None) -> AgentsStyle:
+def style_for(
+    category: Category, symbol: str, rank: int, style: AgentsStyle | None = None
+) -> AgentsStyle:
     """Return a symbol's style: the given one, else its calibrated one, else by its place (from 0).
 
     A given style is slowed down by the place too: symbols differ in how busy they are.
     """
-    if style is None and symbol in CALIBRATED:
-        return CALIBRATED[symbol]
+    if style is None and (category, symbol) in CALIBRATED:
+        return CALIBRATED[category, symbol]
     return (style or AgentsStyle()).scaled((rank + 1) ** -_RANK_EXPONENT)
