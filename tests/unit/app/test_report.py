@@ -26,6 +26,7 @@ from tickwright.core.commands import OrderNotice
 from tickwright.core.events import OrderReport
 from tickwright.core.identity import AccountId, Category, InstrumentId, VenueOrderId
 from tickwright.core.orders import OrderState, OrderType, Side
+from tickwright.engine.result_summary import ResultFigures, ResultSummary
 
 BTC = InstrumentId("bybit", Category.LINEAR, "BTCUSDT")
 LEDGER = LedgerCheck(account="bybit:demo", is_equal=True, positions=2, assets=1)
@@ -290,3 +291,60 @@ def test_process_mb_when_asked_then_now_is_below_the_peak():
     assert peak is not None
     assert peak > 10
     assert now is None or 10 < now <= peak * 1.1
+
+
+def _figures(net: str | None, traded: str = "100") -> ResultFigures:
+    known = None if net is None else Decimal(net)
+    return ResultFigures(
+        realised=Decimal("1.123456789"),
+        unrealised=known,
+        funding=Decimal(0),
+        fees=Decimal("0.5"),
+        traded=Decimal(traded),
+        net=known,
+        fills=3,
+    )
+
+
+def _result(strategy_id: str | None, instrument: str | None, net: str | None) -> ResultSummary:
+    return ResultSummary(
+        account="bybit:demo",
+        strategy_id=strategy_id,
+        instrument=instrument,
+        total=_figures(net),
+        day=_figures(net),
+    )
+
+
+def test_results_when_reported_then_by_symbol_and_shown_by_strategy_with_unknown_as_unknown():
+    found = engine(
+        strategies=(strategy("fast"), strategy("slow")),
+        results=(
+            _result(None, None, None),
+            _result("fast", "bybit:linear:BTCUSDT", "2"),
+            _result("fast", "bybit:linear:ETHUSDT", "3"),
+            _result("slow", "bybit:linear:BTCUSDT", None),
+            _result(None, "bybit:linear:BTCUSDT", "-1"),
+        ),
+    )
+    report = _report(shot(engine=found))
+    assert [
+        (None, None),
+        ("fast", "BTCUSDT"),
+        ("fast", "ETHUSDT"),
+        ("slow", "BTCUSDT"),
+        (None, "BTCUSDT"),
+    ] == [(one.strategy_id, one.symbol) for one in report.results]
+    assert Decimal("1.12345679") == report.results[1].total.realised
+    text = io.StringIO()
+    show_report(report, Console(file=text, width=120))
+    rows = {
+        line.split()[1]: line.split()
+        for line in text.getvalue().splitlines()
+        if line.strip().startswith("bybit:demo")
+    }
+    assert {"all", "fast", "slow", "unowned"} == set(rows)
+    assert ["200.00", "+2.25", "+5.00", "1.00", "+5.00", "+5.00"] == rows["fast"][2:]
+    assert "unknown" in rows["all"]
+    assert "unknown" in rows["slow"]
+    assert "-1.00" == rows["unowned"][-1]

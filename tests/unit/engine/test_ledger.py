@@ -1,10 +1,21 @@
 """The engine's side of the ledger: shares always make up the position, legs and margins arrive."""
 
+from decimal import Decimal
+
 import msgspec
 import pytest
 
-from tests.unit.engine.bench import ACCOUNT, BTC, ETH, Bench, instrument, long, venue_id
-from tickwright.core.events import AccountState
+from tests.unit.engine.bench import (
+    ACCOUNT,
+    BTC,
+    ETH,
+    Bench,
+    Scripted,
+    instrument,
+    long,
+    venue_id,
+)
+from tickwright.core.events import AccountState, MarkPrice
 from tickwright.core.identity import ClientId, Leg
 from tickwright.core.orders import OrderState, Side
 from tickwright.core.units import MONEY_ONE
@@ -67,6 +78,28 @@ def test_fill_when_its_order_is_known_to_be_of_a_leg_then_that_leg_moves():
     bench.fill(manual, 10, client_id=None, venue_id=None, side=Side.SELL)
     assert "names no leg" in bench.engine.state.view.halted_instruments[BTC]
     assert 40 == portfolio.position(ACCOUNT, BTC, Leg.LONG).size_units
+
+
+def test_results_when_two_strategies_trade_then_each_has_its_row_and_the_account_the_sum():
+    bench = Bench(strategies={"one": Scripted(), "two": Scripted()})
+    bench.say(long(), by="one")
+    first = bench.placed()
+    bench.fill(first, 100, price=600_000, fee=2 * MONEY_ONE)
+    bench.say(long(), by="two")
+    second = bench.placed()
+    bench.fill(second, 50, price=600_000, fee=MONEY_ONE)
+    bench.handle(MarkPrice(BTC, 601_000, bench.now_ns))
+    rows = {(one.strategy_id, one.instrument): one for one in bench.engine.summary().results}
+    whole = rows.pop((None, None))
+    assert {("one", str(BTC)), ("two", str(BTC))} == set(rows)
+    one, two = rows["one", str(BTC)].total, rows["two", str(BTC)].total
+    # Bought at 60,000 and marked 100 higher: 0.1 and 0.05 BTC.
+    assert [
+        (Decimal(6_000), Decimal(10), Decimal(2), Decimal(8), 1),
+        (Decimal(3_000), Decimal(5), Decimal(1), Decimal(4), 1),
+        (Decimal(9_000), Decimal(15), Decimal(3), Decimal(12), 2),
+    ] == [(x.traded, x.unrealised, x.fees, x.net, x.fills) for x in (one, two, whole.total)]
+    assert whole.total == whole.day
 
 
 def test_margins_when_the_account_stream_tells_them_then_the_ledger_keeps_them():
