@@ -6,6 +6,7 @@ simulated venue has a key by default.
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tickwright.core.identity import AccountId, Category, StrategyId
 from tickwright.engine.config import EngineConfig
 from tickwright.execution.client_ids import ClientIds
 from tickwright.risk.limits import RiskLimits
+from tickwright.risk.protections_config import ProtectionLimits
 from tickwright.strategy import Strategy, StrategyParameters
 from tickwright.venues.bybit.sign import Credentials, Secret
 
@@ -298,7 +300,13 @@ def _engine(file: ConfigFile, faults: list[Fault]) -> EngineConfig | None:
     for name, account in file.accounts.items():
         if not account.risk or account.venue not in file.venues:
             continue
-        read = read_struct(RiskLimits, {**base, **account.risk}, hidden=("sizing",))
+        wanted = {**base, **account.risk}
+        protections = account.risk.get("protections")
+        if isinstance(protections, dict):
+            # A table of tables: what the account doesn't name is everybody's.
+            common = msgspec.to_builtins(file.risk.protections, builtin_types=(Decimal,))
+            wanted["protections"] = {**common, **protections}
+        read = read_struct(RiskLimits, wanted, hidden=("sizing",))
         if isinstance(read, list):
             faults += [within(f"accounts.{name}.risk", fault) for fault in read]
         else:
@@ -347,6 +355,29 @@ def _check_names(file: ConfigFile, faults: list[Fault]) -> None:
             if name.rpartition(":")[2] not in symbols:
                 hint = nearest(name, symbols, what="traded symbols")
                 faults.append(Fault(key, f"no strategy trades {name!r}; {hint}"))
+    _check_protection_names(file, ids, symbols, faults)
+
+
+def _check_protection_names(
+    file: ConfigFile, ids: list[str], symbols: list[str], faults: list[Fault]
+) -> None:
+    protections = {"": file.risk.protections}
+    for account, held in file.accounts.items():
+        own = held.risk.get("protections")
+        if isinstance(own, dict):
+            read = read_struct(ProtectionLimits, own)
+            if not isinstance(read, list):
+                protections[f"accounts.{account}."] = read
+    for where, limits in protections.items():
+        for kind, names, known in (
+            ("strategies", tuple(limits.strategies), ids),
+            ("symbols", tuple(limits.symbols), symbols),
+        ):
+            for name in names:
+                if name.rpartition(":")[2] not in known:
+                    hint = nearest(name, known, what=f"traded {kind}")
+                    text = f"nothing of this name trades; {hint}"
+                    faults.append(Fault(f"{where}risk.protections.{kind}.{name}", text))
 
 
 def _check_one_world(file: ConfigFile, faults: list[Fault]) -> None:

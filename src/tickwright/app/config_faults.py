@@ -112,7 +112,9 @@ def within(place: str, fault: Fault) -> Fault:
         return Fault(f"{place}.{fault.key}", fault.text, fault.value)
     # What a struct says of itself begins with its own table's name.
     text = fault.text.removeprefix("risk.") if place == "sizing" else fault.text
-    return Fault("" if text.startswith(f"{place}.") else place, text, fault.value)
+    # Told whole already, by the table's own path.
+    is_whole = text.startswith((f"{place}.", f"risk.{place}."))
+    return Fault("" if is_whole else place, text, fault.value)
 
 
 def _plain(message: str) -> str:
@@ -190,7 +192,9 @@ def read_struct(
             faults += _value_faults(key, value, fields[key].type, kind)
     wrong = {fault.key.partition(".")[0] for fault in faults}
     read = _read_whole(kind, {key: table[key] for key in table if key not in wrong}, faults)
-    return faults + read if isinstance(read, list) else faults or read
+    if isinstance(read, list):
+        return faults + [fault for fault in read if fault not in faults]
+    return faults or read
 
 
 def _value_faults(key: str, value: object, wanted: Any, kind: type[msgspec.Struct]) -> list[Fault]:

@@ -48,7 +48,7 @@ class SymbolProtections(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     flip_flops_max: _Count | None = None
 
     def __post_init__(self) -> None:
-        _percent("symbols.volatility_halt_percent", self.volatility_halt_percent)
+        _percent("volatility_halt_percent", self.volatility_halt_percent)
 
 
 class ProtectionLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,7 +86,7 @@ class ProtectionLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     symbols: dict[str, SymbolProtections] = {}
 
     def __post_init__(self) -> None:
-        _percent("volatility_halt_percent", self.volatility_halt_percent)
+        _percent("risk.protections.volatility_halt_percent", self.volatility_halt_percent)
         for name in self.symbols:
             if ":" in name:
                 InstrumentId.parse(name)
@@ -97,9 +97,7 @@ def _percent(key: str, value: Decimal | None) -> None:
         return
     if value.is_finite() and Decimal("0.01") <= value <= PERCENT_MAX:
         return
-    raise ConfigError(
-        f"risk.protections.{key} is {value}; choose 0 (off) or a number from 0.01 to {PERCENT_MAX}"
-    )
+    raise ConfigError(f"{key} is {value}; choose 0 (off) or a number from 0.01 to {PERCENT_MAX}")
 
 
 class BoundProtections:

@@ -367,3 +367,64 @@ def test_file_when_absent_or_a_folder_then_says_so(folder: Path):
         load_config(folder / "absent.toml")
     with pytest.raises(ConfigError, match="Is a directory"):
         load_config(folder)
+
+
+# protections --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("table", "fault"),
+    [
+        (
+            "[risk.protections]\nlosses_in_row = 3\n",
+            "risk.protections.losses_in_row: unknown key; did you mean 'losses_in_row_max'?",
+        ),
+        (
+            "[risk.protections]\nvolatility_halt_percent = -3\n",
+            "risk.protections.volatility_halt_percent is -3; choose 0 (off) or a number from 0.01 "
+            "to 1000",
+        ),
+        (
+            "[risk.protections.strategies.revrsion]\nflip_flops_max = 3\n",
+            "risk.protections.strategies.revrsion: nothing of this name trades; did you mean "
+            "'reversion'?",
+        ),
+        (
+            "[accounts.paper.risk.protections.symbols.BTCUSD]\nflip_flops_max = 3\n",
+            "accounts.paper.risk.protections.symbols.BTCUSD: nothing of this name trades; did you "
+            "mean 'BTCUSDT'?",
+        ),
+    ],
+)
+def test_protections_when_wrong_then_told_once_by_their_key(tmp_path: Path, table: str, fault: str):
+    path = tmp_path / "my.toml"
+    path.write_text(f"{PROTECTED}\n{table}")
+    with pytest.raises(ConfigError) as refused:
+        load_config(path)
+    assert f"{path}: {fault}" == str(refused.value)
+
+
+def test_protections_when_an_account_names_some_then_the_others_are_everybodys(tmp_path: Path):
+    path = tmp_path / "my.toml"
+    path.write_text(
+        f"{PROTECTED}\n[risk.protections]\ncooldown_after_stop_s = 7\n"
+        "[accounts.paper.risk.protections]\nlosses_in_row_max = 9\n"
+    )
+    engine = load_config(path).engine
+    own = engine.account_risk["bybit:paper"].protections
+    assert (7, 9) == (own.cooldown_after_stop_s, own.losses_in_row_max)
+    assert 5 == engine.risk.protections.losses_in_row_max
+
+
+PROTECTED = """\
+[venues.box]
+
+[accounts.paper]
+venue = "box"
+
+[[strategies]]
+id = "reversion"
+strategy = "mean_reversion"
+account = "paper"
+symbols = ["BTCUSDT"]
+"""
