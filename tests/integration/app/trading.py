@@ -18,6 +18,7 @@ from tickwright.app.trader import (
     VenueSettings,
 )
 from tickwright.book.order_book import OrderBook
+from tickwright.core.commands import Notice
 from tickwright.core.identity import AccountId, Category
 from tickwright.core.orders import Fill
 from tickwright.core.signals import Decision, Signal, SignalKind
@@ -131,9 +132,11 @@ def settings_for(
 
 
 @asynccontextmanager
-async def trading(settings: TraderSettings) -> AsyncIterator[Trader]:
+async def trading(
+    settings: TraderSettings, *, on_notice: Callable[[Notice], None] | None = None
+) -> AsyncIterator[Trader]:
     """Start a trader, hand it over while it runs, and end it in order."""
-    trader = Trader(settings)
+    trader = Trader(settings, on_notice=on_notice)
     await trader.start()
     task = asyncio.create_task(trader.run())
     try:

@@ -1,0 +1,224 @@
+"""Exits against the simulated venue over real sockets: held there, watched here, never doubled."""
+
+import asyncio
+from decimal import Decimal
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+
+from tests.integration.app.trading import ACCOUNT, settings_for, simulator, trading, until
+from tickwright.app.replay import Replay
+from tickwright.app.trader import Trader, TraderSettings
+from tickwright.book.order_book import OrderBook
+from tickwright.core.commands import Notice, StopsNotice
+from tickwright.core.events import OperatorCommand, OperatorVerb
+from tickwright.core.exits import Exits
+from tickwright.core.identity import Category, InstrumentId, StrategyId
+from tickwright.core.signals import Decision
+from tickwright.engine.config import EngineConfig
+from tickwright.execution.config import ExecutionConfig
+from tickwright.execution.position_plan import PositionPlan
+from tickwright.net.listener import utc_now_ns
+from tickwright.risk.limits import RiskLimits
+from tickwright.risk.protections_config import ProtectionLimits
+from tickwright.simulator.run import RunningSimulator
+from tickwright.simulator.sources.synthetic import SyntheticStyle
+from tickwright.strategy.base import Strategy
+
+BTC = InstrumentId("bybit", Category.LINEAR, "BTCUSDT")
+STRATEGY = StrategyId("flip")
+SYMBOLS = ("BTCUSDT",)
+TRAILING = Exits(trailing_fraction=0.00005)
+"""A few times the market's own noise: it fires within seconds, not at once."""
+QUICK = Exits(trailing_fraction=0.00001)
+LIVELY = SyntheticStyle(events_per_s=600.0)
+OUTAGE_S = 12.0
+
+
+class Holder(Strategy):
+    """Goes long once a second and never leaves: its exits must."""
+
+    def on_start(self) -> Decision:
+        self.again_ns = 0
+        return None
+
+    def on_book(self, book: OrderBook) -> Decision:
+        context = self.context
+        if context.now_ns < self.again_ns or context.position(book.instrument_id).size_units:
+            return None
+        self.again_ns = context.now_ns + 1_000_000_000
+        return context.long(book.instrument_id, reason="once more")
+
+
+def holding(
+    running: RunningSimulator, folder: Path, exits: Exits, *, brackets: str = "auto"
+) -> TraderSettings:
+    settings = settings_for(running, folder, SYMBOLS)
+    source = str(Path(__file__).resolve()) + ":Holder"
+    # What protects a trader from many stops in a row is not looked at here.
+    engine = EngineConfig(
+        risk=RiskLimits(
+            protections=ProtectionLimits(
+                cooldown_after_stop_s=0, losses_in_row_max=0, flip_flops_max=0
+            )
+        ),
+        execution=ExecutionConfig(
+            brackets=brackets,  # type: ignore[arg-type]
+            strategy_exits={"flip": exits},
+        ),
+    )
+    strategy = msgspec.structs.replace(settings.plan.strategies[0], source=source, parameters={})
+    plan = msgspec.structs.replace(settings.plan, engine=engine, strategies=(strategy,))
+    return msgspec.structs.replace(settings, plan=plan, classes={source: Holder})
+
+
+async def strike(running: RunningSimulator, **fault: object) -> None:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(f"{running.rest}/control/faults", json=fault) as answer,
+    ):
+        assert answer.status == 200, await answer.text()
+
+
+async def heal(running: RunningSimulator) -> None:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.delete(f"{running.rest}/control/faults") as answer,
+    ):
+        assert answer.status == 200
+
+
+async def ledger(running: RunningSimulator) -> dict[str, Any]:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"{running.rest}/control/ledger?limit=1000") as answer,
+    ):
+        return dict(await answer.json())
+
+
+def plan_of(trader: Trader) -> PositionPlan | None:
+    return trader.engine.state.plans.get((STRATEGY, BTC))
+
+
+def is_held(trader: Trader) -> bool:
+    plan = plan_of(trader)
+    return plan is not None and plan.size_units > 0 and plan.held.distance_units > 0
+
+
+def stop_orders(account: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    rows = account["open_orders"] + account["closed_orders"]
+    return [row for row in rows if row["stopOrderType"] == kind]
+
+
+def running_sizes(account: dict[str, Any]) -> list[Decimal]:
+    """Return the position after each execution, oldest first."""
+    signs = {"Buy": 1, "Sell": -1}
+    rows = sorted(account["executions"], key=lambda row: (int(row["execTime"]), int(row["seq"])))
+    return list(accumulate(signs[row["side"]] * Decimal(row["execQty"]) for row in rows))
+
+
+async def halt(trader: Trader) -> None:
+    halting = OperatorCommand(OperatorVerb.HALT, "all", "the test compares now")
+    trader.door.on_input(halting, utc_now_ns())
+
+
+async def is_open_there(running: RunningSimulator) -> bool:
+    (account,) = (await ledger(running))["accounts"]
+    return any(Decimal(row["size"]) for row in account["positions"])
+
+
+async def cut_off_while_held(trader: Trader, running: RunningSimulator) -> None:
+    """Cut the trader off at a moment when the venue holds its position's trailing stop."""
+    link = trader.links[ACCOUNT]
+    for _ in range(5):
+        await until(lambda: is_held(trader), "a trailing stop held by the venue", 30.0)
+        await strike(running, kind="outage", duration_s=OUTAGE_S)
+        await until(lambda: not link.is_synced, "the trader is cut off")
+        if await is_open_there(running):
+            return
+        # It fired before the sockets were gone.
+        await until(lambda: link.is_synced, "the account is read again", 3 * OUTAGE_S)
+    raise AssertionError("the stop always fired before the trader was cut off")
+
+
+async def test_trailing_when_held_by_the_venue_then_it_fires_while_the_trader_is_cut_off(
+    tmp_path: Path,
+) -> None:
+    async with simulator(SYMBOLS, style=LIVELY) as running:
+        settings = holding(running, tmp_path, TRAILING)
+        async with trading(settings) as trader:
+            await cut_off_while_held(trader, running)
+            placed = trader.engine.summary().orders_placed
+            while await is_open_there(running):
+                assert not trader.links[ACCOUNT].is_synced, "the venue's stop never fired"
+                await asyncio.sleep(0.02)
+            (account,) = (await ledger(running))["accounts"]
+            fired = stop_orders(account, "TrailingStop") + stop_orders(account, "StopLoss")
+            assert "Filled" in {row["orderStatus"] for row in fired}
+            assert placed == trader.engine.summary().orders_placed, "nobody here closed it"
+            assert all(size >= 0 for size in running_sizes(account))
+            await until(lambda: trader.links[ACCOUNT].is_synced, "read again", 3 * OUTAGE_S)
+            await halt(trader)
+            state = trader.engine.state
+            await until(lambda: state.blotter.live_count == 0, "no order open")
+            fault = state.portfolio.attribution_fault(ACCOUNT, BTC)
+            assert fault is None
+            (account,) = (await ledger(running))["accounts"]
+            assert running_sizes(account)[-1] == state.instrument(BTC).quantity(
+                state.portfolio.position(ACCOUNT, BTC).size_units
+            )
+    assert "" == Replay(tmp_path / "session").run().difference
+
+
+@pytest.mark.parametrize("exits", [QUICK, Exits(stop_loss_fraction=0.00001)], ids=["trail", "stop"])
+async def test_exit_when_watched_here_then_it_closes_by_an_order_of_ours(
+    tmp_path: Path, exits: Exits
+) -> None:
+    async with simulator(SYMBOLS, style=LIVELY) as running:
+        async with trading(holding(running, tmp_path, exits, brackets="synthetic")) as trader:
+            await until(lambda: trader.engine.summary().stops_hit >= 2, "two stops", 40.0)
+        account = (await ledger(running))["accounts"][0]
+        assert [] == stop_orders(account, "TrailingStop") + stop_orders(account, "StopLoss")
+        assert all(size >= 0 for size in running_sizes(account))
+    assert "" == Replay(tmp_path / "session").run().difference
+
+
+FAULTS: list[dict[str, object]] = [
+    {"kind": "reply_error"},
+    {"kind": "reply_html"},
+    {"kind": "reply_delayed", "delay_s": 1.5},
+    {"kind": "cut_before_booking"},
+    {"kind": "cut_after_booking"},
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: str(f["kind"]))
+async def test_trailing_when_its_request_fails_then_watched_and_never_closed_twice(
+    tmp_path: Path, fault: dict[str, object]
+) -> None:
+    notices: list[Notice] = []
+    async with simulator(SYMBOLS, style=LIVELY) as running:
+        settings = holding(running, tmp_path, QUICK)
+        async with trading(settings, on_notice=notices.append) as trader:
+            await strike(running, **fault, topic="position.trading-stop", count=0)
+            engine = trader.engine
+            await until(lambda: engine.summary().fills >= 4, "two positions", 40.0)
+            assert any(f["hit"] for f in running.faults.report())
+            await heal(running)
+            await halt(trader)
+            await until(lambda: not engine.state.blotter.live_count, "no order open", 20.0)
+        held = await ledger(running)
+        account = held["accounts"][0]
+        assert held["balanced"]
+        assert all(size >= 0 for size in running_sizes(account)), "an exit turned it over"
+        ours = [r for r in account["closed_orders"] if r["orderLinkId"] and r["side"] == "Sell"]
+        assert all(row["reduceOnly"] for row in ours)
+    assert "" == Replay(tmp_path / "session").run().difference
+    if fault["kind"] == "cut_before_booking":
+        # It never got there: everything was closed from here, and that was told.
+        assert [] == stop_orders(account, "TrailingStop") + stop_orders(account, "StopLoss")
+        assert any(isinstance(n, StopsNotice) and not n.is_held for n in notices)
