@@ -15,6 +15,7 @@ from random import Random
 
 from tickwright.core.errors import ConfigError
 from tickwright.core.identity import Category
+from tickwright.net.loop import make_loop_factory
 from tickwright.simulator.connection import SEND_BUFFER_BYTES_MAX, ConnectionLimits
 from tickwright.simulator.faults import FaultBoard, FaultSpec, load_fault_plan
 from tickwright.simulator.http_lines import REST_CONNECTIONS_MAX, REST_REQUEST_S_MAX
@@ -316,7 +317,8 @@ def main(options: SimulatorOptions, private: PrivateOptions | None = None) -> in
     when ready, and one sentence on stderr for options that can't be.
     """
     try:
-        asyncio.run(_run(options, private or PrivateOptions()))
+        with asyncio.Runner(loop_factory=make_loop_factory()) as runner:
+            runner.run(_run(options, private or PrivateOptions()))
     except ConfigError as error:
         sys.stderr.write(f"tickwright simulate: {error}\n")
         return 2
