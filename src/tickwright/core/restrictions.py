@@ -74,16 +74,6 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True, omit_def
             return self.strategy_id
         return f"{self.strategy_id}/{self.instrument_id}"
 
-    def covers(
-        self, account_id: AccountId, strategy_id: StrategyId, instrument_id: InstrumentId
-    ) -> bool:
-        """Whether an order of a strategy in an instrument of an account is within."""
-        return (
-            self.account_id in (None, account_id)
-            and self.strategy_id in (None, strategy_id)
-            and self.instrument_id in (None, instrument_id)
-        )
-
     @classmethod
     def parse(cls, text: str) -> "Scope":
         """Read the text form.

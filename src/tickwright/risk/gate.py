@@ -302,10 +302,11 @@ class Gate:
         strategies, instruments = view.halted_strategies, view.halted_instruments
         q.strategy_halt = strategies.get(strategy_id, "") if strategies else ""
         q.instrument_halt = instruments.get(intent.instrument_id, "") if instruments else ""
-        rows = view.restrictions
-        q.restriction = (
-            rows.over(account_id, strategy_id, intent.instrument_id, now_ns) if rows else None
-        )
+        table = view.restrictions
+        q.restriction = None
+        if table.rows:
+            instrument_id = intent.instrument_id
+            q.restriction = table.over(account_id, strategy_id, instrument_id, now_ns)
         q.is_account_ready = account_id in view.ready_accounts
         q.has_loss_breach = memory.loss_breach_day_ns == account.day_start_ns
         q.has_drawdown_breach = memory.has_drawdown_breach

@@ -41,34 +41,55 @@ RULES: dict[ProtectionKind, Rule] = {
 }
 
 
-class RestrictionTable:
-    """Restrictions by kind and scope; one of each at most, so bounded by what is configured."""
+_Key = tuple[AccountId | None, StrategyId | None, InstrumentId | None]
 
-    __slots__ = ("_rows",)
+
+class RestrictionTable:
+    """Restrictions by kind and scope; one of each at most, so bounded by what is configured.
+
+    An order asks for what covers it: five look-ups, however many rows there are.
+    """
+
+    __slots__ = ("by_scope", "rows")
 
     def __init__(self) -> None:
-        self._rows: dict[tuple[ProtectionKind, Scope], Restriction] = {}
+        self.rows: dict[tuple[ProtectionKind, Scope], Restriction] = {}
+        """To read and to ask whether there are any: most of the time there are none."""
+        self.by_scope: dict[_Key, tuple[Restriction, ...]] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._rows)
+        return bool(self.rows)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.rows)
 
     def __iter__(self) -> Iterator[Restriction]:
-        return iter(tuple(self._rows.values()))
+        return iter(tuple(self.rows.values()))
 
     def get(self, kind: ProtectionKind, scope: Scope) -> Restriction | None:
         """Return the one of this kind and scope."""
-        return self._rows.get((kind, scope))
+        return self.rows.get((kind, scope))
 
     def put(self, restriction: Restriction) -> None:
         """Add one, or replace the one of its kind and scope."""
-        self._rows[restriction.kind, restriction.scope] = restriction
+        self.rows[restriction.kind, restriction.scope] = restriction
+        self._index(restriction.scope)
 
     def remove(self, kind: ProtectionKind, scope: Scope) -> Restriction | None:
         """Take one out and return it."""
-        return self._rows.pop((kind, scope), None)
+        row = self.rows.pop((kind, scope), None)
+        self._index(scope)
+        return row
+
+    def _index(self, scope: Scope) -> None:
+        """Write down anew what a scope holds, the strictest first, the oldest of equals."""
+        held = [row for row in self.rows.values() if row.scope == scope]
+        held.sort(key=lambda row: row.stage is not Stage.HALTED)
+        key = (scope.account_id, scope.strategy_id, scope.instrument_id)
+        if held:
+            self.by_scope[key] = tuple(held)
+        else:
+            self.by_scope.pop(key, None)
 
     def over(
         self,
@@ -77,11 +98,20 @@ class RestrictionTable:
         instrument_id: InstrumentId,
         now_ns: int,
     ) -> Restriction | None:
-        """Return the strictest one over an order, the oldest of equals; None while it is free."""
+        """Return the strictest one over an order, the widest scope of equals; None when free."""
         found = None
-        for row in self._rows.values():
-            if row.scope.covers(account_id, strategy_id, instrument_id) and not row.is_over(now_ns):
-                if row.stage is Stage.HALTED:
-                    return row
-                found = found or row
+        by_scope = self.by_scope
+        for key in (
+            (None, None, None),
+            (account_id, None, None),
+            (None, strategy_id, None),
+            (None, None, instrument_id),
+            (None, strategy_id, instrument_id),
+        ):
+            for row in by_scope.get(key, ()):
+                if not row.is_over(now_ns):
+                    if row.stage is Stage.HALTED:
+                        return row
+                    found = found or row
+                    break
         return found
