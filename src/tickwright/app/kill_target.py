@@ -12,7 +12,7 @@ from random import Random
 import msgspec
 from pydantic import ValidationError
 
-from tickwright.app.account_keys import AccountKey, read_kill_key, read_toml
+from tickwright.app.account_keys import AccountKey, paper_key, read_kill_key, read_toml
 from tickwright.app.config_faults import config_error, told
 from tickwright.app.config_model import KillFile
 from tickwright.app.paper_settings import state_folder
@@ -118,6 +118,10 @@ def read_kill_target(path: Path, *, accounts: tuple[str, ...] = ()) -> KillTarge
         venue = file.venues.get(account.venue)
         if venue is None:
             raise ConfigError(f"{path}: account {name} names no venue of [venues]")
+        if file.is_paper:
+            # There is one key, made for what listens inside the trader.
+            keys[name] = paper_key(name)
+            continue
         keys[name], is_borrowed = read_kill_key(name, account, venue, path.parent)
         if is_borrowed:
             borrowed.append(name)

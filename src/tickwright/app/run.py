@@ -114,6 +114,9 @@ class _Run:
         self.trader = Trader(settings, on_note=self._note, on_notice=self._notice)
         stack.push_async_callback(self.trader.close)
         await self.trader.start()
+        if self.trader.paper_hosts is not None:
+            for account in self.config.file.accounts.values():
+                note_hosts(settings.state_folder, account.venue, self.trader.paper_hosts)
         # What is loaded by now stays: no collection need look at it again while the loop waits.
         gc.collect()
         gc.freeze()

@@ -23,7 +23,7 @@ from tickwright.core.errors import ConfigError, StorageError
 from tickwright.core.identity import Category
 from tickwright.engine.config import EngineConfig
 from tickwright.execution.config import ExecutionConfig
-from tickwright.simulator.private.saved import SavedVenue, read_saved
+from tickwright.simulator.private.saved import SavedPosition, SavedVenue, read_saved
 from tickwright.simulator.run import RunningSimulator
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
@@ -297,3 +297,34 @@ async def test_run_when_in_paper_mode_then_it_reports_paper_and_touches_no_accou
     code, out, told = await tickwright("run", "--replay", report["session"])
     assert 0 == code, out + told
     assert "identical" in out
+
+
+async def test_kill_when_the_trader_is_on_paper_then_it_ends_and_its_ledger_stays(tmp_path: Path):
+    path = tmp_path / "my.toml"
+    ledger = tmp_path / "sessions" / "state-paper" / "paper.json"
+    (tmp_path / "flip.py").write_text(_STRATEGY)
+    async with real_venue() as (running, touched):
+        path.write_text(
+            _CONFIG.format(
+                rest=running.rest,
+                public=running.public,
+                private=running.private,
+                trade=running.trade,
+            )
+        )
+        trader = asyncio.create_task(tickwright("run", str(path)))
+        await until(
+            lambda: ledger.exists() and any(Decimal(one.size) for one in positions_of(ledger)),
+            "a position",
+        )
+        code, out, told = await tickwright("kill", str(path), "--timeout", "10")
+        assert 0 == code, out + told
+        await trader
+        assert touched.nothing
+    code, out, told = await tickwright("run", str(path), "--seconds", "1")
+    assert 2 == code, out + told
+    assert "--lift" in told
+
+
+def positions_of(path: Path) -> tuple[SavedPosition, ...]:
+    return kept(path).accounts["trader"].positions
