@@ -9,6 +9,7 @@ from tickwright.engine.summary import (
     AccountSummary,
     EngineSummary,
     PositionSummary,
+    ProtectionSummary,
     StrategySummary,
 )
 
@@ -55,8 +56,27 @@ def position(
     )
 
 
+def protection(name: str, *, state: str = "reducing", until_ns: int | None) -> ProtectionSummary:
+    """Return one protection in force."""
+    kind, _, scope = name.partition("@")
+    return ProtectionSummary(
+        name=name,
+        kind=kind,
+        scope=scope,
+        state=state,
+        reason="3 of them; at most 2",
+        since_ns=1,
+        until_ns=until_ns,
+        lifted_by="operator" if until_ns is None else "time",
+    )
+
+
 def strategy(
-    name: str, *, refusals: dict[str, int] | None = None, halt: str = ""
+    name: str,
+    *,
+    refusals: dict[str, int] | None = None,
+    halt: str = "",
+    last: dict[str, str] | None = None,
 ) -> StrategySummary:
     """Return one strategy's counts."""
     return StrategySummary(
@@ -67,6 +87,7 @@ def strategy(
         orders=3,
         fills=4,
         refusals=refusals or {},
+        last_refusals=last or {},
     )
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 from rich.console import Console
 
-from tests.unit.app.shots import book, engine, position, shot, strategy
+from tests.unit.app.shots import book, engine, position, protection, shot, strategy
 from tickwright.app.article import article_rows, us_text
 from tickwright.app.ledger_check import LedgerCheck
 from tickwright.app.report import (
@@ -140,6 +140,50 @@ def test_report_when_strategies_refused_then_reasons_are_summed_most_first():
     report = _report(shot(engine=engine(strategies=strategies)))
     assert [("rate_limit", 6), ("exposure_limit", 3)] == list(report.refusals.items())
     assert "9: rate_limit 6, exposure_limit 3" in _text(report)
+
+
+def test_report_when_limits_were_hit_then_each_is_explained_by_its_last_words():
+    strategies = (
+        strategy("a", refusals={"exposure_limit": 1}, last={"exposure_limit": "less"}),
+        strategy(
+            "b",
+            refusals={"exposure_limit": 4, "engine_halted": 9},
+            last={
+                "exposure_limit": "1500.00 USDT against 1000.00 USDT",
+                "engine_halted": "stopped: end of the run against running",
+            },
+        ),
+    )
+    report = _report(shot(engine=engine(strategies=strategies)))
+    # What the end of the run refused is no limit anybody set.
+    (hit,) = report.limits_hit
+    assert ("exposure_limit", 5, "b") == (hit.reason, hit.count, hit.strategy_id)
+    shown = _text(report)
+    assert "limits hit" in shown
+    assert "b: 1500.00 USDT against 1000.00 USDT" in shown
+
+
+def test_report_when_protections_stand_then_named_with_end_and_reason():
+    found = engine(
+        strategies=(strategy("a"),),
+        protections=(
+            protection("drawdown@bybit:demo", state="halted", until_ns=None),
+            protection("cooldown@a/bybit:linear:BTCUSDT", until_ns=1_700_000_000 * 10**9),
+        ),
+        protections_entered={"cooldown": 7},
+    )
+    report = _report(shot(engine=found))
+    assert (found.protections, {"cooldown": 7}) == (report.protections, report.protections_entered)
+    shown = " ".join(_text(report).split())
+    assert "drawdown@bybit:demo halted until a person lifts it: 3 of them; at most 2" in shown
+    assert "reducing until 2023-11-14 22:13:20Z" in shown
+    assert "protection cooldown 7" in shown
+
+
+def test_report_when_nothing_was_hit_then_no_table_of_limits():
+    report = _report(shot(engine=engine(strategies=(strategy("a"),))))
+    assert () == report.limits_hit
+    assert "limits hit" not in _text(report)
 
 
 def test_report_when_run_ended_in_order_then_that_halt_is_no_news():

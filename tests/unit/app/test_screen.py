@@ -7,7 +7,7 @@ import time
 import pytest
 from rich.console import Console
 
-from tests.unit.app.shots import book, engine, position, shot, strategy
+from tests.unit.app.shots import book, engine, position, protection, shot, strategy
 from tickwright.app.progress import Frame, ProgressLines, mode_banner
 from tickwright.app.screen import LiveScreen, Painter
 from tickwright.app.trader import TraderSnapshot
@@ -81,6 +81,21 @@ def test_paint_when_something_halted_then_it_is_named():
         "halted  fast: it raised: ValueError" in line
         for line in _lines(_frame(shot(engine=halted)))
     )
+
+
+def test_paint_when_protections_stand_then_the_strictest_first_with_what_is_left():
+    rows = [protection(f"cooldown@s{n}", until_ns=5 * 10**9 + 1) for n in range(4)]
+    held = engine(
+        protections=(*rows, protection("drawdown@bybit:demo", state="halted", until_ns=None))
+    )
+    lines = _lines(_frame(shot(engine=held)))
+    first = next(n for n, line in enumerate(lines) if "@" in line)
+    assert (
+        "  halted  drawdown@bybit:demo (a person must lift it): 3 of them; at most 2"
+        == (lines[first])
+    )
+    assert "reducing  cooldown@s0 (5 s left)" in lines[first + 1]
+    assert "+ 2 more protections" in lines[first + 3]
 
 
 def test_paint_when_second_frame_then_rates_are_of_the_time_between():
