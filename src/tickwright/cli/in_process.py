@@ -23,13 +23,15 @@ def run_in_process(options: SimulatorOptions, virtual: VirtualOptions, json: Pat
     check_json_path(json)
     run = VirtualRun(options, virtual)
     console = console_for(json)
+    bar = Console(stderr=True)
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed:,.0f} of {task.total:,.0f} s"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=bar,
         transient=True,
+        disable=not bar.is_terminal,
     ) as progress:
         task = progress.add_task("virtual clock", total=virtual.seconds)
         report = run.run(lambda done_s: progress.update(task, completed=done_s))

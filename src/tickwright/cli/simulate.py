@@ -177,9 +177,11 @@ def _run_in_process(
     json: Path | None,
 ) -> int:
     from tickwright.cli.in_process import run_in_process
+    from tickwright.simulator.run import AGENTS_SOURCE, DEMO_SOURCE, SYNTHETIC_SOURCE
     from tickwright.simulator.virtual import SYMBOLS_DEFAULT, VirtualOptions
 
-    if wanted.symbols is None and not source:
+    made = {AGENTS_SOURCE, DEMO_SOURCE, SYNTHETIC_SOURCE}
+    if wanted.symbols is None and (not source or made & set(source)):
         wanted = replace(wanted, symbols=SYMBOLS_DEFAULT)
     if not category:
         wanted = replace(wanted, categories=(Category.LINEAR,))
