@@ -54,7 +54,7 @@ ENDPOINTS = (
     Coverage("POST /v5/order/create", _PARTLY, "spot without margin (170344), no RPI orders"),
     Coverage("POST /v5/order/amend", _YES),
     Coverage("POST /v5/order/cancel", _YES),
-    Coverage("POST /v5/order/cancel-all", _PARTLY, "stopOrderType is not looked at"),
+    Coverage("POST /v5/order/cancel-all", _YES),
     Coverage("POST /v5/order/create-batch", _YES),
     Coverage("POST /v5/order/amend-batch", _YES),
     Coverage("POST /v5/order/cancel-batch", _YES),

@@ -188,3 +188,33 @@ def test_contract_limits_then_follow_the_premium_of_the_last_thirty_seconds():
     house.linear.facts = type(house.linear.facts)(mark_units=6_060_000, index_units=6_050_000)
     house.run(31_000)
     assert price_limits(house.linear) == (6_120_600, 5_999_400 - 60_000)
+
+
+# cancel all -------------------------------------------------------------------------------------
+
+
+def test_cancel_all_of_plain_stops_then_the_stops_of_the_position_stay():
+    house = House(balances="100000")
+    house.create(side="Buy", qty="0.5", takeProfit="61000", stopLoss="59000")
+    stop = house.create(side="Buy", qty="0.1", triggerPrice="60500", triggerDirection=1)
+    plain = house.create(side="Buy", qty="0.1", price="59500")
+    where = {"category": "linear", "symbol": "BTCUSDT", "orderFilter": "StopOrder"}
+    assert house.cancel_all(**where, stopOrderType="Stop") == [stop]
+    assert (stop.status, plain.status) == ("Deactivated", "New")
+    kinds = {order.stop_order_type for order in house.desk.stores[plain.account.uid].live.values()}
+    assert kinds == {"", "TakeProfit", "StopLoss"}
+    assert len(house.cancel_all(**where)) == 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"category": "linear", "orderFilter": "StopOrder", "stopOrderType": "TrailingStop"},
+        {"category": "linear", "orderFilter": "Order", "stopOrderType": "Stop"},
+        {"category": "spot", "orderFilter": "StopOrder", "stopOrderType": "Stop"},
+    ],
+)
+def test_cancel_all_with_a_stop_type_that_makes_no_sense_then_is_10001(body):
+    with pytest.raises(VenueRefusal) as caught:
+        House().cancel_all(symbol="BTCUSDT", **body)
+    assert caught.value.code == 10001

@@ -192,6 +192,10 @@ class Desk:
             raise parameter("params error: orderFilter invalid")
         if not spot and not (request.symbol or request.base_coin or request.settle_coin):
             raise parameter("Missing some parameters that must be filled in, symbol or settleCoin")
+        if request.stop_order_type not in ("", "Stop") or (
+            request.stop_order_type and (spot or word != "StopOrder")
+        ):
+            raise parameter("params error: stopOrderType invalid")
         if request.symbol:
             self.market(request.category, request.symbol)
         chosen = []
@@ -206,7 +210,9 @@ class Desk:
                 fits = instrument.base == request.base_coin
             else:
                 fits = request.settle_coin in ("", instrument.quote)
-            if fits and _is_kind(order, word):
+            # With stopOrderType, conditional orders go and stops of positions stay.
+            is_meant = request.stop_order_type in ("", order.stop_order_type)
+            if fits and is_meant and _is_kind(order, word):
                 chosen.append(order)
         for order in chosen:
             self._later(
