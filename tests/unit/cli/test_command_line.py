@@ -94,6 +94,15 @@ def test_usage_when_wrong_then_exits_2_and_says_it_on_stderr(arguments: tuple[st
         (("simulate", "--statistics", "--source", "/no/such/file"), "No such file or directory"),
         (("simulate", "--statistics", "--json", "/no/such/x"), "no folder"),
         (("simulate", "--source", "agents", "--rate", "9"), "agents trade at their own pace"),
+        (("simulate", "--orders-per-s", "3"), "goes with --in-process"),
+        (("simulate", "--in-process", "--statistics"), "not both"),
+        (("simulate", "--in-process", "--rate", "9"), "is for sockets"),
+        (("simulate", "--in-process", "--tls"), "is for sockets"),
+        (("simulate", "--in-process", "--account", "a:b=1USDT"), "brings its own accounts"),
+        (("simulate", "--in-process", "--seconds", "0"), "seconds must be above 0"),
+        (("simulate", "--in-process", "--orders-per-s", "-1"), "orders a second must be 0"),
+        (("simulate", "--in-process", "--source", "/no/such/file"), "No such file or directory"),
+        (("simulate", "--in-process", "--json", "/no/such/x"), "no folder"),
         (("simulate", "--account", "nonsense"), "must be written KEY:SECRET=10000USDT"),
     ],
 )
@@ -177,6 +186,22 @@ def test_simulate_when_a_source_is_absent_then_says_so():
     result = run("simulate", "--source", "/no/such/recording")
 
     assert 2 == result.exit_code
+
+
+def test_simulate_when_in_process_then_prints_its_figures_and_one_hash(tmp_path: Path):
+    path = tmp_path / "run.json"
+    words = ("simulate", "--in-process", "--seconds", "3", "--symbols", "1", "--orders-per-s", "20")
+    result = run(*words, "--seed", "5", "--json", str(path))
+
+    assert (0, "") == (result.exit_code, result.stderr)
+    report = json.loads(path.read_text("utf-8"))
+    assert "ledger balanced yes\n" in result.stdout
+    assert f"hash            {report['hash']}\n" in result.stdout
+    assert (3.0, 1, 5, True) == tuple(
+        report[name] for name in ("virtual_s", "symbols", "seed", "is_balanced")
+    )
+    assert report["hash"] == json.loads(run(*words, "--seed", "5", "--json", "-").stdout)["hash"]
+    assert report["hash"] != json.loads(run(*words, "--seed", "6", "--json", "-").stdout)["hash"]
 
 
 def test_command_line_when_imported_then_leaves_heavy_modules_alone():
