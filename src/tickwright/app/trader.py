@@ -431,6 +431,7 @@ class Trader:
             on_note=self._note,
             wants_trade_socket=not account.orders_by_rest,
             fence=self._fence,
+            reconcile_s=self.settings.plan.engine.execution.reconcile_ms / 1e3,
         )
 
     def _restore_promises(self, account_id: AccountId, journal: Journal) -> None:

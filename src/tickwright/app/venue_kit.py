@@ -162,6 +162,7 @@ class BybitKit:
         on_note: Callable[[str, str], None] | None = None,
         wants_trade_socket: bool = True,
         fence: OrderFence | None = None,
+        reconcile_s: float = 0.0,
     ) -> AccountLink:
         """Return the link of one account.
 
@@ -177,6 +178,7 @@ class BybitKit:
             on_sent=on_sent,
             on_note=on_note,
             fence=fence,
+            reconcile_s=reconcile_s,
         )
         rows = RowReader(account_id, instrument_of)
         private = PrivateSession(credentials, rows, link, wake=link.wake)

@@ -42,6 +42,7 @@ __all__ = [
     "PositionReport",
     "PromisedOrder",
     "PromisesRestored",
+    "Reconciliation",
     "RateLimitReport",
     "Reply",
     "RiskStateRestored",
@@ -362,6 +363,12 @@ class SyncReport(msgspec.Struct, frozen=True, kw_only=True, tag="sync_report"):
     totals: AccountState | None = None
 
 
+class Reconciliation(msgspec.Struct, frozen=True, tag="reconciliation"):
+    """The venue's private state read while trading: evidence, and positions to compare."""
+
+    report: SyncReport
+
+
 class PromisedOrder(msgspec.Struct, frozen=True, kw_only=True):
     """An order an earlier run promised to send and whose end it didn't live to see."""
 
@@ -473,6 +480,7 @@ Input = (
     | SyncReport
     | StopsReply
     | PromisesRestored
+    | Reconciliation
     | TimerFired
     | OperatorCommand
     | RiskStateRestored

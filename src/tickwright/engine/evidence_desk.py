@@ -15,6 +15,7 @@ from tickwright.core.events import (
     Outcome,
     PositionReport,
     PromisesRestored,
+    Reconciliation,
     Reply,
     SendOutcome,
     SyncReport,
@@ -41,6 +42,7 @@ from tickwright.engine.lanes import StrategyRun
 from tickwright.engine.order_desk import OrderDesk
 from tickwright.engine.position_desk import PositionDesk
 from tickwright.engine.protection_desk import ProtectionDesk
+from tickwright.engine.reconcile_desk import ReconcileDesk
 from tickwright.engine.state import TradingState
 from tickwright.execution.blotter import Change
 from tickwright.execution.life_cycle import IllegalMove
@@ -68,6 +70,7 @@ class EvidenceDesk:
         self._dispatch = dispatch
         self._protections = protections
         self._cancels_adopted = state.config.execution.adopted_orders == "cancel"
+        self.reconcile = ReconcileDesk(state)
         self.fill_count = 0
         self.unowned_fill_count = 0
         self.unknown_instrument_count = 0
@@ -222,6 +225,7 @@ class EvidenceDesk:
         if effect is None:
             return
         self.fill_count += 1
+        self.reconcile.note_fill(fill)
         self.unowned_fill_count += owner is None and fill.kind.moves_position
         if effect.halt_reason:
             state.halt_instrument(fill.instrument_id, effect.halt_reason)
@@ -351,12 +355,7 @@ class EvidenceDesk:
         """Take in the venue's whole private state; the account may trade from here on."""
         state = self._state
         account_id = report.account_id
-        for fill in report.fills:
-            self.on_fill(fill)
-        for order in report.orders:
-            self.on_report(order)
-        told = {order.venue_id for order in report.orders}
-        self._ask_for_missing(account_id, told, report.venue_ns)
+        self._take_evidence(report)
         differences = state.portfolio.apply_sync(_known(report, state))
         self.sync_difference_count += len(differences)
         self.sync_count += 1
@@ -377,6 +376,35 @@ class EvidenceDesk:
             self._cancel_adopted(account_id, report)
         for event in (*report.balances, *report.positions):
             self.deliver_account(account_id, event)
+
+    def on_reconciliation(self, event: Reconciliation) -> None:
+        """Take a reading made while trading: evidence first, then the positions are compared."""
+        state = self._state
+        report = event.report
+        account_id = report.account_id
+        if account_id not in state.view.ready_accounts:
+            return
+        self._take_evidence(report)
+        for balance in report.balances:
+            state.portfolio.apply_balance(balance)
+        standing = self.reconcile.compare(report)
+        for position in standing:
+            self.reconcile.halt(position)
+            state.portfolio.adopt_position(position)
+            self._check_shares(account_id, position.instrument_id)
+        for plan in tuple(state.plans.values()) if standing else ():
+            if plan.account_id == account_id:
+                self._positions.refresh(plan)
+        self._protections.watch_losses(account_id)
+
+    def _take_evidence(self, report: SyncReport) -> None:
+        """Fold executions, follow orders, ask about those the venue doesn't list."""
+        for fill in report.fills:
+            self.on_fill(fill)
+        for order in report.orders:
+            self.on_report(order)
+        told = {order.venue_id for order in report.orders}
+        self._ask_for_missing(report.account_id, told, report.venue_ns)
 
     def _ask_for_missing(
         self, account_id: AccountId, told: set[VenueOrderId], venue_ns: int

@@ -112,6 +112,8 @@ class EngineSummary(msgspec.Struct, frozen=True, kw_only=True):
     takes_hit: int
     syncs: int
     sync_differences: int
+    reconciliations: int
+    reconcile_mismatches: int
     foreign_orders: int
     dropped_notices: int
     strategies: tuple[StrategySummary, ...]
@@ -152,6 +154,8 @@ def summarise(
         takes_hit=positions.take_count,
         syncs=evidence.sync_count,
         sync_differences=evidence.sync_difference_count,
+        reconciliations=evidence.reconcile.count,
+        reconcile_mismatches=evidence.reconcile.mismatch_count,
         foreign_orders=len(blotter.foreign),
         dropped_notices=state.outbox.dropped_notices,
         strategies=tuple(_strategy(run) for run in state.runs.values()),

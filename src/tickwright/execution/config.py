@@ -45,6 +45,8 @@ class ExecutionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     evidence_margin_ms: _Milliseconds = 1_000
     query_ms: _Milliseconds = 1_000
     """Pause between queries about one order; doubles up to 30 s."""
+    reconcile_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 2_500
+    """How often the venue's orders, positions and balances are read and compared; 0 never."""
     halted_positions: Literal["keep", "close"] = "keep"
     """What becomes of a halted strategy's positions; kept ones stay guarded by their brackets."""
     adopted_orders: Literal["cancel", "keep"] = "cancel"

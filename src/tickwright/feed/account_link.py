@@ -22,7 +22,7 @@ from tickwright.core.commands import (
     SetPositionStops,
 )
 from tickwright.core.errors import ConnectionLost, FrameError, StorageError, VenueError
-from tickwright.core.events import ConnectionChanged, Input, SendOutcome
+from tickwright.core.events import ConnectionChanged, Input, Reconciliation, SendOutcome
 from tickwright.core.identity import AccountId, Category
 from tickwright.core.orders import RequestKind
 from tickwright.net.connection import Connection, DialGate
@@ -71,6 +71,8 @@ class LinkCounts(msgspec.Struct):
     unsent: int = 0
     syncs: int = 0
     sync_faults: int = 0
+    reconciliations: int = 0
+    reconcile_faults: int = 0
     unreadable: int = 0
     last_fault: str = ""
 
@@ -83,6 +85,7 @@ class AccountLink:
         last_price_units: tells the latest trade price of an instrument, for conditional orders.
         on_sent: called with (command, handed to the socket at) right after the bytes left.
         fence: looked at right before the bytes of whatever may open something.
+        reconcile_s: how often the account is read and compared while trading; 0 never.
     """
 
     def __init__(
@@ -97,8 +100,10 @@ class AccountLink:
         on_sent: Callable[[PlaceOrder, int], None] | None = None,
         on_note: Callable[[str, str], None] | None = None,
         fence: OrderFence | None = None,
+        reconcile_s: float = 0.0,
     ) -> None:
         self._fence = fence
+        self._reconcile_s = reconcile_s
         self.account_id = account_id
         self.counts = LinkCounts()
         self.is_synced = False
@@ -340,6 +345,8 @@ class AccountLink:
             if self._trade is not None:
                 group.create_task(self._trade.run())
             group.create_task(self._sync_for_ever())
+            if self._reconcile_s:
+                group.create_task(self._reconcile_for_ever())
             if self._journal.sync == "interval":
                 group.create_task(self._flush_for_ever())
 
@@ -382,6 +389,26 @@ class AccountLink:
             # The next one asks again for the last minute: an execution may show late.
             self._seen_ns = max(0, report.venue_ns - 60_000_000_000)
             self._door.on_input(report, utc_now_ns())
+
+    async def _reconcile_for_ever(self) -> None:
+        """Read the account again and again; a reading that failed says nothing."""
+        fault = ""
+        while True:
+            await asyncio.sleep(self._reconcile_s)
+            if not self.is_synced or self._sync_wanted.is_set():
+                continue
+            try:
+                report = await self._client.sync(self._categories, since_ns=self._seen_ns)
+            except _FAULTS as error:
+                self.counts.reconcile_faults += 1
+                if str(error) != fault:
+                    self._fault("account.reconcile_failed", error)
+                fault = str(error)
+                continue
+            fault = ""
+            self.counts.reconciliations += 1
+            self._seen_ns = max(self._seen_ns, report.venue_ns - 60_000_000_000)
+            self._door.on_input(Reconciliation(report), utc_now_ns())
 
     def _changed(self, channel: str) -> Callable[[bool, str], None]:
         venue = self.account_id.venue

@@ -376,6 +376,10 @@ class Portfolio:
         account.observe()
         return tuple(differences)
 
+    def adopt_position(self, report: PositionReport) -> SyncDifference | None:
+        """Take the venue's size of one position in place of ours; say what differed."""
+        return adopt(report, self.holding(report.account_id, report.instrument_id))
+
     def note_position(self, report: PositionReport) -> None:
         """Keep what the venue says of a position's margin; its size is left to fills and syncs."""
         if report.instrument_id in self._markets:

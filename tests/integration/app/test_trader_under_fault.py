@@ -40,6 +40,15 @@ async def strike(running: RunningSimulator, **fault: object) -> None:
         assert answer.status == 200, await answer.text()
 
 
+async def struck(running: RunningSimulator) -> int:
+    """How often the faults of this run really hit."""
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"{running.rest}/control/faults") as answer,
+    ):
+        return sum(fault["hit"] for fault in (await answer.json())["faults"])
+
+
 def positions_of(trader: Trader) -> dict[str, Decimal]:
     state = trader.engine.state
     sizes = {}
@@ -128,3 +137,39 @@ async def test_session_when_private_faults_struck_then_its_replay_is_identical(
         await until(lambda: trader.engine.summary().fills >= 6, "six fills", 30.0)
     result = Replay(tmp_path / "session").run()
     assert "" == result.difference
+
+
+async def test_fills_when_the_stream_loses_them_then_known_by_the_next_reading(
+    tmp_path: Path,
+) -> None:
+    async with simulator(SYMBOLS) as running:
+        settings = settings_for(running, tmp_path, SYMBOLS, every=15)
+        async with trading(settings) as trader:
+            await until(lambda: trader.engine.summary().fills >= 2, "two fills", 30.0)
+            await strike(
+                running, kind="topic_outage", category="private", topic="execution*", duration_s=600
+            )
+            before = trader.engine.summary().fills
+            await until(lambda: trader.engine.summary().fills >= before + 4, "lost fills", 30.0)
+            summary = trader.engine.summary()
+            assert summary.reconciliations >= 1
+            assert await struck(running) > 0
+            assert 0 == summary.reconcile_mismatches
+            assert {} == summary.halted_instruments
+
+
+async def test_position_when_the_ledger_is_wrong_then_halted_with_both_sizes(
+    tmp_path: Path,
+) -> None:
+    async with (
+        simulator(SYMBOLS) as running,
+        trading(settings_for(running, tmp_path, SYMBOLS, every=1_000_000)) as trader,
+    ):
+        await until(lambda: trader.engine.summary().syncs >= 1, "a sync", 10.0)
+        instrument_id = InstrumentId("bybit", Category.LINEAR, "BTCUSDT")
+        # Nothing in the world can bring this about but a bug: that is what the reading is for.
+        trader.engine.state.portfolio.position(ACCOUNT, instrument_id).size_units += 7
+        await until(lambda: trader.engine.summary().halted_instruments != {}, "a halt", 10.0)
+        (reason,) = trader.engine.summary().halted_instruments.values()
+        assert "at the venue" in reason
+        assert {} == positions_of(trader)
