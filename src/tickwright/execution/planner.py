@@ -186,20 +186,24 @@ class Planner:
         """Return stop and take profit around an entry price, for the side that opened.
 
         A stop is rounded toward the entry (never a larger loss than asked for), a take profit away
-        from it; both stay at least a tick from it and inside the instrument's price bounds.
+        from it; both stay at least a tick from it and inside the instrument's price bounds. A stop
+        that has no room there is none: the price can't go any further against the position.
         """
         tick = instrument.tick_units
         sign = 1 if side is _BUY else -1
         stop = take = None
         base = _on_tick(entry_units, instrument, up=sign > 0)
         lowest = _on_tick(instrument.price_min_units, instrument, up=True)
+        highest = _on_tick(instrument.price_max_units, instrument, up=False)
         if stop_loss_fraction is not None:
             distance = entry_units * round(stop_loss_fraction * PARTS) // PARTS // tick * tick
-            stop = max(base - sign * max(distance, tick), lowest)
+            stop = min(max(base - sign * max(distance, tick), lowest), highest)
+            if (entry_units - stop) * sign <= 0:
+                stop = None
         if take_profit_fraction is not None:
             distance = -(-entry_units * round(take_profit_fraction * PARTS) // PARTS)
             distance = -(-distance // tick) * tick
-            take = max(base + sign * max(distance, tick), lowest)
+            take = min(max(base + sign * max(distance, tick), lowest), highest)
         return Bracket(stop, take)
 
     @staticmethod

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from tests.integration.app.trading import ACCOUNT, settings_for, simulator, trading, until
+from tests.integration.bybit_private.conftest import caller_of
 from tickwright.app.replay import Replay
 from tickwright.app.trader import Trader, TraderSettings
 from tickwright.book.order_book import OrderBook
@@ -25,6 +26,7 @@ from tickwright.execution.position_plan import PositionPlan
 from tickwright.net.listener import utc_now_ns
 from tickwright.risk.limits import RiskLimits
 from tickwright.risk.protections_config import ProtectionLimits
+from tickwright.simulator.private import DEMO_KEY, DEMO_SECRET
 from tickwright.simulator.run import RunningSimulator
 from tickwright.simulator.sources.synthetic import SyntheticStyle
 from tickwright.strategy.base import Strategy
@@ -185,6 +187,67 @@ async def test_exit_when_watched_here_then_it_closes_by_an_order_of_ours(
         assert [] == stop_orders(account, "TrailingStop") + stop_orders(account, "StopLoss")
         assert all(size >= 0 for size in running_sizes(account))
     assert "" == Replay(tmp_path / "session").run().difference
+
+
+async def test_break_even_when_reached_then_the_stop_at_the_venue_is_moved(tmp_path: Path) -> None:
+    exits = Exits(
+        stop_loss_fraction=0.01,
+        break_even_after_fraction=0.00002,
+        break_even_offset_fraction=0.00001,
+    )
+    async with simulator(SYMBOLS, style=LIVELY) as running:
+        settings = holding(running, tmp_path, exits)
+        async with trading(settings) as trader:
+
+            def is_moved() -> bool:
+                plan = plan_of(trader)
+                levels = None if plan is None else plan.levels
+                return (
+                    plan is not None
+                    and levels is not None
+                    and levels.break_even_units is not None
+                    and plan.held.stop_units == levels.break_even_units
+                )
+
+            await until(is_moved, "the venue's stop at break-even", 40.0)
+            assert trader.engine.summary().stops_hit == 0
+    assert "" == Replay(tmp_path / "session").run().difference
+
+
+@pytest.mark.parametrize("is_kept", [True, False], ids=["kept", "gone"])
+async def test_stops_after_a_restart_when_read_back_then_adopted_or_set_again(
+    tmp_path: Path,
+    is_kept: bool,
+) -> None:
+    exits = Exits(stop_loss_fraction=0.02)
+    async with simulator(SYMBOLS) as running:
+        settings = holding(running, tmp_path, exits)
+        async with trading(settings) as trader:
+            await until(lambda: trader.engine.summary().fills >= 1, "a position")
+            plan = plan_of(trader)
+            assert plan is not None
+            size, stop = plan.size_units, plan.held.stop_units
+            assert stop
+        if not is_kept:
+            caller = caller_of(running.rest, key=DEMO_KEY, secret=DEMO_SECRET)
+            body = b'{"category":"linear","symbol":"BTCUSDT","tpslMode":"Full","stopLoss":"0"}'
+            answer = await caller.post(
+                "/v5/position/trading-stop", body, group="stops.linear", is_urgent=True
+            )
+            assert (0, "OK") == (answer.code, answer.text)
+            await caller.http.aclose()
+        later = msgspec.structs.replace(settings, session_folder=tmp_path / "later")
+        async with trading(later) as trader:
+            await until(lambda: trader.links[ACCOUNT].is_synced, "the account is read")
+            plan = plan_of(trader)
+            assert plan is not None
+            assert size == plan.size_units
+            await until(lambda: plan.held.stop_units > 0, "a stop proven at the venue")
+            assert plan.bracket.is_empty
+            assert plan.held.was_asked is not is_kept
+            if is_kept:
+                assert stop == plan.held.stop_units
+    assert "" == Replay(tmp_path / "later").run().difference
 
 
 FAULTS: list[dict[str, object]] = [

@@ -17,6 +17,7 @@ from tests.unit.engine.bench import (
 )
 from tests.unit.engine.test_positions import opened, spot_bench, spot_say
 from tickwright.core.commands import SetPositionStops, StopsNotice
+from tickwright.core.errors import ConfigError
 from tickwright.core.events import (
     ConnectionChanged,
     FeesChanged,
@@ -29,7 +30,7 @@ from tickwright.core.exits import Exits
 from tickwright.core.identity import Leg, VenueOrderId
 from tickwright.core.instrument import FeeRates
 from tickwright.core.orders import ExecutionKind, Fill, OrderIntent, Purpose, Side
-from tickwright.core.signals import Signal
+from tickwright.core.signals import Signal, SignalKind
 from tickwright.core.verdicts import Reason, Rejected
 from tickwright.engine import EngineConfig
 from tickwright.execution import ExecutionConfig
@@ -192,6 +193,42 @@ def test_exits_when_only_configured_then_they_guard_what_a_bare_signal_opens():
     opened(bench, entry(Exits()))
     assert [] == bench.places(bench.book(594_001))
     assert 1 == len(bench.places(bench.book(594_000)))
+
+
+def test_context_when_a_strategy_says_its_exits_there_then_they_stand_in_the_signal():
+    bench = Bench()
+    one = bench.strategies["one"]
+    assert isinstance(one, Scripted)
+    said = one.context.short(
+        BTC,
+        confidence=0.5,
+        reason="z 2.9",
+        stop_loss_fraction=0.02,
+        trailing_fraction=0.01,
+        activation_fraction=0.005,
+        break_even_after_fraction=0.004,
+        break_even_offset_fraction=0.001,
+        time_stop_ms=9_000,
+    )
+    assert (
+        Exits(
+            stop_loss_fraction=0.02,
+            trailing_fraction=0.01,
+            activation_fraction=0.005,
+            break_even_after_fraction=0.004,
+            break_even_offset_fraction=0.001,
+            time_stop_ms=9_000,
+        )
+        == said.policy
+    )
+    opened(bench, said)
+    assert bench.share() < 0
+    assert SignalKind.LONG is one.context.long(BTC).kind
+    bench.say(one.context.leave(BTC, reason="enough"))
+    assert "enough" == bench.verdicts()[-1].signal.reason
+    assert bench.placed().reduce_only
+    with pytest.raises(ConfigError):
+        one.context.long(SPOT)
 
 
 @pytest.mark.parametrize(

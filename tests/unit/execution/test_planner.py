@@ -116,6 +116,17 @@ def test_bracket_when_around_any_price_then_on_tick_right_side_and_never_a_large
     assert profit >= (0 if is_clamped else entry_units * take_fraction - 1)
 
 
+@pytest.mark.parametrize(("side", "entry"), [(Side.BUY, 10), (Side.SELL, 1_000)])
+def test_bracket_when_at_the_end_of_the_price_range_then_no_stop_beyond_it(side, entry):
+    item = instrument(price_min_units=10, price_max_units=1_000)
+    bracket = Planner.bracket(
+        side, entry, item, stop_loss_fraction=0.1, take_profit_fraction=0.9999
+    )
+    assert bracket.stop_units is None
+    assert bracket.take_units is not None
+    assert 10 <= bracket.take_units <= 1_000
+
+
 def exit_of(share: int, account: int, reducing: int = 0, item: Instrument | None = None):
     item = item or instrument()
     return Planner(ExecutionConfig(exit_slippage_bps_max=50.0)).exit(
