@@ -140,6 +140,17 @@ def test_settings_when_made_then_hold_plan_feeds_and_accounts(folder: Path):
     assert ["--symbol", "BTCUSDT", "--source", "demo"] == simulator_arguments(config, "sim")
 
 
+def test_agents_when_they_make_the_market_then_are_passed_on_and_no_one_else_makes_it(folder: Path):
+    config = loaded(folder, SMALL + '\n[venues.sim.simulator]\nsources = ["agents"]\n')
+    arguments = simulator_arguments(config, "sim")
+
+    assert "agents" == arguments[arguments.index("--source") + 1]
+    both = SMALL + '\n[venues.sim.simulator]\nsources = ["agents", "synthetic"]\n'
+    assert "venues.sim.simulator.sources: synthetic and agents both" in mistakes(folder, both)
+    fast = SMALL + '\n[venues.sim.simulator]\nsources = ["agents"]\nrate = 5.0\n'
+    assert "venues.sim.simulator.rate: is for synthetic symbols" in mistakes(folder, fast)
+
+
 # keys --------------------------------------------------------------------------------------------
 
 TESTNET = SMALL.replace("[venues.sim]", '[venues.sim]\nenv = "testnet"')

@@ -52,6 +52,17 @@ def test_demo_with_few_symbols_keeps_both_recordings() -> None:
     assert {"linear": ["BTCUSDT", "XRPUSDT"]} == _symbols(sources=["demo"], symbols=1)
 
 
+def test_agents_trade_what_no_recording_holds_and_say_so() -> None:
+    listed = _symbols(sources=["agents"], symbols=["BTCUSDT", "DOGEUSDT"])
+    assert {"linear": ["BTCUSDT", "DOGEUSDT"], "spot": ["BTCUSDT", "DOGEUSDT"]} == listed
+    assert [50, 50] == [len(names) for names in _symbols(sources=["agents"]).values()]
+    options = SimulatorOptions(sources=["demo", "agents"], symbols=3)
+    venue, _ = build_venue(options, start_ns=START_NS)
+    labels = {symbol: market.label for (_, symbol), market in venue.markets.items()}
+    assert "agents" == labels["ETHUSDT"]
+    assert "recording" in labels["BTCUSDT"]
+
+
 def test_plan_file_and_specs_are_both_on_the_board(tmp_path: Path) -> None:
     plan = tmp_path / "plan.toml"
     plan.write_text('[[faults]]\nkind = "gap"\n')
@@ -72,6 +83,8 @@ def test_plan_file_and_specs_are_both_on_the_board(tmp_path: Path) -> None:
         ({"symbols": ["btcusdt"]}, "upper case"),
         ({"sources": []}, "at least one source"),
         ({"sources": ["nowhere.gz"]}, "nowhere.gz"),
+        ({"sources": ["agents", "synthetic"]}, "choose one"),
+        ({"sources": ["agents"], "rate": 5.0}, "their own pace"),
         ({"sources": ["demo"], "faults": Path("nowhere.toml")}, "nowhere.toml"),
         (
             {"sources": [sample_path(SAMPLE_FILES[0])], "categories": (Category.SPOT,)},
