@@ -97,8 +97,9 @@ class Config:
     def summary(self) -> str:
         """Say in a few words what it trades."""
         symbols = sum(len(strategy.symbols) for strategy in self.strategies)
+        paper = "paper, " if self.file.is_paper else ""
         return (
-            f"venues: {len(self.file.venues)}, accounts: {len(self.file.accounts)}, "
+            f"{paper}venues: {len(self.file.venues)}, accounts: {len(self.file.accounts)}, "
             f"strategies: {len(self.strategies)}, books: {symbols}"
         )
 

@@ -22,7 +22,7 @@ from tickwright.app.kill_target import note_hosts
 from tickwright.app.ledger_check import LedgerCheck, LedgerWatch
 from tickwright.app.logs import RunLog
 from tickwright.app.notice_log import log_notice
-from tickwright.app.progress import Frame, Screen
+from tickwright.app.progress import Frame, Screen, mode_banner
 from tickwright.app.report import Brackets, CutReport, RunReport, count_bracket, make_report
 from tickwright.app.settings import trader_settings
 from tickwright.app.simulated_side import SimulatedSide
@@ -115,6 +115,7 @@ class _Run:
         stack.push_async_callback(self.trader.close)
         await self.trader.start()
         if self.trader.paper_hosts is not None:
+            self._remark(mode_banner(self.trader.mode, self.trader.market))
             for account in self.config.file.accounts.values():
                 note_hosts(settings.state_folder, account.venue, self.trader.paper_hosts)
         # What is loaded by now stays: no collection need look at it again while the loop waits.

@@ -42,6 +42,7 @@ def test_paper_when_on_mainnet_then_no_key_is_read_and_nothing_needs_a_confirmat
     monkeypatch.setenv("TICKWRIGHT_OTHER_API_KEY", "a-real-key")
     monkeypatch.setenv("TICKWRIGHT_OTHER_API_SECRET", "a-real-secret")
     config = loaded(tmp_path, PAPER)
+    assert config.summary().startswith("paper, ")
     assert [] == config.mainnet_accounts()
     confirm_mainnet(config, [])
     settings = trader_settings(config, now_ns=NOW)
