@@ -140,12 +140,17 @@ class SymbolMarket:
         """Move the smoothed index a step towards the mark and remember the facts: once a second."""
         mark = self.mark_units
         self._index = self._index + (mark - self._index) * _INDEX_SMOOTHING if self._index else mark
-        mid, index = self.mid_units, self.index_units
+        mid = self.mid_units
         if self.instrument.category is Category.SPOT:
-            self._premiums.append(mid - index)
+            self._premiums.append(mid - self.index_units)
         else:
             self._premiums.append(mid - mark)
-            self.past.look(mark, index, mid, at_ms)
+            self.look(at_ms)
+
+    def look(self, at_ms: int) -> None:
+        """Remember a contract's facts as they are now."""
+        if self.instrument.category is not Category.SPOT:
+            self.past.look(self.mark_units, self.index_units, self.mid_units, at_ms)
 
     @property
     def mid_units(self) -> int:

@@ -126,6 +126,8 @@ class SimulatedVenue:
             self._open_source(number, source)
         self.schedule(start_ns + _INDEX_NS, self._tick_indexes)
         self.advance(start_ns)
+        for market in self.markets.values():
+            market.look(start_ns // _MS)
 
     # time
     # -------------------------------------------------------------------------------------------
