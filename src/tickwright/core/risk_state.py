@@ -8,6 +8,7 @@ from tickwright.core.restrictions import Restriction
 __all__ = [
     "AccountGateState",
     "DayRecord",
+    "FillRatioRecord",
     "GateState",
     "PairRecord",
     "RiskState",
@@ -15,13 +16,32 @@ __all__ = [
 ]
 
 
+class FillRatioRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """Orders and fills by part of a window; `bucket` numbers the newest part since 1970."""
+
+    bucket_ns: int
+    bucket: int
+    orders: tuple[int, ...]
+    fills: tuple[int, ...]
+
+
 class AccountGateState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the gate remembers of one account."""
+    """What the gate remembers of one account.
+
+    `losses_in_row` are those of the day that began at `losses_day_ns`; `strategy_losses` the same
+    by strategy.
+    """
 
     account_id: AccountId
     loss_breach_day_ns: int
     has_drawdown_breach: bool
     approvals_ns: tuple[int, ...]
+    amends_ns: tuple[int, ...] = ()
+    cancels_ns: tuple[int, ...] = ()
+    losses_day_ns: int = -1
+    losses_in_row: int = 0
+    strategy_losses: dict[StrategyId, int] = {}
+    fill_ratio: FillRatioRecord | None = None
 
 
 class GateState(msgspec.Struct, frozen=True, kw_only=True):

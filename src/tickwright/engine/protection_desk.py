@@ -236,6 +236,7 @@ class ProtectionDesk:
         return (
             state.protections.version,
             self._orders.placed_count,
+            self._orders.cancel_count,
             *(account.base_version for account in state.portfolio.accounts()),
             *(run.returns.total for run in state.runs.values()),
         )

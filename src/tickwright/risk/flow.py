@@ -6,6 +6,8 @@ Refuses to judge, and to grow: stamps are kept up to the bound they are counted 
 from collections import deque
 from collections.abc import Iterable
 
+from tickwright.core.risk_state import FillRatioRecord
+
 __all__ = ["FillRatio", "Rate"]
 
 SECOND_NS = 1_000_000_000
@@ -99,3 +101,24 @@ class FillRatio:
             self._place = bucket % BUCKETS
             self.until_ns = (bucket + 1) * self._bucket_ns
         return self._place
+
+    def record(self) -> FillRatioRecord:
+        """Return what a restart must know."""
+        return FillRatioRecord(
+            bucket_ns=self._bucket_ns,
+            bucket=self._bucket,
+            orders=tuple(self._orders),
+            fills=tuple(self._fills),
+        )
+
+    def restore(self, record: FillRatioRecord) -> None:
+        """Take up a remembered window; one of another length counts afresh."""
+        if record.bucket_ns != self._bucket_ns or len(record.orders) != BUCKETS:
+            return
+        self._bucket = record.bucket
+        self._place = record.bucket % BUCKETS
+        self._orders = list(record.orders)
+        self._fills = list(record.fills)
+        self.orders = sum(self._orders)
+        self.fills = sum(self._fills)
+        self.until_ns = (record.bucket + 1) * self._bucket_ns

@@ -402,6 +402,12 @@ class Gate:
                     loss_breach_day_ns=memory.loss_breach_day_ns,
                     has_drawdown_breach=memory.has_drawdown_breach,
                     approvals_ns=tuple(memory.minute),
+                    amends_ns=tuple(memory.amends.minute),
+                    cancels_ns=tuple(memory.cancels.minute),
+                    losses_day_ns=memory.streak_day_ns,
+                    losses_in_row=memory.streak,
+                    strategy_losses=dict(sorted(memory.streaks.items())),
+                    fill_ratio=None if memory.fill_ratio is None else memory.fill_ratio.record(),
                 )
                 for account_id, memory in sorted(self._accounts.items())
             )
@@ -415,6 +421,14 @@ class Gate:
             memory.has_drawdown_breach = account.has_drawdown_breach
             _refill(memory.minute, account.approvals_ns)
             _refill(memory.second, account.approvals_ns)
+            memory.amends.refill(account.amends_ns)
+            memory.cancels.refill(account.cancels_ns)
+            memory.has_requests = bool(account.amends_ns or account.cancels_ns)
+            memory.streak_day_ns = account.losses_day_ns
+            memory.streak = account.losses_in_row
+            memory.streaks = dict(account.strategy_losses)
+            if memory.fill_ratio is not None and account.fill_ratio is not None:
+                memory.fill_ratio.restore(account.fill_ratio)
 
 
 _NEEDED_BY_ROOMS = frozenset({Reason.PRICE_UNKNOWN, Reason.NO_EQUITY})

@@ -1,9 +1,12 @@
 """What restrictions let pass at the gate."""
 
+from decimal import Decimal
+
+import msgspec
 import pytest
 
 from tests.unit.portfolio.worlds import ACCOUNT, ALPHA, BETA, fill
-from tests.unit.risk.rooms import NOW_NS, Desk
+from tests.unit.risk.rooms import NOW_NS, WIDE, Desk
 from tickwright.core.orders import Purpose, Side
 from tickwright.core.restrictions import LiftedBy, ProtectionKind, Restriction, Scope, Stage
 from tickwright.core.verdicts import Approved, Reason
@@ -78,3 +81,27 @@ def test_check_when_the_time_has_passed_then_approved_though_nobody_lifted_it():
     desk.reject(desk.intent())
     desk.now_ns = NOW_NS + SECOND
     desk.approve(desk.intent())
+
+
+def test_restore_when_restarted_then_streaks_requests_and_fill_ratio_go_on():
+    limits = msgspec.structs.replace(
+        WIDE, loss_streak_max=3, cancels_per_second_max=5, order_to_fill_ratio_max=Decimal(3)
+    )
+    desk = Desk(limits)
+    for money in (1, -1, -1):
+        desk.gate.note_trade(ACCOUNT, ALPHA, money, desk.view)
+    desk.gate.note_trade(ACCOUNT, BETA, -1, desk.view)
+    desk.gate.note_cancel(ACCOUNT, NOW_NS)
+    desk.gate.note_amend(ACCOUNT, NOW_NS)
+    desk.gate.note_fill(ACCOUNT, NOW_NS)
+    state = desk.gate.state()
+    (kept,) = state.accounts
+    assert (3, {ALPHA: 2, BETA: 1}) == (kept.losses_in_row, kept.strategy_losses)
+    assert ((NOW_NS,), (NOW_NS,)) == (kept.amends_ns, kept.cancels_ns)
+    assert kept.fill_ratio is not None
+    assert 1 == sum(kept.fill_ratio.fills)
+    again = Desk(limits)
+    again.gate.restore(msgspec.json.decode(msgspec.json.encode(state), type=type(state)))
+    assert state == again.gate.state()
+    assert Reason.LOSS_STREAK is again.reject(again.intent()).reason
+    assert str(desk.ask(desk.intent())) == str(again.ask(again.intent()))
