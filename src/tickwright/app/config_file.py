@@ -74,6 +74,16 @@ drawdown_percent_max = 15     # once reached, nothing is opened until a person r
 # [risk.symbols.BTCUSDT]
 # position_percent_max = 10
 
+# What restricts trading for a while, or until a person lifts it (tickwright protections); 0: off.
+[risk.protections]
+cooldown_after_stop_s = 30     # in that instrument
+losses_in_row_max = 5          # losing trades of a strategy, then it pauses
+loss_pause_s = 900
+# volatility_halt_percent = 5  # realised within volatility_window_s
+# equal_rejects_max = 3
+# flip_flops_max = 30          # within flip_flops_window_s
+# order_storm_max = 300        # within order_storm_window_s
+
 # How a signal becomes a size.
 [sizing]
 equity_percent = 10           # notional at full confidence
