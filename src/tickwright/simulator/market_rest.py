@@ -10,11 +10,11 @@ from typing import Any
 from aiohttp import web
 
 from tickwright.core.identity import Category
+from tickwright.simulator.book_streams import BookStream
 from tickwright.simulator.candles import INTERVALS, CandleSeries
 from tickwright.simulator.instruments import VenueInstrument
 from tickwright.simulator.market import SymbolMarket
 from tickwright.simulator.rest import ParameterError, envelope
-from tickwright.simulator.streams import BookStream
 from tickwright.simulator.tickers import funding_text
 from tickwright.simulator.tiers import RISK_TIERS, leverage_max
 from tickwright.simulator.venue import SimulatedVenue

@@ -5,6 +5,7 @@ Refuses the market, and whatever carries the frames.
 
 from tickwright.core.errors import ConfigError
 from tickwright.core.identity import Category
+from tickwright.simulator.book_streams import BookStream
 from tickwright.simulator.faults import (
     DAMAGE_KINDS,
     DELTA_KINDS,
@@ -15,7 +16,6 @@ from tickwright.simulator.faults import (
     FaultKind,
 )
 from tickwright.simulator.session import Line, Session
-from tickwright.simulator.streams import BookStream
 from tickwright.simulator.venue import SimulatedVenue
 from tickwright.simulator.wire import Ask, PublicWire, Request
 

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from random import Random
 
 from tickwright.simulator.book import VenueBook
+from tickwright.simulator.book_streams import PUSH_DELAY_NS, BookStream
 from tickwright.simulator.market import SymbolMarket
 from tickwright.simulator.sources.operations import TradePrints
 from tickwright.simulator.sources.synthetic import SyntheticMarket, SyntheticSource
-from tickwright.simulator.streams import PUSH_DELAY_NS, BookStream, TradeStream
+from tickwright.simulator.streams import TradeStream
 
 __all__ = ["UnpacedMaker"]
 

@@ -37,6 +37,12 @@ from random import Random
 from tickwright.core.identity import Category
 from tickwright.core.orders import Side
 from tickwright.simulator.book import VenueBook
+from tickwright.simulator.book_streams import (
+    BOOK_INTERVALS_NS,
+    BookStream,
+    FullBookStream,
+    RpiBookStream,
+)
 from tickwright.simulator.candles import INTERVALS
 from tickwright.simulator.instruments import VenueInstrument
 from tickwright.simulator.market import SymbolMarket
@@ -54,12 +60,8 @@ from tickwright.simulator.sources.operations import (
 )
 from tickwright.simulator.sources.synthetic import SyntheticSource
 from tickwright.simulator.streams import (
-    BOOK_INTERVALS_NS,
-    BookStream,
-    FullBookStream,
     KlineStream,
     PriceLimitStream,
-    RpiBookStream,
     SilentStream,
     Stream,
     TickerStream,

@@ -16,8 +16,8 @@ from tests.unit.simulator.oracle import (
 )
 from tickwright.core.identity import Category
 from tickwright.core.orders import Side
+from tickwright.simulator.book_streams import BookStream
 from tickwright.simulator.history import HISTORY_FRAMES
-from tickwright.simulator.streams import BookStream
 
 _INTERVAL_MS = {1: 10, 50: 20, 200: 100, 1000: 200}
 

@@ -16,10 +16,10 @@ from tickwright.book.policy import BookPolicy
 from tickwright.core.identity import Category
 from tickwright.core.units import units_from_text
 from tickwright.net.session import Abort, Send
+from tickwright.simulator.book_streams import BookStream
 from tickwright.simulator.faults import DAMAGE_KINDS, FaultKind, damage
 from tickwright.simulator.run import SimulatorOptions, build_venue
 from tickwright.simulator.sources.synthetic import SyntheticStyle
-from tickwright.simulator.streams import BookStream
 from tickwright.venues.bybit.public import PublicSession
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
