@@ -3,6 +3,8 @@
 Figures named 24h count since the simulator's start: it has no earlier day.
 """
 
+from functools import lru_cache
+
 from tickwright.core.identity import Category
 from tickwright.core.units import units_to_text
 from tickwright.simulator.market import SymbolMarket
@@ -22,6 +24,9 @@ LIMIT_RATIOS_BPS = {Category.SPOT: (50, 100), Category.LINEAR: (100, 200)}
 SPOT_PREMIUM_S = 120
 CONTRACT_PREMIUM_S = 30
 
+_TEXTS_KEPT = 4_096
+"""Shares and rates whose texts are remembered: tickers ask for the same ones again and again."""
+
 
 def next_funding_ms(now_ns: int, interval_minutes: int) -> int:
     """The next multiple of the funding interval, UTC."""
@@ -31,10 +36,12 @@ def next_funding_ms(now_ns: int, interval_minutes: int) -> int:
 
 def _change_text(market: SymbolMarket, decimals: int) -> str:
     first = market.first_price_units
-    if not first:
-        return "0"
-    scaled = (market.last_price_units - first) * 10**decimals // first
-    return units_to_text(scaled, decimals)
+    return _share_text(market.last_price_units - first, first, decimals) if first else "0"
+
+
+@lru_cache(maxsize=_TEXTS_KEPT)
+def _share_text(part: int, whole: int, decimals: int) -> str:
+    return units_to_text(part * 10**decimals // whole, decimals)
 
 
 def linear_ticker(market: SymbolMarket, now_ns: int) -> dict[str, str]:
@@ -75,6 +82,7 @@ def linear_ticker(market: SymbolMarket, now_ns: int) -> dict[str, str]:
     }
 
 
+@lru_cache(maxsize=_TEXTS_KEPT)
 def funding_text(rate_e8: int) -> str:
     """Write a funding rate in units of 10^-8 without trailing zeros."""
     return units_to_text(rate_e8, 8).rstrip("0").rstrip(".") if rate_e8 else "0"

@@ -52,14 +52,16 @@ class _SideWindow:
                 size = external.get(key, 0)
                 if own:
                     size += own.get(key, 0)
-            else:
-                size = 0
-            if shown.get(key, 0) != size:
+                if shown.get(key, 0) == size:
+                    continue
                 out.append((key, size))
                 if size:
                     shown[key] = size
                 else:
                     del shown[key]
+            elif key in shown:
+                out.append((key, 0))
+                del shown[key]
         self.touched.clear()
         if edge != old_edge:
             self.edge = edge
