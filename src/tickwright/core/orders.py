@@ -308,3 +308,5 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True, tag="fill"):
     venue_id: VenueOrderId | None = None
     leg: Leg = Leg.NET
     cash: int = 0
+    is_of_stop: bool = False
+    """Whether the venue says that a position's own stop made it; it carries no client id then."""

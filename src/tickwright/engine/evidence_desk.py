@@ -281,7 +281,7 @@ class EvidenceDesk:
             return owner
         for plan in state.lanes[fill.instrument_id].plans:
             if (
-                plan.held.may_fire
+                (plan.held.may_fire or (fill.is_of_stop and self._positions.stops.is_alone(plan)))
                 and plan.account_id == fill.account_id
                 and plan.size_units * fill.side < 0
                 and fill.size_units <= abs(plan.size_units)

@@ -298,10 +298,11 @@ class PositionDesk:
 
         What the venue holds is known again from its next report; until then all is watched here.
         """
+        may_fire = plan.held.may_fire
         plan.fixed_bracket = Bracket()
         plan.attached = Bracket()
         plan.levels = None
         plan.bracket = Bracket()
         self.refresh(plan)
-        plan.held = HeldStops()
+        plan.held = HeldStops(was_asked=may_fire)
         self.stops.tend(plan)

@@ -250,6 +250,27 @@ async def test_stops_after_a_restart_when_read_back_then_adopted_or_set_again(
     assert "" == Replay(tmp_path / "later").run().difference
 
 
+async def test_stop_when_it_fired_between_two_runs_then_the_second_holds_nothing(
+    tmp_path: Path,
+) -> None:
+    async with simulator(SYMBOLS, style=LIVELY) as running:
+        settings = holding(running, tmp_path, TRAILING)
+        async with trading(settings) as trader:
+            await until(lambda: is_held(trader), "a trailing stop held by the venue", 30.0)
+        for _ in range(2_000):
+            if not await is_open_there(running):
+                break
+            await asyncio.sleep(0.02)
+        later = msgspec.structs.replace(settings, session_folder=tmp_path / "later")
+        async with trading(later) as trader:
+            await halt(trader)
+            await until(lambda: trader.links[ACCOUNT].is_synced, "the account is read")
+            state = trader.engine.state
+            assert state.portfolio.position(ACCOUNT, BTC).is_flat
+            assert state.portfolio.strategy_position(STRATEGY, ACCOUNT, BTC).is_flat
+            assert state.portfolio.attribution_fault(ACCOUNT, BTC) is None
+
+
 FAULTS: list[dict[str, object]] = [
     {"kind": "reply_error"},
     {"kind": "reply_html"},

@@ -12,6 +12,7 @@ from tests.unit.engine.bench import (
     SPOT,
     Bench,
     Scripted,
+    instrument,
     long,
     short,
 )
@@ -21,6 +22,7 @@ from tickwright.core.errors import ConfigError
 from tickwright.core.events import (
     ConnectionChanged,
     FeesChanged,
+    InstrumentChanged,
     Outcome,
     PositionReport,
     StopsReply,
@@ -491,6 +493,34 @@ def test_sync_when_it_tells_what_happened_before_then_nothing_is_asked_for_the_p
     bench.sync(fills=(closed,))
     assert (0, 0) == (bench.share(), bench.net())
     assert 1 == len(asked(bench))
+
+
+def test_sync_after_a_restart_when_the_venues_stop_fired_meanwhile_then_nobody_holds_anything():
+    config = EngineConfig(
+        risk=RISK, execution=ExecutionConfig(exits=Exits(stop_loss_fraction=0.01))
+    )
+    first = Bench(config)
+    opened(first, entry(Exits()))
+    order = first.places(first.log)[0]
+    bench = Bench(config, is_synced=False)
+    bench.now_ns = first.now_ns + 5_000_000_000
+    closed = fill_of(bench, order, side=Side.SELL, name="stop", client=False)
+    bench.sync(fills=(fill_of(bench, order), msgspec.structs.replace(closed, is_of_stop=True)))
+    assert (0, 0) == (bench.share(), bench.net())
+    assert [] == asked(bench) + bench.places(bench.book(500_000))
+
+
+def test_units_when_they_change_then_the_venues_stop_is_still_known_as_ours():
+    bench = Bench(AUTO)
+    opened(bench, entry(Exits(stop_loss_fraction=0.005)))
+    order = bench.places(bench.log)[0]
+    finer = instrument(price_decimals=2, tick_units=10)
+    bench.handle(InstrumentChanged(finer))
+    bench.books[BTC].change_instrument(finer)
+    (plan,) = bench.engine.state.plans.values()
+    assert 5_970_000 == plan.bracket.stop_units
+    bench.fill(order, client_id=None, venue_id=VenueOrderId("stop"), side=Side.SELL)
+    assert 0 == bench.share()
 
 
 # one exit at a time -------------------------------------------------------------------------------

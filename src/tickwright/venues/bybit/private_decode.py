@@ -69,6 +69,9 @@ _KINDS = {
     "Funding": ExecutionKind.FUNDING,
     "Settle": ExecutionKind.SETTLE,
 }
+_POSITION_STOPS = frozenset(
+    {"StopLoss", "TakeProfit", "TrailingStop", "PartialStopLoss", "PartialTakeProfit"}
+)
 _NO_REASON = ("", "EC_NoError", "UNKNOWN")
 _ORDER_TYPES = {"Limit": OrderType.LIMIT, "Market": OrderType.MARKET}
 
@@ -192,6 +195,7 @@ class RowReader:
             client_id=ClientId(row.orderLinkId) if row.orderLinkId else None,
             venue_id=VenueOrderId(row.orderId) if row.orderId else None,
             cash=cash,
+            is_of_stop=row.stopOrderType in _POSITION_STOPS,
         )
 
     def position(

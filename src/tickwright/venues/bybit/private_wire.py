@@ -75,6 +75,7 @@ class ExecutionRow(msgspec.Struct, frozen=True, gc=False):
     category: str = ""
     feeCurrency: str = ""  # noqa: N815
     execPnl: str = ""  # noqa: N815
+    stopOrderType: str = ""  # noqa: N815
 
 
 class PositionRow(msgspec.Struct, frozen=True, gc=False):
