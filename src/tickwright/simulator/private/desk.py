@@ -11,17 +11,19 @@ from itertools import count
 from random import Random
 
 from tickwright.core.identity import Category
-from tickwright.core.orders import Side, TimeInForce, TriggerBy
-from tickwright.core.units import INT64_MAX, money_from_decimal
-from tickwright.matching import BookOrder, CancelReason, MatchingBook, StopKind
+from tickwright.core.orders import Side, TriggerBy
+from tickwright.core.units import money_from_decimal
+from tickwright.matching import CancelReason, MatchingBook
 from tickwright.simulator.book import VenueBook
 from tickwright.simulator.market import SymbolMarket
 from tickwright.simulator.private.accounts import Account, Accounts
 from tickwright.simulator.private.funds import Funds
 from tickwright.simulator.private.ledger import Ledger, Position, money_of
 from tickwright.simulator.private.liquidation import Liquidator
+from tickwright.simulator.private.making import book_order, venue_order
 from tickwright.simulator.private.margin import Claim, Worth, worth
 from tickwright.simulator.private.records import VenueOrder
+from tickwright.simulator.private.reducing import may_rest, reducible, trim
 from tickwright.simulator.private.refusals import (
     VenueRefusal,
     order_not_found,
@@ -42,8 +44,6 @@ from tickwright.simulator.private.settlement import (
 )
 from tickwright.simulator.private.stops import PositionStops
 from tickwright.simulator.private.terms import (
-    TRIGGERS,
-    Terms,
     clamp_price,
     is_decimal,
     position_index,
@@ -123,14 +123,24 @@ class Desk:
         size = terms.size_units
         desk = self.desk_of(market)
         if reduce_only and not terms.trigger_price_units:
-            size = self._reducible(account, desk, index, terms, size)
-        order = self._new_order(account, market, request, terms, index, size, reduce_only)
+            size = reducible(account, desk, index, self.held(account, market, index), terms)
+        order = venue_order(
+            self.settlement,
+            self._new_id(),
+            account,
+            market,
+            request,
+            terms,
+            index,
+            size,
+            reduce_only,
+        )
         if order.order_type == "Market" and not terms.trigger_price_units:
             order.price_units = desk.matching.market_bound(terms.side, terms.slippage_units)
         self.funds.check_order(order)
-        order.book_order = _book_order(order, terms)
+        order.book_order = book_order(order, terms)
         store.add(order)
-        if reduce_only and _may_rest(terms):
+        if reduce_only and may_rest(terms):
             desk.reducing[order.number] = order
         self._later(lambda: self._enter(desk, order))
         return order
@@ -346,39 +356,11 @@ class Desk:
     def settle(self, desk: SymbolDesk) -> None:
         """Carry a cause through: the engine's events, the stops that follow, margins."""
         self.settlement.apply_events(desk)
-        while self.stops.follow(desk) or self._trim(desk):
+        while self.stops.follow(desk) or trim(desk, self.venue.now_ns):
             self.settlement.apply_events(desk)
         self.settlement.announce()
         if desk.market.instrument.category is Category.LINEAR:
             self.liquidator.watch(desk, self.accounts.by_uid, always=True)
-
-    def _trim(self, desk: SymbolDesk) -> bool:
-        """Shrink resting reduce-only orders to what their positions hold, the newest first.
-
-        True when that made events of its own.
-        """
-        if not desk.reducing:
-            return False
-        excess: dict[int, int] = {}
-        orders = [order for order in desk.reducing.values() if order.number in desk.orders]
-        for order in orders:
-            key = position_key(order.account.uid, order.position_index)
-            if key not in excess:
-                excess[key] = -abs(desk.matching.position(key))
-            excess[key] += order.leaves_units
-        for order in reversed(orders):
-            key = position_key(order.account.uid, order.position_index)
-            over = min(excess[key], order.leaves_units)
-            if over <= 0:
-                continue
-            excess[key] -= over
-            if over == order.leaves_units:
-                desk.matching.cancel(order.number, self.venue.now_ns, CancelReason.REDUCE_ONLY)
-            else:
-                desk.matching.amend(
-                    order.number, self.venue.now_ns, size_units=order.size_units - over
-                )
-        return bool(desk.matching.events)
 
     def _enter(self, desk: SymbolDesk, order: VenueOrder) -> None:
         assert order.book_order is not None
@@ -495,30 +477,6 @@ class Desk:
         position = account.ledger.positions.get((market.instrument.symbol, index)) or Position()
         return position.size_units
 
-    def _reducible(
-        self, account: Account, desk: SymbolDesk, index: int, terms: Terms, size: int
-    ) -> int:
-        """Return what of a reduce-only order's size its position leaves room for.
-
-        Orders that may rest share the position among them; one that is done at once comes first,
-        and the resting ones shrink after it.
-        """
-        held = self.held(account, desk.market, index)
-        if not held:
-            raise VenueRefusal(110017, "current position is zero, cannot fix reduce-only order qty")
-        if held * terms.side > 0:
-            raise VenueRefusal(110017, "Reduce-only order has same side with current position")
-        room = abs(held)
-        if _may_rest(terms):
-            room -= sum(
-                order.leaves_units
-                for order in desk.reducing.values()
-                if order.account is account and order.position_index == index
-            )
-            if room <= 0:
-                raise VenueRefusal(110017, "orderQty will be truncated to zero.")
-        return min(size, room) if size else room
-
     def _check_counts(
         self, account: Account, market: SymbolMarket, *, is_conditional: bool
     ) -> None:
@@ -558,76 +516,6 @@ class Desk:
         )
         return profit, loss
 
-    def _new_order(
-        self,
-        account: Account,
-        market: SymbolMarket,
-        request: CreateRequest,
-        terms: Terms,
-        index: int,
-        size: int,
-        reduce_only: bool,  # noqa: FBT001 - one caller, named by its argument
-    ) -> VenueOrder:
-        now_ms = self.venue.now_ns // _MS
-        spot = market.instrument.category is Category.SPOT
-        conditional = terms.trigger_price_units > 0
-        return VenueOrder(
-            number=self._new_id(),
-            order_id=self.settlement.new_order_id(market.instrument.category),
-            link_id=request.order_link_id,
-            account=account,
-            instrument=market.instrument,
-            side=terms.side,
-            order_type=request.order_type,
-            size_units=size or market.instrument.market_size_max_units,
-            price_units=terms.price_units,
-            time_in_force=terms.time_in_force_text,
-            created_ms=now_ms,
-            updated_ms=now_ms,
-            position_index=index,
-            reduce_only=reduce_only,
-            close_on_trigger=request.close_on_trigger and not spot,
-            quote_amount=terms.quote_amount,
-            quote_units=terms.quote_units,
-            market_unit=(request.market_unit or ("quoteCoin" if terms.quote_units else "baseCoin"))
-            if spot and terms.is_market
-            else "",
-            order_filter=request.order_filter or ("StopOrder" if conditional else "Order"),
-            smp_type=request.smp_type or "None",
-            trigger_price_units=terms.trigger_price_units,
-            trigger_direction=terms.trigger_direction,
-            trigger_by=terms.trigger_by,
-            stop_order_type=_stop_type(request, conditional=conditional),
-            take_profit_units=terms.take_profit_units,
-            stop_loss_units=terms.stop_loss_units,
-            take_profit_by=terms.take_profit_by,
-            stop_loss_by=terms.stop_loss_by,
-            tpsl_mode=_tpsl_mode(terms),
-            bracket=terms.bracket,
-            slippage_type=request.slippage_tolerance_type if terms.is_market else "",
-            slippage=request.slippage_tolerance if terms.is_market else "",
-            last_price_on_created=market.last_or_mid_units(),
-        )
-
-
-def _may_rest(terms: Terms) -> bool:
-    """Whether an order may stay in the book from its arrival on."""
-    return terms.time_in_force is TimeInForce.GTC and not (
-        terms.is_market or terms.trigger_price_units
-    )
-
-
-def _tpsl_mode(terms: Terms) -> str:
-    if terms.bracket is not None:
-        return "Partial"
-    return "Full" if terms.take_profit_units or terms.stop_loss_units else ""
-
-
-def _stop_type(request: CreateRequest, *, conditional: bool) -> str:
-    if not conditional:
-        return ""
-    return request.order_filter if request.order_filter == "tpslOrder" else "Stop"
-
 
 def _is_kind(order: VenueOrder, word: str) -> bool:
     waiting = order.is_conditional and order.status in ("Created", "Untriggered")
@@ -638,30 +526,3 @@ def _is_kind(order: VenueOrder, word: str) -> bool:
     if order.is_spot:
         return waiting and order.order_filter == word
     return waiting
-
-
-def _book_order(order: VenueOrder, terms: Terms) -> BookOrder:
-    """Return what the matching engine gets of an order."""
-    return BookOrder(
-        order.number,
-        order.account.uid,
-        order.side,
-        min(order.size_units, INT64_MAX),
-        order.price_units,
-        position=position_key(order.account.uid, order.position_index),
-        time_in_force=terms.time_in_force,
-        is_market=terms.is_market,
-        post_only=terms.post_only,
-        reduce_only=order.reduce_only,
-        self_trade=terms.self_trade,
-        quote_units_max=terms.quote_units,
-        trigger_price_units=terms.trigger_price_units,
-        trigger_by=TRIGGERS.get(terms.trigger_by, TriggerBy.LAST),
-        trigger_rises=terms.trigger_direction == 1,
-        stop_kind=StopKind.STOP if terms.trigger_price_units else StopKind.NONE,
-        # Partial stops are made beside the engine.
-        take_profit_units=0 if terms.bracket else terms.take_profit_units,
-        take_profit_by=TRIGGERS.get(terms.take_profit_by, TriggerBy.LAST),
-        stop_loss_units=0 if terms.bracket else terms.stop_loss_units,
-        stop_loss_by=TRIGGERS.get(terms.stop_loss_by, TriggerBy.LAST),
-    )

@@ -140,6 +140,11 @@ class Settlement:
             for asset, amount in account.ledger.deposits.items():
                 self.log(account, "TRANSFER_IN", asset, amount, cash_flow=amount)
 
+    @property
+    def now_ms(self) -> int:
+        """Venue time in milliseconds."""
+        return self._venue.now_ns // _MS
+
     # identities -------------------------------------------------------------------------------
 
     def new_order_id(self, category: Category) -> str:
