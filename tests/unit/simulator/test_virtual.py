@@ -1,5 +1,6 @@
 """A run under a virtual clock: one seed, one hash, and a ledger that balances."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.simulator.oracle import ClientBook
 from tickwright.core.errors import ConfigError
 from tickwright.core.identity import Category
+from tickwright.core.orders import Side
+from tickwright.simulator.book import VenueBook
 from tickwright.simulator.faults import FaultSpec, fault_specs
+from tickwright.simulator.instruments import VenueInstrument
 from tickwright.simulator.run import SimulatorOptions
 from tickwright.simulator.virtual import (
     CROWD_ACCOUNTS_MAX,
@@ -123,6 +128,35 @@ def test_crowd_when_it_trades_then_sends_every_kind_of_order():
     wanted |= {"GTC", "IOC", "FOK", "PostOnly", "reduce", "conditional", "CreateByUser"}
     wanted |= {"CreateByStopLoss", "New", "Filled", "Cancelled", "Untriggered"}
     assert set() == wanted - kinds
+
+
+def test_books_when_rebuilt_from_frames_then_are_the_venues_at_every_frame():
+    run = run_of(orders_per_s=40.0)
+    compared = own = 0
+    for (category, symbol), market in run.whole.venue.markets.items():
+        kept, book, instrument = ClientBook(), market.book, market.instrument
+
+        def compare(
+            payload: bytes,
+            kept: ClientBook = kept,
+            book: VenueBook = book,
+            instrument: VenueInstrument = instrument,
+        ) -> None:
+            nonlocal compared, own
+            kept.apply(json.loads(payload))
+            price, size = instrument.price_text, instrument.size_text
+            shown = tuple(
+                [[price[at], size[units]] for at, units in book.levels(side, 50)]
+                for side in (Side.BUY, Side.SELL)
+            )
+            assert shown == kept.levels()
+            compared += 1
+            own += bool(book.bids.own or book.asks.own)
+
+        run.whole.public(category, compare).subscribe(f"orderbook.50.{symbol}")
+    run.run()
+    assert compared > 500
+    assert own > 100
 
 
 PLAN = fault_specs(
