@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tickwright.core.errors import ConfigError
 from tickwright.core.identity import Category
@@ -179,6 +181,48 @@ def test_trade_session_when_on_a_line_then_carries_orders():
     assert 1 == len(whole.trades)
     session.close()
     assert {} == whole.trades
+
+
+NAMES = ["op", "args", "req_id", "reqId", "header", "X-BAPI-TIMESTAMP", "category", "symbol", "qty"]
+WORDS = ["subscribe", "unsubscribe", "ping", "auth", "order.create", "order.cancel-batch", BOOK]
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from([*WORDS, "order", "linear", "BTCUSDT", "0.01", str(START_NS // 1_000_000)])
+    | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=3), inner, max_size=5)
+    ),
+    max_leaves=12,
+)
+REQUESTS = st.binary(max_size=40) | st.fixed_dictionaries(
+    {"op": st.sampled_from(WORDS) | VALUES},
+    optional={"args": VALUES, "req_id": VALUES, "reqId": VALUES, "header": VALUES},
+).map(lambda message: json.dumps(message).encode())
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(REQUESTS, max_size=30))
+def test_sessions_when_told_anything_then_answer_and_go_on(requests: list[bytes]):
+    whole = whole_with()
+    said: list[bytes] = []
+    key = whole.key(DEMO_KEY)
+    public = whole.public(Category.LINEAR, said.append)
+    stream = whole.private(key, said.append)
+    trade = whole.trade_session(ProcessLine(said.append))
+    trade.open("process")
+    trade.key = key
+    for request in requests:
+        for session in (public, stream, trade):
+            before = len(said)
+            session.on_request(request)
+            assert len(said) > before
+    passed(whole)
+    assert public.is_open and stream.is_open and trade.is_open
+    assert [] == whole.ledger.faults() + whole.desk.faults()
 
 
 def test_sessions_when_idle_too_long_then_say_so():
