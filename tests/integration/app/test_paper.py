@@ -251,29 +251,40 @@ class Flip(tw.Strategy):
 '''
 
 
-async def tickwright(*arguments: str) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
+async def started(*arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tickwright", *arguments),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
+
+
+async def tickwright(*arguments: str) -> tuple[int, str, str]:
+    process = await started(*arguments)
     out, told = await process.communicate()
     return process.returncode or 0, out.decode(), told.decode()
 
 
-async def test_run_when_in_paper_mode_then_it_reports_paper_and_touches_no_account(tmp_path: Path):
-    path, report_path = tmp_path / "my.toml", tmp_path / "report.json"
-    (tmp_path / "flip.py").write_text(_STRATEGY)
-    async with real_venue() as (running, touched):
-        path.write_text(
-            _CONFIG.format(
-                rest=running.rest,
-                public=running.public,
-                private=running.private,
-                trade=running.trade,
-            )
+def configured(running: RunningSimulator, folder: Path) -> Path:
+    """Write a configuration that holds the private addresses too: they must not be used."""
+    (folder / "flip.py").write_text(_STRATEGY)
+    path = folder / "my.toml"
+    path.write_text(
+        _CONFIG.format(
+            rest=running.rest,
+            public=running.public,
+            private=running.private,
+            trade=running.trade,
         )
+    )
+    return path
+
+
+async def test_run_when_in_paper_mode_then_it_reports_paper_and_touches_no_account(tmp_path: Path):
+    report_path = tmp_path / "report.json"
+    async with real_venue() as (running, touched):
+        path = configured(running, tmp_path)
         arguments = ("run", str(path), "--seconds", str(RUN_S), "--json", str(report_path))
         code, out, told = await tickwright(*arguments)
         assert 0 == code, out + told
@@ -299,19 +310,32 @@ async def test_run_when_in_paper_mode_then_it_reports_paper_and_touches_no_accou
     assert "identical" in out
 
 
-async def test_kill_when_the_trader_is_on_paper_then_it_ends_and_its_ledger_stays(tmp_path: Path):
-    path = tmp_path / "my.toml"
-    ledger = tmp_path / "sessions" / "state-paper" / "paper.json"
-    (tmp_path / "flip.py").write_text(_STRATEGY)
+async def test_run_when_killed_then_the_next_one_goes_on_from_its_ledger(tmp_path: Path):
+    ledger, report_path = tmp_path / "sessions" / "state-paper" / "paper.json", tmp_path / "r.json"
     async with real_venue() as (running, touched):
-        path.write_text(
-            _CONFIG.format(
-                rest=running.rest,
-                public=running.public,
-                private=running.private,
-                trade=running.trade,
-            )
-        )
+        path = configured(running, tmp_path)
+        process = await started("run", str(path))
+        try:
+            await until(lambda: ledger.exists() and bool(positions_of(ledger)), "a position")
+        finally:
+            process.kill()
+            await process.communicate()
+        before = kept(ledger).accounts["trader"].sums["fees"]["USDT"]
+        arguments = ("run", str(path), "--seconds", "2", "--json", str(report_path))
+        code, out, told = await tickwright(*arguments)
+        assert 0 == code, out + told
+        assert touched.nothing
+    report = msgspec.json.decode(report_path.read_bytes())
+    assert [True] == [check["is_equal"] for check in report["ledger"]]
+    after = kept(ledger).accounts["trader"]
+    assert int(after.sums["fees"]["USDT"]) >= int(before) > 0
+    assert {"USDT": "25000" + "0" * 18} == after.sums["deposits"]
+
+
+async def test_kill_when_the_trader_is_on_paper_then_it_ends_and_its_ledger_stays(tmp_path: Path):
+    ledger = tmp_path / "sessions" / "state-paper" / "paper.json"
+    async with real_venue() as (running, touched):
+        path = configured(running, tmp_path)
         trader = asyncio.create_task(tickwright("run", str(path)))
         await until(
             lambda: ledger.exists() and any(Decimal(one.size) for one in positions_of(ledger)),
