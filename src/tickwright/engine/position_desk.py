@@ -6,7 +6,6 @@ step is capped to the strategy's share. A second exit never leaves while the fir
 
 from tickwright.book.order_book import OrderBook
 from tickwright.core.commands import SignalNotice
-from tickwright.core.events import BookState
 from tickwright.core.identity import ClientId, InstrumentId, StrategyId
 from tickwright.core.orders import Purpose, Side
 from tickwright.core.signals import Signal, SignalKind
@@ -93,7 +92,7 @@ class PositionDesk:
     @staticmethod
     def _look(levels: ExitLevels, book: OrderBook) -> bool:
         """Let stops follow the mid; a book that isn't proven moves nothing."""
-        if book.state is not BookState.SYNCED:
+        if not book.is_synced:
             return False
         twice = book.mid_twice_units
         return twice is not None and levels.follow(twice)
@@ -122,7 +121,7 @@ class PositionDesk:
         """Let the stops follow the book that just changed, and compare them with it."""
         for plan in lane.watch:
             levels = plan.levels
-            if plan.is_following and levels is not None and self._look(levels, lane.book):
+            if levels is not None and levels.follows and self._look(levels, lane.book):
                 self.stops.tend(plan)
             self._compare(plan, lane)
 
@@ -130,7 +129,7 @@ class PositionDesk:
         """Let the stops follow a public trade."""
         for plan in lane.watch:
             levels = plan.levels
-            if plan.is_following and levels is not None and levels.follow(2 * price_units):
+            if levels is not None and levels.follows and levels.follow(2 * price_units):
                 self.stops.tend(plan)
                 self._compare(plan, lane)
 

@@ -83,6 +83,9 @@ class StopsDesk:
         levels, held = plan.levels, plan.held
         if levels is None or plan.closing is not None or held.asked is not None:
             return
+        if plan.bracket.is_empty and (levels.distance_units is None or held.distance_units):
+            # All of it is held.
+            return
         state = self._state
         if plan.account_id not in state.view.ready_accounts:
             # What happened before it was read whole is past: there may be no such position now.

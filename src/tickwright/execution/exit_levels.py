@@ -49,6 +49,7 @@ class ExitLevels:
         "distance_units",
         "entry_units",
         "exits",
+        "follows",
         "is_trailing",
         "side",
         "stop_loss_units",
@@ -60,6 +61,8 @@ class ExitLevels:
         self, exits: Exits, side: Side, instrument: Instrument, *, fixed: Bracket, fee: int
     ) -> None:
         self.exits = exits
+        self.follows = exits.follows
+        """Whether a stop moves with the price; every update asks."""
         self.side = side
         self._sign = int(side)
         self._instrument = instrument

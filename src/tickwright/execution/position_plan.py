@@ -87,7 +87,7 @@ class PositionPlan:
     @property
     def is_following(self) -> bool:
         """Whether a stop moves with the price."""
-        return self.levels is not None and self.closing is None and self.exits.follows
+        return self.levels is not None and self.closing is None and self.levels.follows
 
     @property
     def is_watching(self) -> bool:
