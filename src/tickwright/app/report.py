@@ -121,6 +121,8 @@ class ResultReport(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str | None
     total: ResultFigures
     day: ResultFigures
+    gross: Decimal | None = None
+    leverage: Decimal | None = None
 
 
 class Brackets(msgspec.Struct, kw_only=True):
@@ -369,6 +371,8 @@ def _result(row: ResultSummary) -> ResultReport:
         symbol=symbol,
         total=_rounded(row.total),
         day=_rounded(row.day),
+        gross=None if row.gross is None else row.gross.quantize(CENT),
+        leverage=row.leverage,
     )
 
 

@@ -33,7 +33,8 @@ class ResultFigures(msgspec.Struct, frozen=True, kw_only=True):
 class ResultSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One strategy in one instrument of one account; without an instrument, the whole account.
 
-    `strategy_id` None with an instrument is what no strategy asked for.
+    `strategy_id` None with an instrument is what no strategy asked for. `gross` is the notional
+    held now, `leverage` that by the equity of the account.
     """
 
     account: str
@@ -41,6 +42,8 @@ class ResultSummary(msgspec.Struct, frozen=True, kw_only=True):
     instrument: str | None
     total: ResultFigures
     day: ResultFigures
+    gross: Decimal | None = None
+    leverage: Decimal | None = None
 
 
 def summarise_results(portfolio: Portfolio) -> tuple[ResultSummary, ...]:
@@ -56,6 +59,8 @@ def summarise_results(portfolio: Portfolio) -> tuple[ResultSummary, ...]:
                 instrument=None,
                 total=_figures(total, portfolio),
                 day=_figures(day, portfolio),
+                gross=_money(account.held_worth),
+                leverage=_leverage(account.held_worth, account.equity),
             )
         )
         found += [
@@ -65,6 +70,8 @@ def summarise_results(portfolio: Portfolio) -> tuple[ResultSummary, ...]:
                 instrument=str(row.instrument_id),
                 total=_figures(row.total, portfolio),
                 day=_figures(row.day, portfolio),
+                gross=_money(row.gross),
+                leverage=_leverage(row.gross, account.equity),
             )
             for row in result_rows(account)
         ]
@@ -82,6 +89,12 @@ def _figures(result: Result, portfolio: Portfolio) -> ResultFigures:
         net=_money(found.net),
         fills=found.fills,
     )
+
+
+def _leverage(gross: int | None, equity: int | None) -> Decimal | None:
+    if gross is None or equity is None or equity <= 0:
+        return None
+    return (Decimal(gross) / Decimal(equity)).quantize(Decimal("0.000001"))
 
 
 def _money(units: int | None) -> Decimal | None:

@@ -38,13 +38,17 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class ResultRow:
-    """One strategy's result in one instrument of one account; None owns what nobody asked for."""
+    """One strategy's result in one instrument of one account; None owns what nobody asked for.
+
+    `gross` is the notional it holds now, in the equity asset; None without a price.
+    """
 
     account_id: AccountId
     strategy_id: StrategyId | None
     instrument_id: InstrumentId
     total: Result
     day: Result
+    gross: int | None
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +77,8 @@ def result_rows(account: Account) -> tuple[ResultRow, ...]:
                     owners.setdefault(owner, []).append(share)
         for owner, shares in sorted(owners.items(), key=lambda item: item[0] or ""):
             total, day = _results(holding, shares)
-            rows.append(ResultRow(account.account_id, owner, instrument_id, total, day))
+            gross = holding.worth_of(sum(abs(share.size_units) for share in shares))
+            rows.append(ResultRow(account.account_id, owner, instrument_id, total, day, gross))
     return tuple(rows)
 
 

@@ -100,6 +100,12 @@ def test_results_when_two_strategies_trade_then_each_has_its_row_and_the_account
         (Decimal(9_000), Decimal(15), Decimal(3), Decimal(12), 2),
     ] == [(x.traded, x.unrealised, x.fees, x.net, x.fills) for x in (one, two, whole.total)]
     assert whole.total == whole.day
+    # 0.15 BTC at 60,100 on an equity of 100,012.
+    assert (Decimal(9_015), Decimal("0.090139")) == (whole.gross, whole.leverage)
+    assert (Decimal(6_010), Decimal("0.060093")) == (
+        rows["one", str(BTC)].gross,
+        rows["one", str(BTC)].leverage,
+    )
 
 
 def test_margins_when_the_account_stream_tells_them_then_the_ledger_keeps_them():
