@@ -9,17 +9,18 @@ Prices are signed keys as in `Ladder`: on both sides a greater key is a better p
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from math import exp, floor, log
+from math import floor
 from random import Random
 
 from tickwright.core.orders import Side
 from tickwright.simulator.book import VenueBook
 from tickwright.simulator.instruments import VenueInstrument
 from tickwright.simulator.ladder import Ladder
+from tickwright.simulator.sources.agents.depth import LEVELS_LEFT_MIN, Depth
 from tickwright.simulator.sources.agents.quotes import ASKS, BIDS, Edit, Maker, Quotes
+from tickwright.simulator.sources.agents.sizes import Sizes
 from tickwright.simulator.sources.agents.style import MAKERS_MAX, AgentsStyle
 from tickwright.simulator.sources.operations import (
-    BookReset,
     Level,
     LevelChanges,
     Operation,
@@ -27,20 +28,12 @@ from tickwright.simulator.sources.operations import (
     TradePrints,
 )
 
-__all__ = ["GAUSS_BITS", "AgentMarket"]
-
-GAUSS_BITS = 12
-"""How many random bits choose from the table of normal deviates."""
+__all__ = ["AgentMarket"]
 
 _LEVELS_TAKEN_MAX = 60
 _PRINTS_MAX = 50
 """Most trades one level is taken in."""
 _LEVELS_PULLED_MAX = 200
-_LEVELS_SLACK = 64
-"""How far the number of levels may drift before the far end is filled up or cut."""
-_LEVELS_LEFT_MIN = 20
-"""A side with fewer levels is built up again at once."""
-_NEAR_LEVELS = 12
 _SAME_SIDE = 0.65
 """Probability that the next taker trades the side of the last one."""
 _TOWARDS_FAIR = 0.85
@@ -72,22 +65,28 @@ class AgentMarket:
         assert 1 <= style.makers <= MAKERS_MAX, f"{style.makers} makers"
         self.now_ns = 0
         self._rng = rng
-        self._gauss = gauss
         self._style = style
         self._tick = tick = instrument.tick_units
-        self._lot = instrument.lot_units
         self._fair = self._anchor = float(instrument.reference_price_units)
-        self._gap_ticks = max(1.0, self._fair * style.level_gap_bps / 10_000 / tick)
-        self._occupied = 1 / self._gap_ticks
-        self._slack = 0.75 * tick * max(1.0, self._gap_ticks / 2)
-        scale = 10 ** (instrument.price_decimals + instrument.size_decimals) / self._fair
-        self._quote_sizes = self._lognormal(style.maker_median * scale, style.maker_deviation)
-        self._level_sizes = self._lognormal(style.level_median * scale, style.level_deviation)
-        self._taker_sizes = self._lognormal(style.taker_median * scale, style.taker_deviation)
-        self._print_sizes = self._lognormal(style.print_median * scale, style.print_deviation)
         self._news_units = self._fair * style.news_bps / 10_000
+        scale = 10 ** (instrument.price_decimals + instrument.size_decimals) / self._fair
+        lot = instrument.lot_units
+        self._quote_sizes = Sizes(
+            gauss, style.maker_median * scale, style.maker_deviation, lot, rng
+        )
+        self._taker_sizes = Sizes(
+            gauss, style.taker_median * scale, style.taker_deviation, lot, rng
+        )
+        self._print_sizes = Sizes(
+            gauss, style.print_median * scale, style.print_deviation, lot, rng
+        )
+        level_sizes = Sizes(gauss, style.level_median * scale, style.level_deviation, lot, rng)
         self._inventory_max = _INVENTORY_QUOTES * style.maker_median * scale
         self._quotes = Quotes(style.makers)
+        gap_ticks = max(1.0, self._fair * style.level_gap_bps / 10_000 / tick)
+        self._depth = Depth(style, self._quotes, level_sizes, rng, tick, gap_ticks)
+        self._gap_ticks = gap_ticks
+        self._slack = 0.75 * tick * max(1.0, gap_ticks / 2)
         self._alarm_until_ns = [0, 0]
         self._taker_buys = True
         self._trend_position = 0
@@ -127,16 +126,7 @@ class AgentMarket:
     def open(self, book: VenueBook) -> Iterator[Operation]:
         """Build the first book and listen to what users take from it."""
         book.on_take(self._on_user_take)
-        sides: tuple[list[Level], list[Level]] = [], []
-        tick = self._tick
-        for side, out in enumerate(sides):
-            sign = 1 if side == BIDS else -1
-            key = floor(sign * self._fair / tick) * tick - (side == ASKS) * tick
-            best = key
-            while len(out) < self._style.levels and sign * key > 0:
-                out.append((sign * key, self._level_size((best - key) // tick)))
-                key -= tick * self._step()
-        yield BookReset(*sides)
+        yield self._depth.opening(self._fair)
         for maker in self._quotes.makers:
             for side in (BIDS, ASKS):
                 yield from self._make(book, maker, side)
@@ -144,12 +134,12 @@ class AgentMarket:
     def turn(self, book: VenueBook) -> Iterable[Operation]:
         """Let one agent act; what it decides must be applied as it comes."""
         rng = self._rng
-        if min(len(book.bids.external), len(book.asks.external)) < _LEVELS_LEFT_MIN:
-            return self._rebuild(book)
+        if min(len(book.bids.external), len(book.asks.external)) < LEVELS_LEFT_MIN:
+            return self._depth.rebuild(book, self._fair)
         draw = rng.random() * self._rate
         noise, makers, takers, news = self._rates
         if draw < noise:
-            return self._noise(book)
+            return self._depth.turn(book)
         if draw < makers:
             maker = self._quotes.makers[int(rng.random() * self._style.makers)]
             return self._make(book, maker, rng.getrandbits(1))
@@ -171,10 +161,10 @@ class AgentMarket:
         elif maker.sizes[side] and maker.keys[side] == key:
             return ()
         else:
-            size = self._size(self._quote_sizes)
+            size = self._quote_sizes.draw()
         edit = Edit(book)
         self._quotes.move(edit, maker, side, key, size)
-        return _said(edit)
+        return edit.said()
 
     def _close_spread(self, book: VenueBook) -> Iterable[Operation]:
         """Let the quickest maker that isn't resting quote; the others come in their turns."""
@@ -225,82 +215,6 @@ class AgentMarket:
         key = floor(fair_key / tick) * tick
         return min(key, -other.keys[-1] - tick)
 
-    # noise ------------------------------------------------------------------------------------
-
-    def _noise(self, book: VenueBook) -> Iterable[Operation]:
-        """Resize, place and withdraw a few levels of one side or the other."""
-        rng, style, tick = self._rng, self._style, self._tick
-        edit = Edit(book)
-        for _ in range(1 + int(rng.random() * style.noise_levels)):
-            side = rng.getrandbits(1)
-            ladder = book.asks if side else book.bids
-            keys = ladder.keys
-            if rng.random() < style.churn:
-                self._churn(edit, ladder, side)
-                continue
-            place = 1 + int(rng.random() * style.noise_depth)
-            key = keys[-place] if place <= len(keys) else keys[0]
-            if key in ladder.external:
-                size = self._level_size((keys[-1] - key) // tick)
-                edit.sizes[side][key] = self._quotes.at(side, key) + size
-        self._keep_levels(edit, book)
-        return _said(edit)
-
-    def _churn(self, edit: Edit, ladder: Ladder, side: int) -> None:
-        """Place a level in a gap, or withdraw one where the book is denser than it should be."""
-        rng, tick, keys = self._rng, self._tick, ladder.keys
-        best = keys[-1]
-        # Half of it close by, where sweeps leave holes.
-        count = min(_NEAR_LEVELS if rng.getrandbits(1) else self._style.noise_depth, len(keys))
-        if best - keys[-count] < (count - 1) * self._gap_ticks * tick:
-            key = keys[-1 - int(rng.random() * count)]
-            if key in ladder.external and not self._quotes.at(side, key):
-                edit.sizes[side][key] = 0
-            return
-        away = 1 + int(rng.random() * count * self._gap_ticks)
-        key = best - away * tick
-        if not edit.size(side, key) and (side == ASKS or key > 0):
-            edit.sizes[side][key] = self._level_size(away)
-
-    def _keep_levels(self, edit: Edit, book: VenueBook) -> None:
-        """Fill up or cut the far end now and then."""
-        tick = self._tick
-        for side, ladder in ((BIDS, book.bids), (ASKS, book.asks)):
-            surplus = len(ladder.external) - self._style.levels
-            if surplus > _LEVELS_SLACK:
-                for key in ladder.keys[:surplus]:
-                    if key in ladder.external:
-                        self._quotes.gone(side, key)
-                        edit.sizes[side][key] = 0
-            elif surplus < -_LEVELS_SLACK:
-                key = ladder.keys[0]
-                for _ in range(-surplus):
-                    key -= tick * self._step()
-                    if side == BIDS and key <= 0:
-                        break
-                    edit.sizes[side][key] = self._size(self._level_sizes)
-
-    def _rebuild(self, book: VenueBook) -> Iterator[Operation]:
-        """Put levels where a side has hardly any left: users took the others."""
-        tick = self._tick
-        for side, ladder in ((BIDS, book.bids), (ASKS, book.asks)):
-            if len(ladder.external) >= _LEVELS_LEFT_MIN:
-                continue
-            other = book.asks if side == BIDS else book.bids
-            fair_key = self._fair if side == BIDS else -self._fair
-            key = floor(fair_key / tick) * tick
-            if ladder.keys:
-                key = min(key, ladder.keys[-1])
-            if other.keys:
-                key = min(key, -other.keys[-1] - tick)
-            edit, best = Edit(book), key
-            for _ in range(2 * _LEVELS_LEFT_MIN):
-                if side == BIDS and key <= 0:
-                    break
-                edit.add(side, key, self._level_size((best - key) // tick))
-                key -= tick * self._step()
-            yield from _said(edit)
-
     # takers -----------------------------------------------------------------------------------
 
     def _take_some(self, book: VenueBook) -> Iterator[Operation]:
@@ -320,7 +234,7 @@ class AgentMarket:
         if rng.random() < self._style.taker_through:
             reach = int((1 + rng.random() * 8) * self._gap_ticks) * self._tick
         limit = keys[ASKS if buys else BIDS] - reach
-        size, impact = self._size(self._taker_sizes), self._style.impact
+        size, impact = self._taker_sizes.draw(), self._style.impact
         yield from self._take(book, size, limit, buys=buys, impact=impact)
 
     def _follow_trend(self, book: VenueBook) -> Iterator[Operation]:
@@ -339,7 +253,7 @@ class AgentMarket:
             buys = self._trend_position < 0
         else:
             return
-        size = self._size(self._taker_sizes)
+        size = self._taker_sizes.draw()
         if (self._trend_position < 0) == buys and self._trend_position:
             size = min(size, abs(self._trend_position))
         limit = (book.asks if buys else book.bids).keys[-1]
@@ -362,7 +276,7 @@ class AgentMarket:
         else:
             return
         if rng.random() < self._style.news_taken:
-            size = 3 * self._size(self._taker_sizes)
+            size = 3 * self._taker_sizes.draw()
             # The value has moved already: that it is traded to isn't news once more.
             yield from self._take(book, size, floor(stale) + 1, buys=side == ASKS, impact=0.0)
         yield from self._pull(book, side, stale)
@@ -378,7 +292,7 @@ class AgentMarket:
             if key in ladder.external:
                 self._quotes.gone(side, key)
                 edit.sizes[side][key] = 0
-        return _said(edit)
+        return edit.said()
 
     def _take(
         self, book: VenueBook, size_units: int, limit: int, *, buys: bool, impact: float
@@ -416,7 +330,7 @@ class AgentMarket:
     def _prints(self, side: Side, price_units: int, size_units: int) -> TradePrints:
         trades: list[PublicTrade] = []
         while len(trades) < _PRINTS_MAX - 1:
-            part = self._size(self._print_sizes)
+            part = self._print_sizes.draw()
             if part >= size_units:
                 break
             trades.append(PublicTrade(side, price_units, part))
@@ -446,39 +360,6 @@ class AgentMarket:
             rest_ns = int(self._rng.expovariate(1 / rest_s) * 1e9)
             maker.rests_until_ns[side] = self.now_ns + rest_ns
 
-    # sizes ------------------------------------------------------------------------------------
-
-    def _lognormal(self, median: float, deviation: float) -> list[int]:
-        """A table of sizes in units, whole lots."""
-        lot = self._lot
-        return [
-            max(1, round(median * exp(min(deviation * z, 12.0)) / lot)) * lot for z in self._gauss
-        ]
-
-    def _size(self, table: list[int]) -> int:
-        return table[self._rng.getrandbits(GAUSS_BITS)]
-
-    def _level_size(self, ticks_away: int) -> int:
-        """Draw the noise's size at a level: less at the touch, more behind it, or the reverse."""
-        size = self._level_sizes[self._rng.getrandbits(GAUSS_BITS)]
-        style = self._style
-        levels = ticks_away / self._gap_ticks
-        if levels >= style.ramp_levels:
-            return size
-        share = style.touch_share + (1 - style.touch_share) * levels / style.ramp_levels
-        return max(1, int(size * share) // self._lot) * self._lot
-
-    def _step(self) -> int:
-        """Draw the distance to the next level in ticks: geometric, every tick when dense."""
-        if self._occupied >= 1:
-            return 1
-        return 1 + int(log(1 - self._rng.random()) / log(1 - self._occupied))
-
 
 def _mid(book: VenueBook) -> float:
     return (book.bids.keys[-1] - book.asks.keys[-1]) / 2
-
-
-def _said(edit: Edit) -> tuple[Operation, ...]:
-    changes = edit.changes()
-    return () if changes is None else (changes,)

@@ -31,12 +31,12 @@ class Edit:
         """Add size at a key, or take some back; what isn't there any more isn't missed."""
         self.sizes[side][key] = max(0, self.size(side, key) + size_units)
 
-    def changes(self) -> LevelChanges | None:
-        """The gathered changes; None when nothing was set."""
+    def said(self) -> tuple[LevelChanges, ...]:
+        """The gathered changes as one operation; none when nothing was set."""
         bids, asks = self.sizes
         if not bids and not asks:
-            return None
-        return LevelChanges(list(bids.items()), [(-key, size) for key, size in asks.items()])
+            return ()
+        return (LevelChanges(list(bids.items()), [(-key, size) for key, size in asks.items()]),)
 
 
 class Maker:

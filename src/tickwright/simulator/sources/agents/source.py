@@ -6,7 +6,8 @@ from random import Random
 
 from tickwright.core.identity import Category
 from tickwright.simulator.instruments import VenueInstrument
-from tickwright.simulator.sources.agents.crowd import GAUSS_BITS, AgentMarket
+from tickwright.simulator.sources.agents.crowd import AgentMarket
+from tickwright.simulator.sources.agents.sizes import GAUSS_BITS
 from tickwright.simulator.sources.agents.style import AgentsStyle, style_for
 from tickwright.simulator.sources.operations import TimedOperation, Turn
 
