@@ -88,7 +88,7 @@ class _Run:
                     ending.cancel()
         if self.trader.killed:
             self.fault = self.trader.killed
-            self.last = self._cleaned(self.trader.snapshot())
+            self.last = self._cleaned(self.trader.snapshot(has_results=True))
         folder = self.trader.settings.session_folder
         return make_report(
             self.last,
@@ -146,7 +146,7 @@ class _Run:
             client = self.trader.clients[account.account_id]
             self.ledger.append(await watch.check(account.account_id, client, account.categories))
         self.trader.take_notices()
-        self.last = self._cleaned(self.trader.snapshot())
+        self.last = self._cleaned(self.trader.snapshot(has_results=True))
 
     def _simulator_ended(self, words: str) -> None:
         self.fault = words

@@ -648,8 +648,8 @@ class Trader:
         """Why the session log isn't whole; empty while it is."""
         return "" if self._log is None else self._log.fault
 
-    def snapshot(self) -> TraderSnapshot:
-        """Return the whole process at this moment."""
+    def snapshot(self, *, has_results: bool = False) -> TraderSnapshot:
+        """Return the whole process at this moment; results by strategy where wanted."""
         now_ns = utc_now_ns()
         counts = [feed.collect() for feed in self.feeds]
         listeners = [c.listener for f in self.feeds for c in f.connections if c.listener]
@@ -687,7 +687,7 @@ class Trader:
             clock_offset_ms=max(offsets, key=abs, default=0) / 1e6,
             books_synced=sum(1 for line in books if line.state == "synced"),
             books=tuple(books),
-            engine=self.engine.summary(),
+            engine=self.engine.summary(has_results=has_results),
             log_is_whole=self._log is None or self._log.is_whole,
             log_bytes=0 if self._log is None else self._log.bytes_written,
             journal_entries=sum(j.entry_count for j in self._journals.values()),

@@ -7,6 +7,8 @@ the same order make the same commands and the same digest, live, in a replay and
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from tickwright.book.order_book import OrderBook
 from tickwright.core.commands import Command, Notice
 from tickwright.core.errors import ConfigError
@@ -55,6 +57,7 @@ from tickwright.engine.operator_desk import OperatorDesk
 from tickwright.engine.order_desk import OrderDesk
 from tickwright.engine.position_desk import PositionDesk
 from tickwright.engine.protection_desk import ProtectionDesk
+from tickwright.engine.result_summary import summarise_results
 from tickwright.engine.signal_desk import SignalDesk
 from tickwright.engine.state import TradingState
 from tickwright.engine.summary import EngineSummary, summarise
@@ -352,9 +355,13 @@ class Engine:
         """The trading state, to read."""
         return self._state
 
-    def summary(self) -> EngineSummary:
-        """Return the figures for reports and screens."""
-        return summarise(self._state, self._orders, self._positions, self._evidence)
+    def summary(self, *, has_results: bool = False) -> EngineSummary:
+        """Return the figures for reports and screens; results by strategy where wanted."""
+        found = summarise(self._state, self._orders, self._positions, self._evidence)
+        if has_results:
+            results = summarise_results(self._state.portfolio)
+            found = msgspec.structs.replace(found, results=results)
+        return found
 
     def risk_state(self) -> RiskState:
         """Return what risk must know after a restart; hand it back by `RiskStateRestored`."""

@@ -10,7 +10,7 @@ from tickwright.engine.evidence_desk import EvidenceDesk
 from tickwright.engine.lanes import StrategyRun
 from tickwright.engine.order_desk import OrderDesk
 from tickwright.engine.position_desk import PositionDesk
-from tickwright.engine.result_summary import ResultSummary, summarise_results
+from tickwright.engine.result_summary import ResultSummary
 from tickwright.engine.state import TradingState
 from tickwright.execution.request_budget import BudgetUse
 
@@ -121,6 +121,7 @@ class EngineSummary(msgspec.Struct, frozen=True, kw_only=True):
     accounts: tuple[AccountSummary, ...]
     budgets: tuple[BudgetUse, ...]
     results: tuple[ResultSummary, ...] = ()
+    """Only where they were asked for: a screen that draws twice a second doesn't show them."""
     protections: tuple[ProtectionSummary, ...] = ()
     """In force now, the oldest first."""
     protections_entered: dict[str, int] = {}
@@ -162,7 +163,6 @@ def summarise(
         positions=_positions(state),
         accounts=_accounts(state),
         budgets=state.budget.uses(moment.now_ns),
-        results=summarise_results(state.portfolio),
         protections=tuple(
             ProtectionSummary.of(row)
             for row in state.protections.table
