@@ -58,6 +58,11 @@ def test_demo_when_over_then_it_traded_and_was_refused(demo):
     for name in ("signals", "orders", "fills", "messages", "book_updates", "trades"):
         assert report[name] > 0, name
     assert sum(report["refusals"].values()) > 0
+    # Each limit that was hit is explained by the figures of its last refusal.
+    assert report["limits_hit"]
+    for hit in report["limits_hit"]:
+        assert report["refusals"][hit["reason"]] == hit["count"]
+        assert " against " in hit["last"], hit
     assert 0 < report["tick_to_order_us"]["count"] <= report["orders"]
 
 
