@@ -164,6 +164,8 @@ class EvidenceDesk:
             return
         record = change.record
         record.absent_count = 0
+        # It is there: whatever a cancel was told before, the next one finds it.
+        record.cancel_due_ns = 0
         self._after(change, report.reason)
         if not record.is_settled and self._orders.needs_evidence(record):
             self._orders.ask_later(record)

@@ -16,6 +16,8 @@ from tickwright.execution.records import Record
 __all__ = ["OrderDesk"]
 
 _MS = 1_000_000
+CANCEL_PAUSE_NS = 1_000 * _MS
+"""Between two cancels of an order whose answers say nothing."""
 QUERY_PAUSE_NS_MAX = 30_000_000_000
 """Longest pause between two queries about one order."""
 ABSENT_ANSWERS = 2
@@ -135,6 +137,10 @@ class OrderDesk:
             return
         state = self._state
         now_ns = state.now_ns
+        if now_ns < record.cancel_due_ns:
+            # The last answer said nothing, and the next one would say it again.
+            self._waiting_cancels[order.client_id] = reason
+            return
         group = _CANCEL[order.instrument_id.category]
         if not state.budget.take(order.account_id, group, now_ns, is_urgent=True):
             due_ns = state.budget.next_ns(order.account_id, group, now_ns, is_urgent=True)
@@ -245,17 +251,24 @@ class OrderDesk:
         return change
 
     def chase(self, record: Record) -> None:
-        """Ask about an order whose state nobody knows, now and until evidence comes."""
-        self.query(record)
-        cancel = record.cancel
-        if cancel is not None and cancel.is_unknown and not record.order.is_final:
-            # A cancel does no harm twice.
-            self._repeat_cancel(record)
+        """Ask about an order whose state nobody knows, now and until evidence comes.
 
-    def _repeat_cancel(self, record: Record) -> None:
+        A cancel whose answer is lost is sent again, since it does no harm twice; but at once only
+        the first time: an answer that says nothing may come back at once, again and again.
+        """
+        if not record.query_due_ns:
+            self.query(record)
+        cancel = record.cancel
+        if cancel is None or not cancel.is_unknown or record.order.is_final:
+            return
         reason = record.cancel_reason
         record.cancel = None
-        self._state.blotter.refresh(record)
+        state = self._state
+        state.blotter.refresh(record)
+        if record.is_cancel_repeated:
+            record.cancel_due_ns = state.now_ns + CANCEL_PAUSE_NS
+            state.deadlines.add(record.cancel_due_ns, Deadline.CANCELS)
+        record.is_cancel_repeated = True
         self.cancel(record, reason)
 
     def query(self, record: Record) -> None:
@@ -277,7 +290,7 @@ class OrderDesk:
             )
         pause_ns = min(self._query_ns << min(record.asked_count, 16), QUERY_PAUSE_NS_MAX)
         # The second question is timed to count as evidence, whatever the pause says.
-        evidence_ns = record.last_sent_ns + self._evidence_ns - now_ns
+        evidence_ns = record.could_arrive_ns + self._evidence_ns - now_ns
         if 0 < evidence_ns < QUERY_PAUSE_NS_MAX:
             pause_ns = evidence_ns
         elif record.absent_count:
@@ -319,7 +332,7 @@ class OrderDesk:
 
     def is_absence_proven(self, record: Record, asked_ns: int) -> bool:
         """Count an answer that knew no such order; say whether it was the one that proves it."""
-        if asked_ns < record.last_sent_ns + self._evidence_ns:
+        if asked_ns < record.could_arrive_ns + self._evidence_ns:
             return False
         if asked_ns <= record.absent_asked_ns:
             return False

@@ -114,6 +114,10 @@ class Record(msgspec.Struct, eq=False):
     """Executions counted; their sizes and the baseline make `order.filled_units`."""
     query_due_ns: int = 0
     asked_count: int = 0
+    is_cancel_repeated: bool = False
+    """Whether a cancel whose answer was lost was sent again at once already."""
+    cancel_due_ns: int = 0
+    """No cancel leaves before it."""
     absent_count: int = 0
     absent_asked_ns: int = 0
     counted_buy_units: int = 0
@@ -166,6 +170,12 @@ class Record(msgspec.Struct, eq=False):
     def is_cancelling(self) -> bool:
         """Whether a cancel is under way."""
         return self.cancel is not None and self.cancel.is_open
+
+    @property
+    def could_arrive_ns(self) -> int:
+        """When the latest request left that could bring the order about; no cancel can."""
+        amend = self.amend
+        return self.create.sent_ns if amend is None else max(self.create.sent_ns, amend.sent_ns)
 
     @property
     def last_sent_ns(self) -> int:

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from tests.unit.engine.bench import ACCOUNT, BTC, ETH, MS, Bench, Scripted, leave, long, venue_id
+from tickwright.core.commands import CancelOrder, QueryOrder
 from tickwright.core.events import OperatorCommand, OperatorVerb, OrderAbsent, OrderReport, Outcome
 from tickwright.core.identity import ClientId, StrategyId, VenueOrderId
 from tickwright.core.orders import (
@@ -16,6 +17,7 @@ from tickwright.core.orders import (
     RequestState,
     Side,
 )
+from tickwright.core.signals import CancelIntent
 from tickwright.execution import ClientIds
 
 RESTING = OrderIntent(instrument_id=BTC, side=Side.BUY, size_units=5, price_units=599_000)
@@ -288,3 +290,26 @@ def test_operator_when_the_strategy_is_unknown_then_said_so():
     bench = Bench()
     bench.handle(OperatorCommand(OperatorVerb.HALT, "nobody", "test"))
     assert "no strategy of this name" in bench.halts()[0].reason
+
+
+def test_cancel_when_its_answers_say_nothing_then_paced_and_absence_is_still_proven():
+    bench = Bench()
+    bench.say(long())
+    order = bench.placed()
+    bench.reply(order.client_id, RequestKind.CREATE, Outcome.UNKNOWN)
+    bench.say(CancelIntent(client_id=order.client_id))
+    began_ns = bench.now_ns
+    seen = asked = 0
+    while bench.now_ns < began_ns + 8_000 * MS:
+        fresh, seen = bench.log[seen:], len(bench.log)
+        for command in fresh:
+            if isinstance(command, CancelOrder):
+                # The venue answers at once that it knows of no such order.
+                asked += 1
+                bench.reply(command.client_id, RequestKind.CANCEL, Outcome.UNKNOWN)
+            elif isinstance(command, QueryOrder):
+                absent(bench, command.client_id, bench.now_ns)
+        bench.pass_time(100)
+    assert 2 <= asked <= 10
+    assert 0 == bench.engine.summary().orders_live
+    assert bench.engine.summary().queries < 12

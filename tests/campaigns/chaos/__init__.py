@@ -1,0 +1,1 @@
+"""The fault campaign: each incident of trading, brought about and shown harmless."""

@@ -1,0 +1,232 @@
+"""A whole trader against the simulated venue in one loop, for rows; the venue's ledger judges."""
+
+import asyncio
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+import aiohttp
+from msgspec import Meta
+from msgspec.structs import replace
+
+from tests.integration.app.trading import ACCOUNT, settings_for
+from tickwright.app.plan import StrategyPlan
+from tickwright.app.trader import Trader, TraderSettings
+from tickwright.book.order_book import OrderBook
+from tickwright.core.identity import Category, InstrumentId
+from tickwright.core.orders import OrderIntent, OrderType, Side
+from tickwright.core.signals import CancelIntent, Decision
+from tickwright.engine.config import EngineConfig
+from tickwright.execution.config import ExecutionConfig
+from tickwright.execution.request_budget import BudgetLimits
+from tickwright.risk.limits import RiskLimits
+from tickwright.simulator.private.options import PrivateOptions
+from tickwright.simulator.run import RunningSimulator, SimulatorOptions, serve
+from tickwright.strategy.base import Strategy
+from tickwright.strategy.parameters import StrategyParameters
+
+__all__ = ["Barrage", "World", "scratch", "settings", "until", "venue"]
+
+SYMBOL = "BTCUSDT"
+BTC = InstrumentId("bybit", Category.LINEAR, SYMBOL)
+RATE = 100
+"""How many times the venue's own request budgets: rows are about faults, not about patience."""
+
+
+class BarrageParameters(StrategyParameters, frozen=True):
+    """How many intents, and how many of them marketable out of a hundred."""
+
+    intents: Annotated[int, Meta(ge=0)] = 100
+    taking_percent: Annotated[int, Meta(ge=0, le=100)] = 0
+    live_max: Annotated[int, Meta(ge=1)] = 8
+
+
+class Barrage(Strategy):
+    """One intent an update, each at its own price: that tells two orders of one intent."""
+
+    Parameters = BarrageParameters
+    parameters: BarrageParameters
+
+    def on_start(self) -> Decision:
+        self.made = 0
+        return None
+
+    def on_book(self, book: OrderBook) -> Decision:
+        twice = book.mid_twice_units
+        parameters = self.parameters
+        if self.made >= parameters.intents or twice is None:
+            return None
+        live = self.context.orders()
+        if len(live) >= parameters.live_max:
+            return CancelIntent(client_id=live[0].client_id, reason="room for the next")
+        self.made += 1
+        instrument = self.context.instrument(book.instrument_id)
+        tick = instrument.tick_units
+        size = max(instrument.size_min_units, instrument.lot_units)
+        if self.made % 100 < parameters.taking_percent:
+            side = Side.BUY if self.context.random.random() < 0.5 else Side.SELL
+            return OrderIntent(
+                instrument_id=book.instrument_id,
+                side=side,
+                size_units=size * (1 + self.made % 3),
+                price_units=(twice // 2 + side * 200 * tick) // tick * tick,
+                reason=f"taking {self.made}",
+            )
+        return OrderIntent(
+            instrument_id=book.instrument_id,
+            side=Side.BUY,
+            size_units=size,
+            order_type=OrderType.LIMIT,
+            price_units=(twice * 47 // 100 // tick + self.made) * tick,
+            reason=f"resting {self.made}",
+        )
+
+
+class World:
+    """A running venue with its control endpoints and its ledger."""
+
+    def __init__(self, running: RunningSimulator, http: aiohttp.ClientSession) -> None:
+        self.running = running
+        self._http = http
+
+    async def arm(self, **fault: object) -> None:
+        async with self._http.post(f"{self.running.rest}/control/faults", json=fault) as answer:
+            assert answer.status == 200, await answer.text()
+
+    async def faults(self) -> list[dict[str, Any]]:
+        async with self._http.get(f"{self.running.rest}/control/faults") as answer:
+            return list((await answer.json())["faults"])
+
+    async def struck(self) -> tuple[int, int]:
+        """How often the faults so far were armed, and how often they hit."""
+        found = await self.faults()
+        return sum(one["armed"] for one in found), sum(one["hit"] for one in found)
+
+    async def disarm(self) -> None:
+        async with self._http.delete(f"{self.running.rest}/control/faults") as answer:
+            assert answer.status == 200, await answer.text()
+
+    async def ledger(self) -> dict[str, Any]:
+        async with self._http.get(f"{self.running.rest}/control/ledger?limit=100000") as answer:
+            return dict(await answer.json())
+
+    async def account(self) -> dict[str, Any]:
+        return dict((await self.ledger())["accounts"][0])
+
+    async def orders(self) -> list[dict[str, Any]]:
+        """Every order the venue ever booked."""
+        account = await self.account()
+        return [*account["open_orders"], *account["closed_orders"]]
+
+    async def duplicates(self) -> list[str]:
+        """Ids and prices of which there is more than one: an intent became two orders."""
+        rows = [row for row in await self.orders() if row["orderLinkId"]]
+        ids = Counter(row["orderLinkId"] for row in rows)
+        prices = Counter((row["price"], row["orderType"]) for row in rows if row["side"] == "Buy")
+        found = [f"{name}: {count} orders of one id" for name, count in ids.items() if count > 1]
+        return found + [
+            f"{price}: {count} orders of one intent"
+            for price, count in prices.items()
+            if count > 1 and float(price[0]) < 40_000
+        ]
+
+    async def differences(self, trader: Trader) -> list[str]:
+        """Where the trader's positions and live orders are not the venue's."""
+        account = await self.account()
+        state = trader.engine.state
+        units = state.portfolio.position(ACCOUNT, BTC).size_units
+        ours = state.instrument(BTC).quantity(units)
+        signs = {"Buy": 1, "Sell": -1, "": 0, "None": 0}
+        venue = sum(
+            (signs[row["side"]] * Decimal(row["size"]) for row in account["positions"]), Decimal(0)
+        )
+        found = [] if ours == venue else [f"position: ours {ours}, the venue's {venue}"]
+        mine = {record.client_id for record in state.blotter.live()}
+        theirs = {row["orderLinkId"] for row in account["open_orders"] if row["orderLinkId"]}
+        if mine != theirs:
+            found.append(f"live orders: ours alone {mine - theirs}, the venue's {theirs - mine}")
+        return found
+
+    async def agrees(self, trader: Trader, *, seconds: float = 15.0) -> list[str]:
+        """Wait until both agree; return what still differs when the time is over."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = await self.differences(trader)
+            if not found or time.monotonic() > deadline:
+                return found
+            await asyncio.sleep(0.1)
+
+
+@asynccontextmanager
+async def venue(*, seed: int = 1, **private: Any) -> AsyncIterator[World]:
+    """A fresh venue with BTCUSDT alone and generous budgets."""
+    wanted = {
+        "rate_scale": float(RATE),
+        "address_requests_max": 600 * RATE,
+        "seed": seed,
+        **private,
+    }
+    options = SimulatorOptions(symbols=[SYMBOL], categories=(Category.LINEAR,), seed=seed)
+    running = await serve(options, private=PrivateOptions(**wanted))
+    async with aiohttp.ClientSession() as http:
+        try:
+            yield World(running, http)
+        finally:
+            await running.stop()
+
+
+def settings(
+    world: World, folder: Path, *, execution: dict[str, Any] | None = None, **parameters: Any
+) -> TraderSettings:
+    """Settings of a trader whose one strategy is the barrage."""
+    made = settings_for(world.running, folder, [SYMBOL])
+    risk = RiskLimits(
+        position_percent_max=Decimal(1000),
+        exposure_percent_max=Decimal(1000),
+        leverage_max=Decimal(100),
+        order_notional_usdt_max=Decimal(1_000_000),
+        orders_per_second_max=10_000,
+        orders_per_minute_max=100_000,
+        open_orders_per_instrument_max=10_000,
+        unknown_requests_per_instrument_max=1_000,
+        unknown_requests_max=1_000,
+        price_band_bps_max=Decimal(9_900),
+        deny_conflicting_position=False,
+    )
+    wanted = {"budget": BudgetLimits(limit=10 * RATE), **(execution or {})}
+    plan = replace(
+        made.plan,
+        engine=EngineConfig(risk=risk, execution=ExecutionConfig(**wanted)),
+        strategies=(
+            StrategyPlan(
+                strategy_id="barrage",
+                source=f"{Path(__file__).resolve()}:Barrage",
+                account=str(ACCOUNT),
+                instruments=(str(BTC),),
+                parameters=parameters,
+            ),
+        ),
+    )
+    return replace(made, plan=plan, classes={plan.strategies[0].source: Barrage})
+
+
+async def until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Wait for a condition; False when it never came."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(0.01)
+    return True
+
+
+@asynccontextmanager
+async def scratch() -> AsyncIterator[Path]:
+    """A folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="tickwright-chaos-") as folder:
+        yield Path(folder)
