@@ -58,6 +58,7 @@ class SimulatorOptions:
     agents, who see users' orders. `agents` is how those behave, by symbol and place unless given.
     `rate` over 0 makes that many frames a second from the
     synthetic symbols beyond the push intervals: a stress setting, not the venue's behaviour.
+    `request_s_max` is how long a REST request may take to arrive.
     """
 
     host: str = "127.0.0.1"
