@@ -163,7 +163,9 @@ def simulate(
     if in_process:
         return _run_in_process(wanted, category, source, seconds, orders_per_s, json)
     private = PrivateOptions(
-        accounts=accounts or PrivateOptions().accounts, reply_delay_s=reply_ms / 1_000
+        accounts=accounts or PrivateOptions().accounts,
+        seed=seed,
+        reply_delay_s=reply_ms / 1_000,
     )
     return main(wanted, private)
 
