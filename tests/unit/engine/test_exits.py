@@ -1,5 +1,6 @@
 """Exits of every kind, both ways: watched here until the venue is proven to hold them."""
 
+import random
 from decimal import Decimal
 
 import msgspec
@@ -17,7 +18,7 @@ from tests.unit.engine.bench import (
     short,
 )
 from tests.unit.engine.test_positions import opened, spot_bench, spot_say
-from tickwright.core.commands import SetPositionStops, StopsNotice
+from tickwright.core.commands import PlaceOrder, SetPositionStops, StopsNotice
 from tickwright.core.errors import ConfigError
 from tickwright.core.events import (
     ConnectionChanged,
@@ -31,11 +32,19 @@ from tickwright.core.events import (
 from tickwright.core.exits import Exits
 from tickwright.core.identity import Leg, VenueOrderId
 from tickwright.core.instrument import FeeRates
-from tickwright.core.orders import ExecutionKind, Fill, OrderIntent, Purpose, Side
+from tickwright.core.orders import (
+    ExecutionKind,
+    Fill,
+    OrderIntent,
+    OrderState,
+    Purpose,
+    Side,
+)
 from tickwright.core.signals import Signal, SignalKind
 from tickwright.core.verdicts import Reason, Rejected
 from tickwright.engine import EngineConfig
 from tickwright.execution import ExecutionConfig
+from tickwright.risk.protections_config import ProtectionLimits
 
 AUTO = EngineConfig(risk=RISK)
 TRAILING = Exits(trailing_fraction=0.005)
@@ -400,6 +409,20 @@ def test_stops_when_refused_again_and_again_then_asked_ever_less_and_told_once()
     assert 1 == len(told(bench))
 
 
+def test_stops_when_refused_and_nothing_moves_then_asked_again_after_a_pause():
+    bench = Bench(AUTO)
+    opened(bench, entry(TRAILING))
+    answer(bench, asked(bench)[0], Outcome.REFUSED, 10_001)
+    bench.pass_time(900)
+    assert 1 == len(asked(bench))
+    bench.pass_time(200)
+    assert 2 == len(asked(bench))
+    answer(bench, asked(bench)[1])
+    (plan,) = bench.engine.state.plans.values()
+    assert plan.bracket.is_empty
+    assert [False, True] == [notice.is_held for notice in told(bench)]
+
+
 def test_stops_when_the_account_is_shared_then_watched_here():
     bench = Bench(AUTO, strategies={"one": Scripted(), "two": Scripted()})
     opened(bench, entry(TRAILING))
@@ -557,3 +580,113 @@ def fill_of(bench: Bench, order, *, side=None, name: str = "old", client: bool =
         client_id=order.client_id if client else None,
         venue_id=VenueOrderId("x"),
     )
+
+
+# whatever the venue answers -----------------------------------------------------------------------
+
+
+class Venue:
+    """Holds stops as asked, or not, and answers as chance has it; fires what it holds."""
+
+    def __init__(self, bench: Bench, chance: random.Random) -> None:
+        self.bench = bench
+        self.chance = chance
+        self.stop = self.distance = self.best = 0
+        self.fired = 0
+
+    def take(self, request: SetPositionStops) -> None:
+        chance, bench = self.chance, self.bench
+        draw = chance.random()
+        if draw < 0.6 and bench.net() > 0:
+            self.stop = request.stop_units or self.stop
+            self.distance = request.trailing_distance_units or self.distance
+            self.best = self.best or 600_000
+        if draw < 0.4:
+            answer(bench, request)
+        elif draw < 0.7:
+            answer(bench, request, Outcome.UNKNOWN)
+        elif draw < 0.8:
+            answer(bench, request, Outcome.REFUSED, 10_001)
+        if chance.random() < 0.3 and bench.net():
+            if chance.random() < 0.2:
+                self.stop = self.distance = 0  # a person took them away
+            report(bench, bench.net(), stop=self.stop, trailing=self.distance)
+
+    def move(self, bid: int, entry_order: PlaceOrder) -> None:
+        bench = self.bench
+        if not bench.net():
+            self.stop = self.distance = self.best = 0
+            return
+        self.best = max(self.best, bid)
+        level = max(self.stop, self.best - self.distance if self.distance else 0)
+        if level and bid <= level:
+            self.fired += 1
+            bench.fill(
+                entry_order,
+                bench.net(),
+                client_id=None,
+                venue_id=VenueOrderId(f"stop-{self.fired}"),
+                side=Side.SELL,
+                price=bid,
+                is_of_stop=True,
+            )
+
+
+def campaign(seed: int) -> Bench:
+    chance = random.Random(seed)
+    risk = msgspec.structs.replace(
+        RISK, protections=ProtectionLimits(cooldown_after_stop_s=0, losses_in_row_max=0)
+    )
+    exits = Exits(
+        stop_loss_fraction=0.004, trailing_fraction=0.003, break_even_after_fraction=0.002
+    )
+    config = EngineConfig(risk=risk, execution=ExecutionConfig(exits=exits))
+    bench = Bench(config)
+    venue = Venue(bench, chance)
+    bid, seen, order = 600_000, 0, None
+    for _ in range(400):
+        bid += chance.randint(-600, 620)
+        held_before = bench.net()
+        if held_before == 0 and chance.random() < 0.3:
+            gave = bench.say(entry(Exits()), bid=bid)
+        else:
+            gave = bench.book(bid, after_ms=chance.choice([5, 50, 700]))
+            gave = [*gave, *bench.pass_time(1)]
+        for placed in bench.places(gave):
+            if not placed.reduce_only:
+                order = placed
+                bench.execute(placed, price=bid)
+                continue
+            # The exit races the venue's own stop: whoever is first, the other finds nothing.
+            if order is not None and chance.random() < 0.5:
+                venue.move(bid, order)
+            if bench.net():
+                bench.ack(placed)
+                bench.fill(placed, min(placed.size_units, bench.net()), price=bid)
+                bench.report(placed, OrderState.CANCELLED, filled=placed.size_units)
+            else:
+                bench.reply_refused(placed, "nothing to reduce")
+        if order is not None:
+            venue.move(bid, order)
+        requests = asked(bench)
+        for request in requests[seen:]:
+            venue.take(request)
+        seen = len(requests)
+        assert bench.net() >= 0, "an exit turned the position over"
+        assert bench.share() == bench.net()
+        for plan in bench.engine.state.plans.values():
+            if plan.levels is None or plan.closing is not None:
+                continue
+            # Never unprotected: what isn't proven to be held is watched here.
+            assert plan.held.left_to_us(plan.levels) == plan.bracket
+            assert plan in bench.engine.state.lane(BTC).watch
+            held = plan.held
+            assert plan.bracket.stop_units is not None or held.stop_units or held.distance_units
+    return bench
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_exits_when_the_venue_answers_anything_then_protected_always_and_never_turned_over(seed):
+    bench = campaign(seed)
+    assert len(asked(bench)) > 3
+    assert campaign(seed).engine.digest == bench.engine.digest
