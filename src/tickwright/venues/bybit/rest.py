@@ -144,7 +144,7 @@ class BybitMarketClient:
         )
         rows = answer.read(_TickerPage).list
         if len(rows) != 1 or rows[0].symbol != instrument.symbol:
-            raise FrameError(f"REST ticker of {instrument.id}: {len(rows)} rows of another symbol")
+            raise FrameError(f"REST ticker of {instrument.id}: the answer is about something else")
         # Read as the stream's first message: one decoder knows what a ticker says.
         message = TickerMessage(
             topic=f"tickers.{instrument.symbol}",
