@@ -101,6 +101,10 @@ fuzz: setup ## Compare the scanner with the typed decoder for long: SECONDS=60 C
 	@$(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(COUNT),--count $(COUNT)) \
 		$(if $(SEED),--seed $(SEED))
 
+.PHONY: risk-campaign
+risk-campaign: setup ## Judge random intents against a second model of the limits: COUNT=1000000 SEED=
+	@$(BIN)/python -m tests.campaigns.risk $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+
 .PHONY: pins
 pins: $(VENV)/.dev ## Resolve constraints.txt anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-header \
