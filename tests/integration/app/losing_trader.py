@@ -18,8 +18,8 @@ from tickwright.risk.protections_config import ProtectionLimits, StrategyProtect
 
 LIMITS = RiskLimits(
     # A trade of the test costs up to 0.01 % of equity in fees.
-    daily_loss_percent_max=Decimal("0.01"),
-    drawdown_percent_max=Decimal("0.015"),
+    daily_loss_percent_max=Decimal("0.004"),
+    drawdown_percent_max=Decimal("0.005"),
     deny_conflicting_position=False,
     # One strategy pauses, the others go on losing.
     protections=ProtectionLimits(
@@ -34,7 +34,7 @@ def losing_settings(
     running: Any, folder: Path, symbols: tuple[str, ...], *, session: str
 ) -> TraderSettings:
     """Return the settings of a trader whose fees eat it up."""
-    settings = settings_for(running, folder, symbols, every=5)
+    settings = settings_for(running, folder, symbols, every=4)
     plan = TradingPlan(
         engine=EngineConfig(risk=LIMITS),
         accounts=settings.plan.accounts,

@@ -58,7 +58,7 @@ async def test_trader_when_killed_with_limits_reached_then_starts_restricted_and
     reached = {"loss_streak", "daily_loss", "drawdown"}
     async with simulator(SYMBOLS) as running:
         async with losing_process(running, tmp_path) as process:
-            await until(lambda: reached <= kinds_kept(tmp_path), "all limits reached", 40.0)
+            await until(lambda: reached <= kinds_kept(tmp_path), "all limits reached", 60.0)
             # One trader at a time: the second is told whom to stop.
             second = Trader(losing_settings(running, tmp_path, SYMBOLS, session="session-second"))
             with pytest.raises(StorageError, match=f"in use by process {process.pid} "):
