@@ -112,6 +112,8 @@ def engine(**changes: object) -> EngineSummary:
         takes_hit=2,
         syncs=1,
         sync_differences=0,
+        reconciliations=0,
+        reconcile_mismatches=0,
         foreign_orders=0,
         dropped_notices=0,
         strategies=(strategy("fast", refusals={"rate_limit": 2}), strategy("slow")),
