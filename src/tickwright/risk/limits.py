@@ -258,9 +258,7 @@ _WHOLE = (
 _ORDERED = (
     ("position_percent_max", "exposure_percent_max"),
     ("net_exposure_percent_max", "exposure_percent_max"),
-    ("order_notional_usdt_max", "position_notional_usdt_max"),
     ("position_notional_usdt_max", "total_notional_usdt_max"),
-    ("order_notional_usdt_max", "total_notional_usdt_max"),
     ("daily_loss_percent_max", "drawdown_percent_max"),
     ("unknown_requests_per_instrument_max", "unknown_requests_max"),
     ("orders_per_second_max", "orders_per_minute_max"),
