@@ -1,6 +1,5 @@
 """The verb `risk`: limits with their use and headroom, stress, and a verdict nobody acts on."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -49,6 +48,8 @@ def risk(
     wish = None if order is None else parse_order(order, reduce_only=reduce_only)
     loaded = load_config(config)
     check_sockets()
+    import asyncio
+
     from tickwright.app.risk_table import show_risk
     from tickwright.app.risk_view import look_at_risk
     from tickwright.cli.screens import console_for
