@@ -9,6 +9,7 @@ from tickwright.core.identity import InstrumentId, StrategyId
 from tickwright.core.instrument import Instrument
 from tickwright.core.signals import Decision
 from tickwright.core.verdicts import Rejected
+from tickwright.engine.range_volatility import RangeVolatility
 from tickwright.execution.position_plan import PositionPlan
 from tickwright.risk.round_trips import RoundTrips
 from tickwright.risk.sizing import ClosedReturns
@@ -125,6 +126,7 @@ class Lane:
         "market_calls",
         "marks_from_mid",
         "plans",
+        "ranges",
         "slot",
         "state_calls",
         "trade_calls",
@@ -150,6 +152,7 @@ class Lane:
         self.index_units: int | None = None
         self.funding: FundingUpdate | None = None
         self.volatility = RealisedVolatility(volatility_window)
+        self.ranges = RangeVolatility()
 
     def settle(self) -> None:
         """Refresh what a book update must look at, after a plan or the source of marks changed."""
@@ -161,5 +164,7 @@ class Lane:
         twice = self.book.mid_twice_units
         if self.book.state is BookState.SYNCED and twice is not None and twice > 0:
             self.volatility.update(twice)
+            self.ranges.update(twice)
         else:
             self.volatility.reset()
+            self.ranges.reset()

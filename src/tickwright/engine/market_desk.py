@@ -141,6 +141,7 @@ class MarketDesk:
         state.portfolio.set_instrument(instrument)
         if has_new_units:
             lane.volatility.reset()
+            lane.ranges.reset()
             for plan in tuple(lane.plans):
                 self._positions.reset_levels(plan)
         if lane.market_calls:

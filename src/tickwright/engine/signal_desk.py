@@ -140,7 +140,10 @@ class SignalDesk:
         limits = state.gate.bound_limits(account_id, run.strategy_id, instrument_id)
         volatility = None
         if limits.sizing.volatility_target is not None:
-            volatility = lane.volatility.over(self._horizon_ns, interval_ns=1_000_000_000)
+            if limits.sizing.is_by_range:
+                volatility = lane.ranges.over(self._horizon_ns)
+            else:
+                volatility = lane.volatility.over(self._horizon_ns, interval_ns=1_000_000_000)
         decision = state.sizer.size(
             signal,
             instrument=instrument,

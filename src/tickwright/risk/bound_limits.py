@@ -35,6 +35,7 @@ class BoundSizing:
         "depth_levels",
         "depth_parts",
         "equity_parts",
+        "is_by_range",
         "kelly_fraction",
         "kelly_trades_min",
         "volatility_scale_parts_max",
@@ -46,6 +47,7 @@ class BoundSizing:
         self.configured = sizing
         self.equity_parts = int(sizing.equity_percent * 10_000)
         self.confidence_floor_parts = int(sizing.confidence_floor * PARTS)
+        self.is_by_range = sizing.volatility_measure == "atr"
         self.volatility_target = None if target is None else float(target) / 100.0
         self.volatility_scale_parts_max = int(sizing.volatility_scale_max * PARTS)
         self.depth_levels = sizing.depth_levels

@@ -299,7 +299,10 @@ def _by_kelly(
     if not closed_returns.is_finite:
         return _rejected(Reason.SIGNAL_INVALID, "a closed trade's return is no number", "finite")
     count, variance = closed_returns.count, closed_returns.variance
-    # Shrunk towards no edge: a mean known from few trades is mostly luck.
+    # Thorp, "The Kelly criterion in blackjack, sports betting and the stock market" (1997): for
+    # small returns the growth is largest at mean / variance. The mean is shrunk towards no edge as
+    # a normal prior of `kelly_trades_min` trades at zero does (n / (n + k), James and Stein 1961):
+    # one known from few trades is mostly luck.
     mean = closed_returns.mean * count / (count + sizing.kelly_trades_min)
     if mean <= 0.0:
         value = f"mean return {mean:.3g} over {count} trades"

@@ -1,6 +1,7 @@
 """Owns how a signal becomes a size, as typed configuration; refuses figures that make no size."""
 
 from decimal import Decimal
+from typing import Literal
 
 import msgspec
 
@@ -15,6 +16,7 @@ class SizingLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     `equity_percent`: notional at full confidence. `confidence_floor`: the fraction of it a
     confidence of 0 gets; in between it rises evenly. `volatility_target_percent`: wished deviation
     of returns over the interval the caller's `volatility` is measured in; None leaves it out;
+    `volatility_measure` says by what: the realised deviation of mids, or their average true range.
     `volatility_scale_max` bounds how far a calm market may raise the size.
     `depth_share_percent_max`: share of the visible size within `depth_levels` levels of the side to
     be taken. `kelly_fraction`: part of the Kelly size used as a further cap, once
@@ -24,6 +26,7 @@ class SizingLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     equity_percent: Decimal = Decimal(10)
     confidence_floor: Decimal = Decimal("0.2")
     volatility_target_percent: Decimal | None = None
+    volatility_measure: Literal["realised", "atr"] = "realised"
     volatility_scale_max: Decimal = Decimal(1)
     depth_share_percent_max: Decimal = Decimal(20)
     depth_levels: int = 10
