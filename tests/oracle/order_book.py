@@ -161,7 +161,11 @@ class OracleBook:
 
     def _change(self, delta: _Delta) -> BookVerdict:
         verdict = self._order_of(delta)
-        if verdict in (BookVerdict.DUPLICATE, BookVerdict.OLDER, BookVerdict.KEEP_ALIVE):
+        if verdict is BookVerdict.KEEP_ALIVE:
+            return verdict
+        if verdict in (BookVerdict.DUPLICATE, BookVerdict.OLDER):
+            if delta.sequence > self.sequence > 0:
+                return self._doubt(BookVerdict.RESTART)
             return verdict
         if verdict is not BookVerdict.APPLIED:
             return self._doubt(verdict)

@@ -332,6 +332,10 @@ cdef class OrderBook:
                 self.received_ns = received_ns
                 return KEEP_ALIVE
             if verdict == DUPLICATE or verdict == OLDER:
+                if sequence > self.sequence > 0:
+                    # A number we had, on something newer than all we know: the venue counts anew,
+                    # and the snapshot that said so didn't reach us.
+                    return self.fault(RESTART)
                 self.duplicate_count += 1
                 return verdict
             if verdict != APPLIED:

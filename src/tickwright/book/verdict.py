@@ -27,7 +27,7 @@ class BookVerdict(enum.IntEnum):
     GAP = 8
     """A message is missing: the book is stale from now on."""
     RESTART = 9
-    """The venue restarted its counter in a delta: the book is stale."""
+    """The venue counts anew, and the snapshot that began it is not here: the book is stale."""
     CROSSED = 10
     """After the delta the best bid reached the best ask: the book is stale."""
     WINDOW = 11

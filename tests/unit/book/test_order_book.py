@@ -238,3 +238,26 @@ def test_features_when_read_in_one_call_then_they_equal_the_single_ones() -> Non
         assert expected == book.features(levels)
     with pytest.raises(ValueError, match="at least one level"):
         book.features(0)
+
+
+# a venue that counts anew ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("update_id", [2, 9, 10])
+def test_book_when_an_old_number_comes_on_something_newer_then_it_is_stale(update_id: int):
+    """The venue restarted and its snapshot was lost: its count must never meet ours again."""
+    book = make_book()
+    verdict = book.apply_delta([(100, 9)], [], update_id=update_id, sequence=6, received_ns=2_000)
+    assert BookVerdict.RESTART is verdict
+    assert BookState.STALE is book.state
+
+
+def test_book_when_an_old_number_is_a_repeat_then_it_is_dropped():
+    book = make_book()
+    assert BookVerdict.OLDER is book.apply_delta(
+        [(100, 9)], [], update_id=9, sequence=4, received_ns=2_000
+    )
+    assert BookVerdict.DUPLICATE is book.apply_delta(
+        [(100, 9)], [], update_id=10, sequence=5, received_ns=2_000
+    )
+    assert BookState.SYNCED is book.state
