@@ -200,7 +200,7 @@ _MIXES: Final[dict[str, tuple[RiskLimits, dict[str, Any]]]] = {
         ALL_LIMITS,
         {"stop_loss_price_units": _PRICE - 5_000, "take_profit_price_units": _PRICE + 5_000},
     ),
-    "every limit on, rooms asked one by one": (
+    "every limit on, groups added up": (
         # A group whose bound is below the account's gross exposure: no shortcut says yes.
         msgspec.structs.replace(
             ALL_LIMITS,

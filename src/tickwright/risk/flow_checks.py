@@ -104,7 +104,7 @@ def _quick_flow(q: Question) -> bool:
             or (
                 len(memory.cancels.second) < limits.cancels_per_second
                 and len(memory.cancels.minute) < limits.cancels_per_minute
-                and _few_amends(q)
+                and (not memory.amends.minute or _few_amends(q))
             )
         )
         and (

@@ -271,6 +271,16 @@ def test_losses_when_so_many_in_a_row_then_refused_until_a_win_or_the_next_day()
     desk.approve(desk.intent())
 
 
+def test_losses_when_restored_after_a_restart_then_they_count_on():
+    changes: dict[str, Any] = {"loss_streak_max": 2}
+    desk = desk_of(**changes)
+    for _ in range(2):
+        desk.gate.note_trade(ACCOUNT, ALPHA, -1, desk.view)
+    again = desk_of(**changes)
+    again.gate.restore(desk.gate.state())
+    assert Reason.LOSS_STREAK is again.reject(again.intent()).reason
+
+
 def test_unknown_requests_when_many_in_all_then_nothing_opens():
     desk = desk_of(unknown_requests_max=2)
     hold(desk, Side.BUY, 1)
