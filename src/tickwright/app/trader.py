@@ -588,8 +588,16 @@ class Trader:
         client_id = notice.client_id
         if client_id is None or notice.state not in FINAL_STATES:
             return
+        state, filled_units = notice.state, notice.filled_units
+        record = self.engine.state.blotter.find_ours(client_id)
+        if record is not None:
+            if not record.is_settled:
+                # The report that said filled may come before its executions: until they are here
+                # a restart has to ask about it.
+                return
+            state, filled_units = record.order.state, record.order.filled_units
         for journal in self._journals.values():
-            journal.settle(client_id, notice.state, notice.filled_units, notice.now_ns)
+            journal.settle(client_id, state, filled_units, notice.now_ns)
 
     def _show_signal(self, notice: SignalNotice) -> None:
         signal = notice.signal

@@ -1,0 +1,378 @@
+"""Compares what a trader and its venue wrote down, by a ledger of its own; trusts neither side.
+
+It reads logs and nothing else: of the trader the journal and the session logs, of the venue its
+ledger as JSON. Nothing of the trader's code is used, so that a fault in it can't hide itself:
+lines, blocks and numbers are read anew here, and the ledger is a few lines of exact fractions.
+"""
+
+import argparse
+import binascii
+import json
+import struct
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Ledger", "TraderHistory", "VenueHistory", "compare", "read_trader", "read_venue"]
+
+_BLOCK = struct.Struct("<4sII")
+_RECORD = struct.Struct("<IBBHqq")
+_INPUT, _BOOK = 3, 7
+_MONEY = 10**18
+_PREFIX, _CLIENT_ID_LENGTH = "tw", 26
+_STATES = {
+    "Filled": "filled",
+    "Cancelled": "cancelled",
+    "PartiallyFilledCanceled": "cancelled",
+    "Deactivated": "cancelled",
+    "Rejected": "rejected",
+}
+_MOVING = {"Trade", "BustTrade", "AdlTrade", "trade", "liquidation", "adl"}
+_MONEY_ERROR_MAX = Fraction(1, 10**9)
+"""The venue rounds averages at 18 decimals; here nothing is rounded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One row: signed size, price, fee paid, cash received; exact."""
+
+    execution_id: str
+    symbol: str
+    client_id: str
+    kind: str
+    size: Fraction
+    price: Fraction
+    fee: Fraction
+    cash: Fraction
+    at_ms: int
+
+    @property
+    def moves(self) -> bool:
+        return self.kind in _MOVING
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Average cost, exactly: size and entry value by symbol, and sums of money."""
+
+    sizes: dict[str, Fraction] = field(default_factory=lambda: defaultdict(Fraction))
+    entries: dict[str, Fraction] = field(default_factory=lambda: defaultdict(Fraction))
+    realised: Fraction = Fraction(0)
+    fees: Fraction = Fraction(0)
+    funding: Fraction = Fraction(0)
+
+    def take(self, row: Execution) -> None:
+        """Fold one row."""
+        self.fees += row.fee
+        self.funding += row.cash
+        if not row.moves:
+            return
+        held = self.sizes[row.symbol]
+        if held * row.size >= 0:
+            self.entries[row.symbol] += row.size * row.price
+        else:
+            # With the sign of what was held.
+            closed = min(abs(row.size), abs(held)) * (1 if held > 0 else -1)
+            cost = self.entries[row.symbol] * closed / held
+            self.realised += closed * row.price - cost
+            self.entries[row.symbol] -= cost
+            rest = row.size + closed
+            self.entries[row.symbol] += rest * row.price
+        self.sizes[row.symbol] = held + row.size
+
+
+def folded(rows: Iterable[Execution]) -> Ledger:
+    """Fold executions in the order of their time."""
+    ledger = Ledger()
+    for row in sorted(rows, key=lambda row: row.at_ms):
+        ledger.take(row)
+    return ledger
+
+
+@dataclass(slots=True)
+class TraderHistory:
+    """What the trader wrote: promises with their time, ends, executions by id, evidence of none."""
+
+    promised_ns: dict[str, int] = field(default_factory=dict)
+    settled: dict[str, tuple[str, int]] = field(default_factory=dict)
+    executions: dict[str, Execution] = field(default_factory=dict)
+    disproved: set[str] = field(default_factory=set)
+    faults: list[str] = field(default_factory=list)
+    size_decimals: dict[str, int] = field(default_factory=dict)
+    price_decimals: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class VenueHistory:
+    """What the venue holds of one account."""
+
+    orders: dict[str, dict[str, Any]] = field(default_factory=dict)
+    open_ids: set[str] = field(default_factory=set)
+    executions: dict[str, Execution] = field(default_factory=dict)
+    positions: dict[str, Fraction] = field(default_factory=dict)
+    deposits: Fraction = Fraction(0)
+    wallet: Fraction = Fraction(0)
+    fees: Fraction = Fraction(0)
+    realised: Fraction = Fraction(0)
+    funding: Fraction = Fraction(0)
+    faults: list[str] = field(default_factory=list)
+
+
+# reading ------------------------------------------------------------------------------------------
+
+
+def read_trader(state: Path, sessions: Sequence[Path]) -> TraderHistory:
+    """Read every journal of a state folder and the session logs of its runs, oldest first."""
+    found = TraderHistory()
+    for folder in sorted(state.glob("journal-*")):
+        for path in sorted(folder.glob("*.log")):
+            _read_segment(path, found)
+    for folder in sessions:
+        for kind, payload in _records(folder / "inputs.twl", found.faults):
+            if kind == _BOOK:
+                instrument = json.loads(payload)["instrument"]
+                symbol = instrument["id"]["symbol"]
+                found.size_decimals[symbol] = instrument["size_decimals"]
+                found.price_decimals[symbol] = instrument["price_decimals"]
+            elif kind == _INPUT:
+                _read_input(json.loads(payload), found)
+    return found
+
+
+def _read_segment(path: Path, found: TraderHistory) -> None:
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        checksum, _, body = line.partition(b" ")
+        if checksum != b"%08x" % binascii.crc32(body):
+            if number < len(lines):
+                found.faults.append(f"{path.name}: line {number} is damaged")
+            return
+        entry = json.loads(body)
+        record = entry["record"]
+        if record["type"] == "place":
+            client_id = record["client_id"]
+            if client_id in found.promised_ns:
+                found.faults.append(f"{client_id} was promised twice")
+            found.promised_ns[client_id] = entry["now_ns"]
+        elif record["type"] == "settled":
+            found.settled[record["client_id"]] = (record["state"], record["filled_units"])
+
+
+def _records(path: Path, faults: list[str]) -> Iterator[tuple[int, bytes]]:
+    raw = path.read_bytes()
+    at = 0
+    while at + _BLOCK.size <= len(raw):
+        magic, size, checksum = _BLOCK.unpack_from(raw, at)
+        block = raw[at + _BLOCK.size : at + _BLOCK.size + size]
+        at += _BLOCK.size + size
+        if len(block) < size:
+            return  # A crash cut it.
+        if magic != b"TWL1" or binascii.crc32(block) != checksum:
+            faults.append(f"{path}: the block before byte {at} is damaged")
+            return
+        inside = 0
+        while inside < size:
+            length, kind, *_ = _RECORD.unpack_from(block, inside)
+            inside += _RECORD.size
+            yield kind, block[inside : inside + length]
+            inside += length
+
+
+def _read_input(event: dict[str, Any], found: TraderHistory) -> None:
+    kind = event["type"]
+    if kind == "fill":
+        _read_fill(event, found)
+    elif kind == "sync_report":
+        for fill in event["fills"]:
+            _read_fill(fill, found)
+    elif kind == "reconciliation":
+        for fill in event["report"]["fills"]:
+            _read_fill(fill, found)
+    elif (
+        kind == "order_absent"
+        or (kind == "send_outcome" and event["request"] == "create" and not event["is_sent"])
+        or (kind == "reply" and event["request"] == "create" and event["outcome"] == "refused")
+    ):
+        found.disproved.add(event["client_id"])
+
+
+def _read_fill(event: dict[str, Any], found: TraderHistory) -> None:
+    symbol = event["instrument_id"]["symbol"]
+    if symbol not in found.size_decimals:
+        found.faults.append(f"an execution in {symbol}, of which no rules were written")
+        return
+    size = Fraction(event["side"] * event["size_units"], 10 ** found.size_decimals[symbol])
+    row = Execution(
+        execution_id=event["execution_id"],
+        symbol=symbol,
+        client_id=event["client_id"] or "",
+        kind=event["kind"],
+        size=size,
+        price=Fraction(event["price_units"], 10 ** found.price_decimals[symbol]),
+        fee=Fraction(event["fee"], _MONEY),
+        cash=Fraction(event["cash"], _MONEY),
+        at_ms=event["venue_ns"] // 1_000_000,
+    )
+    known = found.executions.setdefault(row.execution_id, row)
+    if known != row:
+        found.faults.append(f"execution {row.execution_id} was told in two ways: {known}, {row}")
+
+
+def read_venue(account: dict[str, Any]) -> VenueHistory:
+    """Read an account of the venue's ledger."""
+    found = VenueHistory()
+    for row in [*account["closed_orders"], *account["open_orders"]]:
+        name = row["orderLinkId"]
+        if name and name in found.orders:
+            found.faults.append(f"{name}: two orders of one id")
+        found.orders[name or row["orderId"]] = row
+    found.open_ids = {row["orderLinkId"] for row in account["open_orders"]}
+    signs = {"Buy": 1, "Sell": -1}
+    for row in reversed(account["executions"]):
+        kind = row["execType"]
+        is_funding = kind == "Funding"
+        fee = Fraction(row["execFee"] or 0)
+        found.executions[row["execId"]] = Execution(
+            execution_id=row["execId"],
+            symbol=row["symbol"],
+            client_id=row["orderLinkId"],
+            kind=kind,
+            size=signs[row["side"]] * Fraction(row["execQty"]),
+            price=Fraction(row["execPrice"]),
+            fee=Fraction(0) if is_funding else fee,
+            cash=-fee if is_funding else Fraction(0),
+            at_ms=int(row["execTime"]),
+        )
+    for row in account["positions"]:
+        if Fraction(row["size"]):
+            found.positions[row["symbol"]] = signs[row["side"]] * Fraction(row["size"])
+    for name in ("deposits", "wallet", "fees", "realised", "funding"):
+        setattr(found, name, sum((Fraction(text) for text in account[name].values()), Fraction(0)))
+    return found
+
+
+# comparing ----------------------------------------------------------------------------------------
+
+
+def compare(trader: TraderHistory, venue: VenueHistory, *, skew_ms: int = 2) -> list[str]:
+    """Return everything in which the two histories differ; empty when they agree.
+
+    `skew_ms` is how far the venue's clock may be behind the trader's.
+    """
+    ours = {name for name in venue.orders if _is_ours(name)}
+    return [
+        *trader.faults,
+        *venue.faults,
+        *_orders(trader, venue, ours, skew_ms),
+        *_executions(trader, venue, ours),
+        *_money(folded(trader.executions.values()), venue, "the trader's"),
+        *_money(folded(venue.executions.values()), venue, "the venue's"),
+    ]
+
+
+def _is_ours(name: str) -> bool:
+    return len(name) == _CLIENT_ID_LENGTH and name.startswith(_PREFIX) and name.isalnum()
+
+
+def _orders(
+    trader: TraderHistory, venue: VenueHistory, ours: set[str], skew_ms: int
+) -> Iterator[str]:
+    for name in sorted(ours):
+        row = venue.orders[name]
+        promised_ns = trader.promised_ns.get(name)
+        if promised_ns is None:
+            yield f"{name} is at the venue and was never promised"
+            continue
+        if promised_ns // 1_000_000 > int(row["createdTime"]) + skew_ms:
+            yield f"{name} was promised after the venue had it"
+        if name in venue.open_ids:
+            continue
+        settled = trader.settled.get(name)
+        if settled is None:
+            yield f"{name} ended as {row['orderStatus']} and the trader doesn't know"
+            continue
+        state, filled_units = settled
+        filled = Fraction(filled_units, 10 ** trader.size_decimals[row["symbol"]])
+        if _STATES.get(row["orderStatus"]) not in (state, None) and not (
+            # Two words of the venue for one end.
+            {state, _STATES[row["orderStatus"]]} <= {"cancelled", "expired", "rejected"}
+        ):
+            yield f"{name} ended as {row['orderStatus']}, here as {state}"
+        if filled != Fraction(row["cumExecQty"]):
+            yield f"{name} filled {row['cumExecQty']}, here {float(filled)}"
+    for name in sorted(set(trader.promised_ns) - ours):
+        if name in trader.settled and name not in trader.disproved:
+            yield f"{name} was promised, never booked, and ended here without evidence"
+
+
+def _executions(trader: TraderHistory, venue: VenueHistory, ours: set[str]) -> Iterator[str]:
+    for name, row in venue.executions.items():
+        held = trader.executions.get(name)
+        if held is None:
+            yield f"execution {name} of {row.client_id or 'nobody'} is unknown to the trader"
+        elif (held.size, held.price, held.fee, held.cash) != (
+            (row.size, row.price, row.fee, row.cash)
+            if row.moves
+            # A row that moves no size has none to agree on.
+            else (held.size, held.price, row.fee, row.cash)
+        ):
+            yield f"execution {name} differs: {row} at the venue, {held} here"
+    for name in trader.executions.keys() - venue.executions.keys():
+        yield f"execution {name} was never made by the venue"
+    for name in sorted(ours):
+        made = sum(
+            (abs(row.size) for row in venue.executions.values() if row.client_id == name),
+            Fraction(0),
+        )
+        if made != Fraction(venue.orders[name]["cumExecQty"]):
+            yield f"{name}: executions of {float(made)}, cumulative {venue.orders[name]}"
+
+
+def _money(ledger: Ledger, venue: VenueHistory, whose: str) -> Iterator[str]:
+    sizes = {symbol: size for symbol, size in ledger.sizes.items() if size}
+    if sizes != venue.positions:
+        yield f"positions by {whose} executions: {_shown(sizes)}, held {_shown(venue.positions)}"
+    for name in ("fees", "realised", "funding"):
+        made, held = getattr(ledger, name), getattr(venue, name)
+        if abs(made - held) > _MONEY_ERROR_MAX:
+            yield f"{name} by {whose} executions: {float(made)}, booked {float(held)}"
+    wallet = venue.deposits + ledger.realised + ledger.funding - ledger.fees
+    if abs(wallet - venue.wallet) > _MONEY_ERROR_MAX:
+        yield f"wallet by {whose} executions: {float(wallet)}, booked {float(venue.wallet)}"
+
+
+def _shown(sizes: dict[str, Fraction]) -> dict[str, str]:
+    return {
+        symbol: str(Decimal(size.numerator) / Decimal(size.denominator))
+        for symbol, size in sizes.items()
+    }
+
+
+def main() -> int:
+    """`python -m tests.campaigns.history STATE LEDGER.json SESSION ...`: 1 when they differ."""
+    parser = argparse.ArgumentParser(prog="python -m tests.campaigns.history", description=__doc__)
+    parser.add_argument("state", type=Path, help="the trader's state folder")
+    parser.add_argument("ledger", type=Path, help="the venue's /control/ledger as a file")
+    parser.add_argument("sessions", type=Path, nargs="+", help="session folders, oldest first")
+    chosen = parser.parse_args()
+    account = json.loads(chosen.ledger.read_text())["accounts"][0]
+    trader, venue = read_trader(chosen.state, chosen.sessions), read_venue(account)
+    differences = compare(trader, venue)
+    for difference in differences:
+        sys.stdout.write(f"{difference}\n")
+    sys.stdout.write(
+        f"{len(venue.orders)} orders, {len(venue.executions)} executions, "
+        f"{len(differences)} differences\n"
+    )
+    return 1 if differences else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
