@@ -35,6 +35,7 @@ __all__ = [
     "SyncPolicy",
     "next_epoch",
     "open_promises",
+    "read_entries",
     "read_segment",
     "segments",
 ]
@@ -274,32 +275,52 @@ def read_segment(path: Path) -> Iterator[JournalEntry]:
         StorageError: it can't be read, has another form, or a line before the last is damaged
             (named).
     """
+    for _, entry in read_entries(path):
+        yield entry
+
+
+def read_entries(
+    path: Path, *, offset: int = 0, expected: int | None = None
+) -> Iterator[tuple[int, JournalEntry]]:
+    """Yield entries with the byte where each begins; see `read_segment`.
+
+    A reader that goes on where it was gives the next byte as `offset` and the number of the entry
+    that must stand there as `expected`. A trader may be writing: half a last line comes later.
+
+    Raises:
+        StorageError: as `read_segment`.
+    """
     try:
-        lines = path.read_bytes().split(b"\n")
+        with path.open("rb") as file:
+            file.seek(offset)
+            lines = file.read().split(b"\n")
     except OSError as error:
         raise StorageError(f"journal {path} can't be read: {error.strerror}") from None
     decode = msgspec.json.Decoder(JournalEntry).decode
-    expected = int(path.stem)
+    wanted = int(path.stem) if expected is None else expected
+    begins = offset
     for number, line in enumerate(lines, start=1):
+        begins, at = begins + len(line) + 1, begins
         if not line:
             continue
+        place = f"line {number}" if not offset else f"the line at byte {at}"
         if not _is_whole(line):
-            if number == len(lines) and number > 1:
+            if number == len(lines) and at > 0:
                 return
-            raise StorageError(f"journal {path}: line {number} is damaged; {_MOVE_AWAY}")
-        if number == 1:
+            raise StorageError(f"journal {path}: {place} is damaged; {_MOVE_AWAY}")
+        if at == 0:
             _check_head(path, line)
         try:
             entry = decode(line[9:])
         except msgspec.MsgspecError as error:
-            raise StorageError(f"journal {path}: line {number}: {error}; {_MOVE_AWAY}") from None
-        if entry.number != expected:
+            raise StorageError(f"journal {path}: {place}: {error}; {_MOVE_AWAY}") from None
+        if entry.number != wanted:
             raise StorageError(
-                f"journal {path}: line {number} is entry {entry.number}, not {expected}: "
+                f"journal {path}: {place} is entry {entry.number}, not {wanted}: "
                 f"lines are missing; {_MOVE_AWAY}"
             )
-        expected += 1
-        yield entry
+        wanted += 1
+        yield at, entry
 
 
 class _Head(msgspec.Struct):
