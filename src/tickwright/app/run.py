@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from tickwright.app.config import Config
+from tickwright.app.control import listen
 from tickwright.app.kill_entries import KillEntries
 from tickwright.app.kill_target import note_hosts
 from tickwright.app.ledger_check import LedgerCheck, LedgerWatch
@@ -29,6 +30,7 @@ from tickwright.app.simulated_side import SimulatedSide
 from tickwright.app.supervisor import Life, supervise
 from tickwright.app.trader import Trader, TraderSnapshot
 from tickwright.core.commands import Notice
+from tickwright.core.events import OperatorCommand, OperatorVerb
 from tickwright.net.listener import utc_now_ns
 
 __all__ = ["RunPlan", "open_log", "run_plan", "run_trader", "trade"]
@@ -118,6 +120,14 @@ class _Run:
             self._remark(mode_banner(self.trader.mode, self.trader.market))
             for account in self.config.file.accounts.values():
                 note_hosts(settings.state_folder, account.venue, self.trader.paper_hosts)
+        await stack.enter_async_context(
+            listen(
+                settings.state_folder,
+                summary=self.trader.engine.summary,
+                act=self._told,
+                note=self._note,
+            )
+        )
         # What is loaded by now stays: no collection need look at it again while the loop waits.
         gc.collect()
         gc.freeze()
@@ -134,6 +144,14 @@ class _Run:
             entries.listen(listening)
             stack.push(listening.pop_all())
         self.kill = entries
+
+    def _told(self, command: OperatorCommand) -> None:
+        """Take what a person says; to stop everything is to end the run."""
+        self._remark(f"told to {command.verb.value} {command.scope}: {command.reason}")
+        if command.verb is OperatorVerb.STOP and command.scope == "all":
+            self.trader.stop()
+        else:
+            self.trader.door.on_input(command, utc_now_ns())
 
     async def _stop_when(self, life: Life) -> None:
         await life.stopping.wait()

@@ -49,10 +49,12 @@ async def run_watchdog(target: KillTarget, *, once: bool, say: Callable[[str], N
             await web.TCPSite(runner, "127.0.0.1", wanted.listen_port).start()
             say(f"listening on http://127.0.0.1:{wanted.listen_port} (token in {target.folder})")
         say(f"watching {target.folder}: {wanted.heartbeat_s_max:g} s without life are a kill")
-        watching = asyncio.create_task(dog.run())
-        waiting = asyncio.create_task(stopped.wait())
-        done, _ = await asyncio.wait({watching, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (watching, waiting):
+        tasks: set[asyncio.Task[object]] = {
+            asyncio.ensure_future(dog.run()),
+            asyncio.ensure_future(stopped.wait()),
+        }
+        done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
             task.cancel()
         for task in done:
             task.result()

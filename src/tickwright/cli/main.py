@@ -14,6 +14,7 @@ from tickwright.cli.protections import protections
 from tickwright.cli.risk import risk
 from tickwright.cli.run import run
 from tickwright.cli.simulate import simulate
+from tickwright.cli.tell import tell_verb
 from tickwright.cli.watch import watch
 from tickwright.cli.watchdog import watchdog
 
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 for command in (demo, simulate, watch, book, run, risk, protections, init, bench, kill, watchdog):
     app.command()(command)
+app.command("tell")(tell_verb)
 
 
 def _show_version(is_wanted: bool) -> None:  # noqa: FBT001 - typer calls it so

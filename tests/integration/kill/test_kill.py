@@ -308,3 +308,45 @@ def call(url: str, token: str, body: Any = None) -> dict[str, Any]:
     request = urllib.request.Request(url, data=data, headers={"Authorization": f"Bearer {token}"})
     with urllib.request.urlopen(request, timeout=20) as answer:
         return dict(json.loads(answer.read()))
+
+
+def tell(folder: Path, *words: str) -> dict[str, Any]:
+    path = folder / "told.json"
+    done = tickwright("tell", str(folder / "run.toml"), *words, "--json", str(path))
+    assert 0 == done.returncode, done.stderr
+    return dict(json.loads(path.read_text()))
+
+
+def test_tell_when_halted_and_resumed_then_orders_end_and_begin_again(
+    venue: Venue, folder: Path
+) -> None:
+    with trader(folder) as process:
+        busy(venue, process)
+        assert "lunch" in tell(folder, "halt", "all", "--reason", "lunch")["engine_halt"]
+        wait_until(lambda: plain(venue) == [], 5)
+        assert stays_quiet(venue)
+        assert "" == tell(folder, "resume")["engine_halt"]
+        wait_until(lambda: plain(venue), 10)
+        assert 0o600 == (folder / "sessions/state/control.sock").stat().st_mode & 0o777
+        assert "done" in tickwright("tell", str(folder / "run.toml"), "stop").stdout
+        assert 0 == process.wait(timeout=15)
+    assert not (folder / "sessions/state/control.sock").exists()
+
+
+def test_tell_when_the_scope_is_unknown_then_the_nearest_is_named(
+    venue: Venue, folder: Path
+) -> None:
+    with trader(folder) as process:
+        busy(venue, process)
+        refused = tickwright("tell", str(folder / "run.toml"), "halt", "quotin")
+        assert 1 == refused.returncode
+        assert "quoting" in refused.stderr
+        refused = tickwright("tell", str(folder / "run.toml"), "lift", "drawdown@bybit:main")
+        assert "is not in force" in refused.stderr
+
+
+def test_tell_when_no_trader_runs_then_says_so(venue: Venue, folder: Path) -> None:
+    (folder / "sessions/state").mkdir(parents=True)
+    refused = tickwright("tell", str(folder / "run.toml"), "halt")
+    assert 2 == refused.returncode
+    assert "no trader listens" in refused.stderr
