@@ -2,11 +2,17 @@
 
 import asyncio
 import time
+from functools import partial
+from typing import Any
 
 import aiohttp
 import pytest
 
 from tests.integration.simulator_private.client import Client, running
+
+
+def is_of(name: str, frame: dict[str, Any]) -> bool:
+    return name in frame.get("topic", "")
 
 
 async def open_orders(client: Client) -> list[str]:
@@ -194,7 +200,7 @@ async def test_clock_put_off_then_every_stamp_of_the_public_side_says_so():
         names = ("orderbook.50", "publicTrade", "tickers", "priceLimit")
         await socket.send(op="subscribe", args=[f"{name}.BTCUSDT" for name in names])
         for name in names:
-            frame = await socket.wait_for(lambda frame, name=name: name in frame.get("topic", ""))
+            frame = await socket.wait_for(partial(is_of, name))
             assert frame["ts"] > later
             if name == "orderbook.50":
                 assert later < frame["cts"] <= frame["ts"]

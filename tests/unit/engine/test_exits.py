@@ -158,7 +158,8 @@ def test_trailing_when_a_public_trade_is_the_best_price_then_it_counts():
     bench.handle(Trade(BTC, Side.BUY, 608_000, 1, "t1", 1, 1))
     (plan,) = bench.engine.state.plans.values()
     # Already through: the trade pulled the stop over the bid.
-    assert 605_000 == bench.engine.state.plans[plan.strategy_id, BTC].levels.stop_units
+    assert plan.levels is not None
+    assert 605_000 == plan.levels.stop_units
     assert Purpose.STOP_LOSS is plan.closing
 
 

@@ -89,7 +89,8 @@ def test_results_when_two_strategies_trade_then_each_has_its_row_and_the_account
     second = bench.placed()
     bench.fill(second, 50, price=600_000, fee=MONEY_ONE)
     bench.handle(MarkPrice(BTC, 601_000, bench.now_ns))
-    rows = {(one.strategy_id, one.instrument): one for one in bench.engine.summary(has_results=True).results}
+    results = bench.engine.summary(has_results=True).results
+    rows = {(one.strategy_id, one.instrument): one for one in results}
     whole = rows.pop((None, None))
     assert {("one", str(BTC)), ("two", str(BTC))} == set(rows)
     one, two = rows["one", str(BTC)].total, rows["two", str(BTC)].total

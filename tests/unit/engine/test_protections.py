@@ -30,6 +30,7 @@ from tickwright.core.events import (
     OperatorVerb,
     RiskStateRestored,
 )
+from tickwright.core.identity import StrategyId
 from tickwright.core.orders import OrderIntent, OrderState, Side
 from tickwright.core.restrictions import Stage
 from tickwright.core.risk_state import RiskState
@@ -329,7 +330,7 @@ def test_executions_when_an_earlier_run_counted_them_then_not_counted_again():
         again.fill(order, venue_ns=bench.now_ns)
     assert [] == names(again)
     assert 1 == again.engine.risk_state().strategies[0].losses_in_row
-    assert 1 == again.engine.state.runs["one"].returns.count
+    assert 1 == again.engine.state.runs[StrategyId("one")].returns.count
 
 
 # restart ------------------------------------------------------------------------------------------
@@ -443,7 +444,7 @@ def test_restart_when_trades_were_closed_then_kelly_knows_their_returns():
     stop_out(bench)
     run = bench.engine.state.runs
     again = restarted(bench)
-    old, new = run["one"].returns, again.engine.state.runs["one"].returns
+    old, new = run[StrategyId("one")].returns, again.engine.state.runs[StrategyId("one")].returns
     assert 1 == new.count
     assert (old.mean, old.fractions()) == (new.mean, new.fractions())
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.unit.engine.bench import ACCOUNT, BTC, MS, Bench, long
 from tickwright.core.events import Reconciliation, SyncReport
-from tickwright.core.orders import ExecutionKind, Fill
+from tickwright.core.orders import ExecutionKind, Fill, Side
 
 
 def read(bench: Bench, *positions: int, fills: tuple[Fill, ...] = (), **changes: Any) -> None:
@@ -66,7 +66,7 @@ def test_reconciliation_when_a_missed_execution_explains_it_then_folded_and_no_h
         instrument_id=BTC,
         execution_id="missed",
         kind=ExecutionKind.TRADE,
-        side=1,
+        side=Side.BUY,
         price_units=600_000,
         size_units=2,
         fee=0,

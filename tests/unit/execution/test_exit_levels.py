@@ -116,7 +116,7 @@ def test_trailing_with_activation_when_not_reached_then_no_stop_and_then_from_th
     levels.set_entry(10_000)
     assert 10_200 == levels.activation_units
     assert not levels.follow(2 * 10_199)
-    assert levels.stop_units is None
+    assert not levels.stop_units
     assert levels.follow(2 * 10_200)
     assert (True, 10_100) == (levels.is_trailing, levels.stop_units)
 

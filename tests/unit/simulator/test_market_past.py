@@ -103,7 +103,7 @@ def test_crowd_then_opens_with_the_market_closes_against_it_and_stays_within_bou
 
 def test_open_interest_query_then_tells_what_was_at_each_interval():
     house = House()
-    told = []
+    told: list[int] = []
     for _ in range(4):
         house.run(INTEREST_STEP_MS)
         house.trade("Buy", 6_000_100 + len(told) * 10, 100)

@@ -115,7 +115,7 @@ def test_run_when_it_has_ended_then_its_figures_are_whole_and_the_ledger_balance
 def test_crowd_when_it_trades_then_sends_every_kind_of_order():
     run = run_of(seconds=240.0)
     run.run()
-    kinds = set()
+    kinds: set[str | tuple[str, str]] = set()
     for store in run.whole.desk.stores.values():
         for order in [*store.live.values(), *store.finals()]:
             kinds.add((order.category.value, order.order_type))
@@ -124,7 +124,9 @@ def test_crowd_when_it_trades_then_sends_every_kind_of_order():
             kinds |= {"conditional"} if order.is_conditional else set()
             kinds.add(order.create_type)
             kinds.add(order.status)
-    wanted = {(category.value, kind) for category in BOTH for kind in ("Limit", "Market")}
+    wanted: set[str | tuple[str, str]] = {
+        (category.value, kind) for category in BOTH for kind in ("Limit", "Market")
+    }
     wanted |= {"GTC", "IOC", "FOK", "PostOnly", "reduce", "conditional", "CreateByUser"}
     wanted |= {"CreateByStopLoss", "New", "Filled", "Cancelled", "Untriggered"}
     assert set() == wanted - kinds

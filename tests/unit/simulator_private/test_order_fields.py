@@ -84,7 +84,7 @@ def test_best_price_of_a_level_the_book_does_not_have_then_is_10001():
     house = House()
     bids = [(6_000_000 - 100 * n, 0) for n in range(3, 11)]
     house.linear.book.apply(bids, [], house.venue.now_ns, 1)
-    body = {"orderType": "Limit", "bboSideType": "Queue"}
+    body: dict[str, Any] = {"orderType": "Limit", "bboSideType": "Queue"}
     assert refused(house, bboLevel="3", **body) == 10001
     house.create(side="Buy", qty="0.1", bboLevel="2", **body)
 
@@ -134,7 +134,7 @@ def test_slippage_out_of_range_then_is_10001(kind, tolerance):
 
 def test_spot_order_on_margin_then_is_refused_and_without_it_accepted():
     house = House()
-    body = {"category": "spot", "price": "59900"}
+    body: dict[str, Any] = {"category": "spot", "price": "59900"}
     assert refused(house, isLeverage=1, **body) == 170344
     assert refused(house, isLeverage=2, **body) == 10001
     house.create(side="Buy", qty="0.1", isLeverage=0, **body)
@@ -198,7 +198,11 @@ def test_cancel_all_of_plain_stops_then_the_stops_of_the_position_stay():
     house.create(side="Buy", qty="0.5", takeProfit="61000", stopLoss="59000")
     stop = house.create(side="Buy", qty="0.1", triggerPrice="60500", triggerDirection=1)
     plain = house.create(side="Buy", qty="0.1", price="59500")
-    where = {"category": "linear", "symbol": "BTCUSDT", "orderFilter": "StopOrder"}
+    where: dict[str, Any] = {
+        "category": "linear",
+        "symbol": "BTCUSDT",
+        "orderFilter": "StopOrder",
+    }
     assert house.cancel_all(**where, stopOrderType="Stop") == [stop]
     assert (stop.status, plain.status) == ("Deactivated", "New")
     kinds = {order.stop_order_type for order in house.desk.stores[plain.account.uid].live.values()}
