@@ -23,7 +23,7 @@ from tickwright.venues.bybit.hosts import Hosts
 from tickwright.venues.bybit.sign import Credentials, Secret
 from tickwright.venues.port import EmergencyClient
 
-__all__ = ["KillTarget", "note_hosts", "read_kill_target"]
+__all__ = ["KillTarget", "note_hosts", "noted_hosts", "read_kill_file", "read_kill_target"]
 
 CONFIG_BYTES_MAX = 1_000_000
 _CATEGORIES = (Category.LINEAR, Category.SPOT)
@@ -46,9 +46,7 @@ class KillTarget(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def folder(self) -> Path:
         """The trader's state folder."""
-        return state_folder(
-            self.path.parent / self.file.session.dir, is_paper=self.file.is_paper
-        )
+        return state_folder(self.path.parent / self.file.session.dir, is_paper=self.file.is_paper)
 
     def credentials(self, account: str) -> Credentials:
         """Return what signs the switch's requests."""
@@ -79,7 +77,7 @@ class KillTarget(msgspec.Struct, frozen=True, kw_only=True):
                 venue = self.file.venues[account.venue]
                 hosts = venue.hosts()
                 if name in self.inside:
-                    hosts = _noted_hosts(self.folder, account.venue)
+                    hosts = noted_hosts(self.folder, account.venue)
                 context = None
                 if venue.ca_file is not None:
                     context = ssl.create_default_context(
@@ -97,16 +95,25 @@ class KillTarget(msgspec.Struct, frozen=True, kw_only=True):
             yield made
 
 
+def read_kill_file(path: Path) -> KillFile:
+    """Read the tables that tell where a trader keeps its state and whom it trades with; no key.
+
+    Raises:
+        ConfigError: one of these tables is wrong.
+    """
+    try:
+        return KillFile.model_validate(read_toml(path, CONFIG_BYTES_MAX))
+    except ValidationError as error:
+        raise config_error(path, told(error.errors(), KillFile)) from None
+
+
 def read_kill_target(path: Path, *, accounts: tuple[str, ...] = ()) -> KillTarget:
     """Read the tables the switch needs, of all accounts or of those named.
 
     Raises:
         ConfigError: one of these tables is wrong, a key is missing, no such account.
     """
-    try:
-        file = KillFile.model_validate(read_toml(path, CONFIG_BYTES_MAX))
-    except ValidationError as error:
-        raise config_error(path, told(error.errors(), KillFile)) from None
+    file = read_kill_file(path)
     for name in accounts:
         if name not in file.accounts:
             known = ", ".join(file.accounts) or "none"
@@ -136,7 +143,12 @@ def note_hosts(folder: Path, venue: str, hosts: Hosts) -> None:
     _hosts_path(folder, venue).write_bytes(msgspec.json.encode(hosts))
 
 
-def _noted_hosts(folder: Path, venue: str) -> Hosts:
+def noted_hosts(folder: Path, venue: str) -> Hosts:
+    """Return where a simulator that a run started is, or was.
+
+    Raises:
+        ConfigError: no run left an address.
+    """
     try:
         return msgspec.json.decode(_hosts_path(folder, venue).read_bytes(), type=Hosts)
     except (OSError, msgspec.MsgspecError):

@@ -23,7 +23,7 @@ from tickwright.risk.protections_table import RULES
 from tickwright.storage.lease import Lease
 from tickwright.storage.risk_state import read_risk_state, write_risk_state
 
-__all__ = ["KeptProtections", "edit", "kept_protections", "lift_kept"]
+__all__ = ["KeptProtections", "edit", "kept_protections", "lift_kept", "protections_in"]
 
 
 class KeptProtections(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +41,15 @@ def kept_protections(config: Config) -> KeptProtections:
     Raises:
         StorageError: the kept state can't be read or believed.
     """
-    folder = _folder(config)
+    return protections_in(_folder(config))
+
+
+def protections_in(folder: Path) -> KeptProtections:
+    """Return what a state folder keeps; a running trader writes it within a second of a change.
+
+    Raises:
+        StorageError: the kept state can't be read or believed.
+    """
     return _kept(folder, read_risk_state(folder))
 
 

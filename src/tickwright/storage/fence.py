@@ -17,7 +17,15 @@ import msgspec
 
 from tickwright.core.errors import StorageError
 
-__all__ = ["EVERY_EPOCH", "Fence", "FenceState", "fence_path", "look", "revoke"]
+__all__ = [
+    "EVERY_EPOCH",
+    "Fence",
+    "FenceState",
+    "birth_of",
+    "fence_path",
+    "look",
+    "revoke",
+]
 
 EVERY_EPOCH = 2**63 - 1
 """Revoked up to here: no trader of this folder may open anything until somebody lifts it."""
@@ -43,7 +51,7 @@ class FenceState(msgspec.Struct, frozen=True):
     @property
     def lives(self) -> bool:
         """Whether the trader's process is still there."""
-        return self.pid > 0 and _birth_of(self.pid) == self.birth
+        return self.pid > 0 and birth_of(self.pid) == self.birth
 
     @property
     def is_revoked(self) -> bool:
@@ -68,7 +76,7 @@ class Fence:
         self._map = _mapped(fence_path(folder), create=True)
         self._words = memoryview(self._map).cast("Q")
         self._words[_PID] = os.getpid()
-        self._words[_BIRTH] = _birth_of(os.getpid())
+        self._words[_BIRTH] = birth_of(os.getpid())
         self._words[_ENDED] = 0
         self.beat()
         self._words[_EPOCH] = epoch
@@ -134,7 +142,7 @@ def revoke(folder: Path, epoch: int = EVERY_EPOCH) -> None:
         page.close()
 
 
-def _birth_of(pid: int) -> int:
+def birth_of(pid: int) -> int:
     """Return when a process began, 0 when it is not there (or ended and was not waited for)."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()

@@ -15,9 +15,12 @@ import msgspec
 from tickwright.core.errors import StorageError
 from tickwright.storage.journal import next_epoch
 
-__all__ = ["LEASE_FILE", "Lease", "LeaseRecord"]
+__all__ = ["LEASE_FILE", "Lease", "LeaseRecord", "look_at_lease"]
 
 LEASE_FILE = "lease"
+LOCK_TRIES = 3
+LOCK_WAIT_S = 0.02
+"""Somebody who looks whether the lease is held takes it for microseconds: that is no refusal."""
 _RECORD_BYTES_MAX = 4_096
 
 
@@ -98,7 +101,7 @@ def _lock(folder: Path) -> tuple[int, Path]:
     except OSError as error:
         raise StorageError(f"the lease {path} can't be opened: {error.strerror}") from None
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _flock(fd)
     except BlockingIOError:
         os.close(fd)
         holder = _read(path)
@@ -111,6 +114,41 @@ def _lock(folder: Path) -> tuple[int, Path]:
         os.close(fd)
         raise StorageError(f"the lease {path} can't be locked: {error.strerror}") from None
     return fd, path
+
+
+def _flock(fd: int) -> None:
+    for _ in range(LOCK_TRIES - 1):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOCK_WAIT_S)
+        else:
+            return
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def look_at_lease(folder: Path) -> tuple[LeaseRecord | None, bool]:
+    """Return who took a folder's lease last, and whether it is held now; holds nothing.
+
+    Raises:
+        StorageError: there is one, and it can't be looked at.
+    """
+    path = folder / LEASE_FILE
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None, False
+    except OSError as error:
+        raise StorageError(f"the lease {path} can't be opened: {error.strerror}") from None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read(path), True
+    except OSError as error:
+        raise StorageError(f"the lease {path} can't be looked at: {error.strerror}") from None
+    finally:
+        os.close(fd)
+    return _read(path), False
 
 
 def _write(fd: int, path: Path, record: LeaseRecord) -> None:
