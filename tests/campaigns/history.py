@@ -101,6 +101,10 @@ class TraderHistory:
     promised_ns: dict[str, int] = field(default_factory=dict)
     settled: dict[str, tuple[str, int]] = field(default_factory=dict)
     executions: dict[str, Execution] = field(default_factory=dict)
+    known_ns: dict[str, int] = field(default_factory=dict)
+    """When an execution was first told."""
+    apart: list[tuple[int, int]] = field(default_factory=list)
+    """From when the private stream was lost until the account was read again."""
     disproved: set[str] = field(default_factory=set)
     faults: list[str] = field(default_factory=list)
     size_decimals: dict[str, int] = field(default_factory=dict)
@@ -133,14 +137,14 @@ def read_trader(state: Path, sessions: Sequence[Path]) -> TraderHistory:
         for path in sorted(folder.glob("*.log")):
             _read_segment(path, found)
     for folder in sessions:
-        for kind, payload in _records(folder / "inputs.twl", found.faults):
+        for kind, now_ns, payload in _records(folder / "inputs.twl", found.faults):
             if kind == _BOOK:
                 instrument = json.loads(payload)["instrument"]
                 symbol = instrument["id"]["symbol"]
                 found.size_decimals[symbol] = instrument["size_decimals"]
                 found.price_decimals[symbol] = instrument["price_decimals"]
             elif kind == _INPUT:
-                _read_input(json.loads(payload), found)
+                _read_input(json.loads(payload), now_ns, found)
     return found
 
 
@@ -165,7 +169,7 @@ def _read_segment(path: Path, found: TraderHistory) -> None:
             found.settled[record["client_id"]] = (record["state"], record["filled_units"])
 
 
-def _records(path: Path, faults: list[str]) -> Iterator[tuple[int, bytes]]:
+def _records(path: Path, faults: list[str]) -> Iterator[tuple[int, int, bytes]]:
     raw = path.read_bytes()
     at = 0
     while at + _BLOCK.size <= len(raw):
@@ -179,22 +183,27 @@ def _records(path: Path, faults: list[str]) -> Iterator[tuple[int, bytes]]:
             return
         inside = 0
         while inside < size:
-            length, kind, *_ = _RECORD.unpack_from(block, inside)
+            length, kind, _, _, _, now_ns = _RECORD.unpack_from(block, inside)
             inside += _RECORD.size
-            yield kind, block[inside : inside + length]
+            yield kind, now_ns, block[inside : inside + length]
             inside += length
 
 
-def _read_input(event: dict[str, Any], found: TraderHistory) -> None:
+def _read_input(event: dict[str, Any], now_ns: int, found: TraderHistory) -> None:
     kind = event["type"]
     if kind == "fill":
-        _read_fill(event, found)
+        _read_fill(event, now_ns, found)
     elif kind == "sync_report":
+        if found.apart and not found.apart[-1][1]:
+            found.apart[-1] = (found.apart[-1][0], now_ns)
         for fill in event["fills"]:
-            _read_fill(fill, found)
+            _read_fill(fill, now_ns, found)
     elif kind == "reconciliation":
         for fill in event["report"]["fills"]:
-            _read_fill(fill, found)
+            _read_fill(fill, now_ns, found)
+    elif kind == "connection" and event["channel"] == "private" and not event["is_up"]:
+        if not found.apart or found.apart[-1][1]:
+            found.apart.append((now_ns, 0))
     elif (
         kind == "order_absent"
         or (kind == "send_outcome" and event["request"] == "create" and not event["is_sent"])
@@ -203,7 +212,7 @@ def _read_input(event: dict[str, Any], found: TraderHistory) -> None:
         found.disproved.add(event["client_id"])
 
 
-def _read_fill(event: dict[str, Any], found: TraderHistory) -> None:
+def _read_fill(event: dict[str, Any], now_ns: int, found: TraderHistory) -> None:
     symbol = event["instrument_id"]["symbol"]
     if symbol not in found.size_decimals:
         found.faults.append(f"an execution in {symbol}, of which no rules were written")
@@ -220,6 +229,7 @@ def _read_fill(event: dict[str, Any], found: TraderHistory) -> None:
         cash=Fraction(event["cash"], _MONEY),
         at_ms=event["venue_ns"] // 1_000_000,
     )
+    found.known_ns.setdefault(row.execution_id, now_ns)
     known = found.executions.setdefault(row.execution_id, row)
     if known != row:
         found.faults.append(f"execution {row.execution_id} was told in two ways: {known}, {row}")
@@ -261,10 +271,10 @@ def read_venue(account: dict[str, Any]) -> VenueHistory:
 # comparing ----------------------------------------------------------------------------------------
 
 
-def compare(trader: TraderHistory, venue: VenueHistory, *, skew_ms: int = 2) -> list[str]:
+def compare(trader: TraderHistory, venue: VenueHistory, *, skew_ms: int = 1_000) -> list[str]:
     """Return everything in which the two histories differ; empty when they agree.
 
-    `skew_ms` is how far the venue's clock may be behind the trader's.
+    `skew_ms` is how far the venue's clock may be behind the trader's; it stamps in its own steps.
     """
     ours = {name for name in venue.orders if _is_ours(name)}
     return [
@@ -307,6 +317,10 @@ def _orders(
             yield f"{name} ended as {row['orderStatus']}, here as {state}"
         if filled != Fraction(row["cumExecQty"]):
             yield f"{name} filled {row['cumExecQty']}, here {float(filled)}"
+    for name, promised_ns in trader.promised_ns.items():
+        for down_ns, read_ns in trader.apart:
+            if down_ns < promised_ns < (read_ns or promised_ns):
+                yield f"{name} was promised while the private stream was lost"
     for name in sorted(set(trader.promised_ns) - ours):
         if name in trader.settled and name not in trader.disproved:
             yield f"{name} was promised, never booked, and ended here without evidence"

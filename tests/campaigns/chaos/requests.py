@@ -1,14 +1,20 @@
-"""R1 and R2: answers that are lost, late or broken, cuts around the booking: never two orders."""
+"""R1, R2, R3 and R12: what gets lost between an order and its end never makes two or none of it."""
 
+from collections.abc import Mapping
+from functools import partial
+from itertools import pairwise
 from random import Random
+from typing import Any
 
 from msgspec.structs import replace
 
-from tests.campaigns.chaos.rows import Result, Size, row
+from tests.campaigns.chaos.rows import Result, Size, row, together
 from tests.campaigns.chaos.world import Barrage, World, scratch, settings, until, venue
+from tests.campaigns.history import TraderHistory
 from tests.integration.app.trading import trading
 from tickwright.app.trader import Trader
 
+Fault = dict[str, object]
 POINTS: dict[str, dict[str, object]] = {
     "reply dropped": {"kind": "reply_dropped", "topic": "order.create"},
     "reply past the time-out": {"kind": "reply_delayed", "topic": "order.create", "delay_s": 1.5},
@@ -30,8 +36,24 @@ def barrage(trader: Trader) -> Barrage:
 
 async def barrage_through(world: World, result: Result, *, intents: int, by_rest: bool) -> None:
     """Run a barrage to its end, and compare both sides."""
+    await lived_through(world, result, intents=intents, by_rest=by_rest)
+    for duplicate in await world.duplicates():
+        result.check(is_true=False, otherwise=duplicate)
+
+
+async def lived_through(
+    world: World,
+    result: Result,
+    *,
+    intents: int,
+    by_rest: bool = False,
+    execution: Mapping[str, Any] | None = None,
+    **parameters: Any,
+) -> TraderHistory:
+    """Let a strategy make its intents under the faults armed, and compare both sides' logs."""
     async with scratch() as folder:
-        wanted = settings(world, folder, intents=intents, taking_percent=10)
+        chosen = {"intents": intents, "taking_percent": 10} | parameters
+        wanted = settings(world, folder, execution=dict(execution or {}), **chosen)
         if by_rest:
             accounts = tuple(replace(one, orders_by_rest=True) for one in wanted.accounts)
             wanted = replace(wanted, accounts=accounts)
@@ -49,20 +71,166 @@ async def barrage_through(world: World, result: Result, *, intents: int, by_rest
                 is_true=not trader.engine.summary().halted_instruments,
                 otherwise=f"halted: {trader.engine.summary().halted_instruments}",
             )
-    for duplicate in await world.duplicates():
-        result.check(is_true=False, otherwise=duplicate)
+        return await world.history(folder, result)
 
 
 @row("R1", "duplicate order after a time-out")
 async def lost_answers(size: Size, rng: Random) -> Result:
     """Every fault point of a create, at a share of the intents, by socket and by REST."""
     result = Result()
-    for point, fault in POINTS.items():
-        async with venue(seed=rng.getrandbits(30)) as world:
-            await world.arm(**fault, probability=SHARE)
-            before = len(result.violations)
+
+    async def play(part: Result, *, point: str, seed: int) -> None:
+        async with venue(seed=seed) as world:
+            await world.arm(**POINTS[point], probability=SHARE, count=0)
             by_rest = point == "page for JSON"
-            await barrage_through(world, result, intents=INTENTS[size], by_rest=by_rest)
-            result.runs += INTENTS[size]
-            result.violations[before:] = [f"{point}: {one}" for one in result.violations[before:]]
+            await barrage_through(world, part, intents=INTENTS[size], by_rest=by_rest)
+            part.runs += INTENTS[size]
+
+    await together(
+        result,
+        [(point, partial(play, point=point, seed=rng.getrandbits(30))) for point in POINTS],
+    )
+    return result
+
+
+CUTS: tuple[Fault, ...] = (
+    {"kind": "cut", "category": "private", "topic": "order*", "probability": 0.1},
+    {"kind": "cut", "category": "private", "topic": "execution*", "probability": 0.1},
+    {"kind": "cut_after_booking", "topic": "trade.order.create", "probability": 0.1},
+    {"kind": "duplicate_event", "category": "private", "topic": "*", "probability": 0.5},
+    {"kind": "reorder_event", "category": "private", "topic": "*", "probability": 0.5},
+)
+CUT_INTENTS = {"ci": 60, "nightly": 4_000}
+
+
+@row("R2", "duplicate order after a reconnect")
+async def cuts(size: Size, rng: Random) -> Result:
+    """Sockets cut between send and answer, everything told twice and out of order."""
+    result = Result(runs=CUT_INTENTS[size], timed="until read again")
+    async with venue(seed=rng.getrandbits(30)) as world:
+        for fault in CUTS:
+            await world.arm(**fault, count=0)
+        history = await lived_through(world, result, intents=CUT_INTENTS[size], taking_percent=30)
+        for duplicate in await world.duplicates():
+            result.check(is_true=False, otherwise=duplicate)
+        result.seconds += [(up - down) / 1e9 for down, up in history.apart if up]
+    return result
+
+
+RACE_FAULTS: dict[str, tuple[Fault, ...]] = {
+    "the wire alone": (),
+    "answers of cancels lost": (
+        {"kind": "reply_dropped", "topic": "order.cancel", "probability": 0.2},
+        {"kind": "reply_error", "topic": "order.cancel", "probability": 0.2},
+    ),
+    "queries as of 5 s ago": (
+        {"kind": "lagging_rest", "delay_s": 5.0, "probability": 1.0},
+        {"kind": "reply_dropped", "topic": "order.cancel", "probability": 0.2},
+    ),
+}
+RACES = {"ci": 24, "nightly": 3_400}
+LAG_SHARE = 4
+"""An order waits for seconds where queries lag: so many times fewer of them."""
+VENUE_LATENCY_NS = 4_000_000
+
+
+@row("R3", "cancel and fill race")
+async def cancel_races(size: Size, rng: Random) -> Result:
+    """Each order is withdrawn the moment it is known, while the venue is about to fill it."""
+    result = Result()
+
+    async def play(part: Result, *, faults: tuple[Fault, ...], seed: int) -> None:
+        async with venue(seed=seed, latency_ns=VENUE_LATENCY_NS) as world:
+            for fault in faults:
+                await world.arm(**fault, count=0)
+            is_lagging = any(fault["kind"] == "lagging_rest" for fault in faults)
+            races = RACES[size] // LAG_SHARE if is_lagging else RACES[size]
+            await lived_through(world, part, intents=races, is_racing=True)
+            rows = [one for one in await world.orders() if one["orderLinkId"]]
+            part.runs += len(rows)
+            # A race is a hit of its own: withdrawn and filled all the same, or in part.
+            crossed = [one for one in rows if float(one["cumExecQty"])]
+            part.armed += len(rows)
+            part.hit += len(crossed)
+            part.check(is_true=bool(crossed), otherwise="no fill crossed a cancel")
+            for one, other in overlapping(rows):
+                part.check(is_true=False, otherwise=f"{other} before the end of {one} was known")
+
+    await together(
+        result,
+        [
+            (what, partial(play, faults=faults, seed=rng.getrandbits(30)))
+            for what, faults in RACE_FAULTS.items()
+        ],
+    )
+    return result
+
+
+def overlapping(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Return the pairs of orders of which the second was made before the first had ended."""
+    found = []
+    by_time = sorted(rows, key=lambda row: (int(row["createdTime"]), row["orderLinkId"]))
+    for one, other in pairwise(by_time):
+        if int(other["createdTime"]) < int(one["updatedTime"]):
+            found.append((one["orderLinkId"], other["orderLinkId"]))
+    return found
+
+
+UNSEEN: dict[str, tuple[float, tuple[Fault, ...]]] = {
+    "executions lost": (
+        3.0,
+        ({"kind": "topic_outage", "category": "private", "topic": "execution*"},),
+    ),
+    "orders and executions lost": (
+        3.0,
+        (
+            {"kind": "topic_outage", "category": "private", "topic": "execution*"},
+            {"kind": "topic_outage", "category": "private", "topic": "order*"},
+        ),
+    ),
+    "lost, and queries 3 s late": (
+        6.0,
+        (
+            {"kind": "topic_outage", "category": "private", "topic": "execution*"},
+            {"kind": "lagging_rest", "delay_s": 3.0},
+        ),
+    ),
+    "told before the answer": (
+        3.0,
+        ({"kind": "reply_delayed", "topic": "order.create", "delay_s": 0.5},),
+    ),
+}
+"""What is lost, and how long a fill may stay unknown: a reading every 2.5 s, and its lag."""
+UNSEEN_INTENTS = {"ci": 40, "nightly": 2_500}
+
+
+@row("R12", "fill missed between stream and query")
+async def unseen_fills(size: Size, rng: Random) -> Result:
+    """The stream loses executions, or tells them before the answer; queries are late."""
+    result = Result(timed="until known")
+
+    async def play(part: Result, *, bound_s: float, faults: tuple[Fault, ...], seed: int) -> None:
+        async with venue(seed=seed) as world:
+            for fault in faults:
+                await world.arm(**fault, count=0)
+            intents = UNSEEN_INTENTS[size]
+            history = await lived_through(world, part, intents=intents, taking_percent=50)
+            late = [
+                history.known_ns[name] / 1e9 - execution.at_ms / 1e3
+                for name, execution in history.executions.items()
+            ]
+            part.runs += intents
+            part.seconds += late
+            slowest = max(late, default=0.0)
+            part.check(
+                is_true=slowest < bound_s, otherwise=f"a fill was unknown for {slowest:.2f} s"
+            )
+
+    await together(
+        result,
+        [
+            (what, partial(play, bound_s=bound_s, faults=faults, seed=rng.getrandbits(30)))
+            for what, (bound_s, faults) in UNSEEN.items()
+        ],
+    )
     return result

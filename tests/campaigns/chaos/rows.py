@@ -1,11 +1,16 @@
 """What a row of the campaign is and what it found; a row whose fault never struck has failed."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import Literal
 
-__all__ = ["ROWS", "Result", "Row", "Size", "row"]
+__all__ = ["ROWS", "Result", "Row", "Size", "row", "together"]
+
+TOGETHER_MAX = 4
+"""Runs at once: most of them wait for the venue's evidence most of the time."""
 
 Size = Literal["ci", "nightly"]
 
@@ -25,6 +30,21 @@ class Result:
         """Note a violation."""
         if not is_true and len(self.violations) < 100:
             self.violations.append(otherwise)
+
+    @contextmanager
+    def named(self, what: str) -> Iterator["Result"]:
+        """Collect a part's findings; its violations begin with its name."""
+        part = Result()
+        yield part
+        self.add(part, what)
+
+    def add(self, part: "Result", what: str) -> None:
+        """Take over what a part found."""
+        self.runs += part.runs
+        self.armed += part.armed
+        self.hit += part.hit
+        self.seconds += part.seconds
+        self.violations += [f"{what}: {one}" for one in part.violations]
 
     @property
     def is_good(self) -> bool:
@@ -56,3 +76,22 @@ def row(name: str, title: str) -> Callable[[Play], Play]:
         return play
 
     return register
+
+
+async def together(
+    result: Result,
+    plays: Iterable[tuple[str, Callable[[Result], Awaitable[None]]]],
+    *,
+    at_once: int = TOGETHER_MAX,
+) -> None:
+    """Play named parts, a few at once; what each of them found goes into the result in order."""
+    gate = asyncio.Semaphore(at_once)
+
+    async def one(what: str, play: Callable[[Result], Awaitable[None]]) -> tuple[str, Result]:
+        async with gate:
+            part = Result()
+            await play(part)
+            return what, part
+
+    for what, part in await asyncio.gather(*(one(what, play) for what, play in plays)):
+        result.add(part, what)

@@ -8,23 +8,26 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import aiohttp
 from msgspec import Meta
 from msgspec.structs import replace
 
+from tests.campaigns.chaos.rows import Result
+from tests.campaigns.history import TraderHistory, compare, read_trader, read_venue
 from tests.integration.app.trading import ACCOUNT, settings_for
 from tickwright.app.plan import StrategyPlan
 from tickwright.app.trader import Trader, TraderSettings
 from tickwright.book.order_book import OrderBook
 from tickwright.core.identity import Category, InstrumentId
-from tickwright.core.orders import OrderIntent, OrderType, Side
+from tickwright.core.orders import Order, OrderIntent, OrderType, Side
 from tickwright.core.signals import CancelIntent, Decision
 from tickwright.engine.config import EngineConfig
 from tickwright.execution.config import ExecutionConfig
 from tickwright.execution.request_budget import BudgetLimits
 from tickwright.risk.limits import RiskLimits
+from tickwright.simulator.private.control import ledger_report
 from tickwright.simulator.private.options import PrivateOptions
 from tickwright.simulator.run import RunningSimulator, SimulatorOptions, serve
 from tickwright.strategy.base import Strategy
@@ -44,6 +47,8 @@ class BarrageParameters(StrategyParameters, frozen=True):
     intents: Annotated[int, Meta(ge=0)] = 100
     taking_percent: Annotated[int, Meta(ge=0, le=100)] = 0
     live_max: Annotated[int, Meta(ge=1)] = 8
+    is_racing: bool = False
+    """One order at a time, in the market, withdrawn as soon as the venue has it."""
 
 
 class Barrage(Strategy):
@@ -62,6 +67,8 @@ class Barrage(Strategy):
         if self.made >= parameters.intents or twice is None:
             return None
         live = self.context.orders()
+        if parameters.is_racing:
+            return None if live else self._racer(book, twice)
         if len(live) >= parameters.live_max:
             return CancelIntent(client_id=live[0].client_id, reason="room for the next")
         self.made += 1
@@ -85,6 +92,40 @@ class Barrage(Strategy):
             price_units=(twice * 47 // 100 // tick + self.made) * tick,
             reason=f"resting {self.made}",
         )
+
+    def on_order(self, order: Order) -> Decision:
+        if not self.parameters.is_racing or order.is_final:
+            return None
+        return CancelIntent(client_id=order.client_id, reason="a race")
+
+    def _racer(self, book: OrderBook, twice: int) -> OrderIntent:
+        """Sometimes through the touch, sometimes at it, now and then far from it."""
+        self.made += 1
+        instrument = self.context.instrument(book.instrument_id)
+        tick = instrument.tick_units
+        size = max(instrument.size_min_units, instrument.lot_units)
+        side = Side.BUY if self.context.random.random() < 0.5 else Side.SELL
+        away = self.context.random.choice((20, 1, 0, -1000)) * tick
+        return OrderIntent(
+            instrument_id=book.instrument_id,
+            side=side,
+            size_units=size * self.context.random.randrange(1, 400),
+            price_units=(twice // 2 + side * away) // tick * tick,
+            reason=f"race {self.made}",
+        )
+
+
+class Reachable(Protocol):
+    """The addresses of a venue."""
+
+    @property
+    def rest(self) -> str: ...
+    @property
+    def public(self) -> str: ...
+    @property
+    def private(self) -> str: ...
+    @property
+    def trade(self) -> str: ...
 
 
 class World:
@@ -123,6 +164,11 @@ class World:
         account = await self.account()
         return [*account["open_orders"], *account["closed_orders"]]
 
+    def booked(self) -> int:
+        """How many orders the venue ever booked; without asking over a socket."""
+        account = ledger_report(self.running.whole.desk, limit=100_000)["accounts"][0]
+        return len(account["open_orders"]) + len(account["closed_orders"])
+
     async def duplicates(self) -> list[str]:
         """Ids and prices of which there is more than one: an intent became two orders."""
         rows = [row for row in await self.orders() if row["orderLinkId"]]
@@ -137,7 +183,8 @@ class World:
 
     async def differences(self, trader: Trader) -> list[str]:
         """Where the trader's positions and live orders are not the venue's."""
-        account = await self.account()
+        ledger = await self.ledger()
+        account = dict(ledger["accounts"][0])
         state = trader.engine.state
         units = state.portfolio.position(ACCOUNT, BTC).size_units
         ours = state.instrument(BTC).quantity(units)
@@ -145,12 +192,33 @@ class World:
         venue = sum(
             (signs[row["side"]] * Decimal(row["size"]) for row in account["positions"]), Decimal(0)
         )
-        found = [] if ours == venue else [f"position: ours {ours}, the venue's {venue}"]
+        found = [f"the venue's ledger: {fault}" for fault in ledger["faults"]]
+        if ours != venue:
+            found.append(f"position: ours {ours}, the venue's {venue}")
         mine = {record.client_id for record in state.blotter.live()}
         theirs = {row["orderLinkId"] for row in account["open_orders"] if row["orderLinkId"]}
         if mine != theirs:
             found.append(f"live orders: ours alone {mine - theirs}, the venue's {theirs - mine}")
         return found
+
+    async def strangers(self, trader: Trader) -> list[str]:
+        """Orders at the venue that the trader doesn't know, and a position that isn't its own."""
+        found = await self.differences(trader)
+        live = {record.client_id for record in trader.engine.state.blotter.live()}
+        account = await self.account()
+        return [one for one in found if not one.startswith("live orders")] + [
+            f"{row['orderLinkId']} is open and unknown here"
+            for row in account["open_orders"]
+            if row["orderLinkId"] not in live
+        ]
+
+    async def history(self, folder: Path, result: Result, *, skew_ms: int = 1_000) -> TraderHistory:
+        """Compare the logs of both sides; call it when every trader of the folder has ended."""
+        sessions = sorted(folder.glob("session*"))  # noqa: ASYNC240 - nothing else runs
+        trader = read_trader(folder / "state", sessions)
+        for difference in compare(trader, read_venue(await self.account()), skew_ms=skew_ms):
+            result.check(is_true=False, otherwise=f"history: {difference}")
+        return trader
 
     async def agrees(self, trader: Trader, *, seconds: float = 15.0) -> list[str]:
         """Wait until both agree; return what still differs when the time is over."""
@@ -181,10 +249,14 @@ async def venue(*, seed: int = 1, **private: Any) -> AsyncIterator[World]:
 
 
 def settings(
-    world: World, folder: Path, *, execution: dict[str, Any] | None = None, **parameters: Any
+    world: World | Reachable,
+    folder: Path,
+    *,
+    execution: dict[str, Any] | None = None,
+    **parameters: Any,
 ) -> TraderSettings:
     """Settings of a trader whose one strategy is the barrage."""
-    made = settings_for(world.running, folder, [SYMBOL])
+    made = settings_for(getattr(world, "running", world), folder, [SYMBOL])
     risk = RiskLimits(
         position_percent_max=Decimal(1000),
         exposure_percent_max=Decimal(1000),

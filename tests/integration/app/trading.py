@@ -137,7 +137,11 @@ async def trading(
 ) -> AsyncIterator[Trader]:
     """Start a trader, hand it over while it runs, and end it in order."""
     trader = Trader(settings, on_notice=on_notice)
-    await trader.start()
+    try:
+        await trader.start()
+    except BaseException:
+        await trader.close()
+        raise
     task = asyncio.create_task(trader.run())
     try:
         yield trader
