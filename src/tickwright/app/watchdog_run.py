@@ -11,6 +11,7 @@ from tickwright.app.kill import KillReport
 from tickwright.app.kill_run import kill
 from tickwright.app.kill_target import KillTarget
 from tickwright.app.watchdog import Watchdog
+from tickwright.app.watchdog_record import watching
 from tickwright.storage.kill_order import KillScope
 
 __all__ = ["run_watchdog"]
@@ -48,6 +49,7 @@ async def run_watchdog(target: KillTarget, *, once: bool, say: Callable[[str], N
             stack.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, "127.0.0.1", wanted.listen_port).start()
             say(f"listening on http://127.0.0.1:{wanted.listen_port} (token in {target.folder})")
+        stack.enter_context(watching(target.folder, wanted.heartbeat_s_max))
         say(f"watching {target.folder}: {wanted.heartbeat_s_max:g} s without life are a kill")
         tasks: set[asyncio.Task[object]] = {
             asyncio.ensure_future(dog.run()),

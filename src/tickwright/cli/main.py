@@ -10,10 +10,12 @@ from tickwright.cli.book import book
 from tickwright.cli.demo import demo
 from tickwright.cli.init import init
 from tickwright.cli.kill import kill
+from tickwright.cli.orders import orders
 from tickwright.cli.protections import protections
 from tickwright.cli.risk import risk
 from tickwright.cli.run import run
 from tickwright.cli.simulate import simulate
+from tickwright.cli.status import status
 from tickwright.cli.tell import tell_verb
 from tickwright.cli.watch import watch
 from tickwright.cli.watchdog import watchdog
@@ -28,7 +30,22 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (demo, simulate, watch, book, run, risk, protections, init, bench, kill, watchdog):
+COMMANDS = (
+    demo,
+    simulate,
+    watch,
+    book,
+    run,
+    status,
+    orders,
+    risk,
+    protections,
+    init,
+    bench,
+    kill,
+    watchdog,
+)
+for command in COMMANDS:
     app.command()(command)
 app.command("tell")(tell_verb)
 

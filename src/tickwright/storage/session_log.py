@@ -13,6 +13,7 @@ import enum
 import os
 import struct
 import threading
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -28,6 +29,7 @@ __all__ = [
     "SessionHeader",
     "SessionReader",
     "SessionWriter",
+    "last_record",
 ]
 
 FORMAT = 1
@@ -36,6 +38,8 @@ _BLOCK = struct.Struct("<4sII")
 _RECORD = struct.Struct("<IBBHqq")
 _BLOCK_BYTES_MAX = 512 * 1024 * 1024
 FLUSH_S = 0.05
+TAIL_BYTES = 4 * 1024 * 1024
+"""How much of a log's end is looked at for its last record."""
 
 assert _RECORD.size == HEADER_SIZE
 
@@ -233,3 +237,30 @@ def _records(block: bytes, path: Path, position: int) -> Iterator[Record]:
             ) from None
         yield Record(known, flags, source, number, now_ns, block[at : at + size])
         at += size
+
+
+def last_record(folder: Path) -> Record | None:
+    """Return the last whole record of a session's log, read from its end; None when there is none.
+
+    The tail of the last block alone is looked at: a session that ended in order ends with a small
+    one.
+    """
+    path = folder / "inputs.twl"
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - TAIL_BYTES))
+            tail = file.read()
+    except OSError:
+        return None
+    at = tail.rfind(_MAGIC)
+    while at >= 0:
+        if len(tail) - at >= _BLOCK.size:
+            _, length, checksum = _BLOCK.unpack_from(tail, at)
+            block = tail[at + _BLOCK.size : at + _BLOCK.size + length]
+            # The letters may stand in a frame too: only a block fits its length and checksum.
+            if len(block) == length and binascii.crc32(block) == checksum:
+                records = deque(_records(block, path, at), maxlen=1)
+                return records[0] if records else None
+        at = tail.rfind(_MAGIC, 0, at)
+    return None
