@@ -292,9 +292,9 @@ async def test_trailing_when_its_request_fails_then_watched_and_never_closed_twi
             engine = trader.engine
             await until(lambda: engine.summary().fills >= 4, "two positions", 40.0)
             assert any(f["hit"] for f in running.faults.report())
-            await heal(running)
             await halt(trader)
             await until(lambda: not engine.state.blotter.live_count, "no order open", 20.0)
+            await heal(running)
         held = await ledger(running)
         account = held["accounts"][0]
         assert held["balanced"]
