@@ -37,11 +37,12 @@ _FAULTS = (ConnectionLost, FrameError, VenueError, InstrumentUnknown)
 class VenueOrderLine(msgspec.Struct, frozen=True, kw_only=True):
     """One order as the venue and the journal see it; `verdict` says how they go together.
 
-    `agrees`: promised, and open at the venue. `ended_here`: the journal wrote its end, and the
-    venue shows it open. `unknown`: our form of id, and no promise of it (another journal's, or this
-    one was lost). `held`: a position's own stop or take profit. `foreign`: not ours. `ended_there`: promised without an end, and the venue shows
-    how it ended. `absent`: promised without an end, and the venue has never heard of it. `unasked`:
-    the question failed, or there were too many.
+    `agrees`: promised, and open at the venue. `held`: a position's own stop or take profit.
+    `foreign`: not ours. `ended_here`: the journal wrote its end, and the venue shows it open.
+    `unknown`: our form of id, and no promise of it (another journal's, or this one was lost).
+    `ended_there`: promised without an end, and the venue shows how it ended. `absent`: promised
+    without an end, and the venue has never heard of it. `unasked`: the question failed, or there
+    were too many.
     """
 
     verdict: str

@@ -8,6 +8,7 @@ from tickwright import __version__
 from tickwright.cli.bench import bench
 from tickwright.cli.book import book
 from tickwright.cli.demo import demo
+from tickwright.cli.explain import explain
 from tickwright.cli.init import init
 from tickwright.cli.kill import kill
 from tickwright.cli.orders import orders
@@ -38,6 +39,7 @@ COMMANDS = (
     run,
     status,
     orders,
+    explain,
     risk,
     protections,
     init,
