@@ -15,13 +15,14 @@ from tickwright.app.config_faults import nearest
 from tickwright.app.settings import trader_settings
 from tickwright.core.errors import ConfigError
 from tickwright.core.identity import AccountId
+from tickwright.core.kept_state import KeptState
 from tickwright.core.restrictions import ProtectionKind, Restriction, Scope, parse_name
 from tickwright.core.risk_state import RiskState, StrategyRecord
 from tickwright.engine.summary import ProtectionSummary
 from tickwright.net.listener import utc_now_ns
 from tickwright.risk.protections_table import RULES
+from tickwright.storage.kept_state import read_kept_state, write_kept_state
 from tickwright.storage.lease import Lease
-from tickwright.storage.risk_state import read_risk_state, write_risk_state
 
 __all__ = ["KeptProtections", "edit", "kept_protections", "lift_kept", "protections_in"]
 
@@ -50,7 +51,7 @@ def protections_in(folder: Path) -> KeptProtections:
     Raises:
         StorageError: the kept state can't be read or believed.
     """
-    return _kept(folder, read_risk_state(folder))
+    return _kept(folder, read_kept_state(folder))
 
 
 def lift_kept(config: Config, names: list[str]) -> KeptProtections:
@@ -63,12 +64,14 @@ def lift_kept(config: Config, names: list[str]) -> KeptProtections:
     folder = _folder(config)
     lease = Lease.borrow(folder, utc_now_ns(), purpose="protections --lift")
     try:
-        state = read_risk_state(folder)
+        state = read_kept_state(folder)
         if state is None:
-            raise ConfigError(f"{folder} keeps no risk state: there is nothing to lift")
+            raise ConfigError(f"{folder} keeps no state: there is nothing to lift")
+        risk = state.risk
         for name in names:
-            state = edit(state, name, utc_now_ns())
-        write_risk_state(folder, state)
+            risk = edit(risk, name, utc_now_ns())
+        state = replace(state, risk=risk)
+        write_kept_state(folder, state)
     finally:
         lease.release()
     return replace(_kept(folder, state), lifted=tuple(names))
@@ -129,9 +132,9 @@ def _counting_anew(state: RiskState, kind: ProtectionKind, scope: Scope) -> Risk
     return replace(state, strategies=tuple(anew(one) for one in state.strategies))
 
 
-def _kept(folder: Path, state: RiskState | None) -> KeptProtections:
+def _kept(folder: Path, state: KeptState | None) -> KeptProtections:
     now_ns = utc_now_ns()
-    rows: tuple[Restriction, ...] = () if state is None else state.restrictions
+    rows: tuple[Restriction, ...] = () if state is None else state.risk.restrictions
     return KeptProtections(
         state_folder=str(folder),
         saved_ns=None if state is None else state.saved_ns,

@@ -108,6 +108,7 @@ class Replay:
             self.frame_time.record(spent_ns)
             self.result.frames_ns += spent_ns
         elif kind is RecordKind.INPUT:
+            self._add_strategies()
             event = self._decode_input(record.payload)
             self._handle(event, record.now_ns)
             if isinstance(event, InstrumentChanged):
@@ -117,10 +118,15 @@ class Replay:
         elif kind is RecordKind.BOOK:
             self._add_book(self._decode_book(record.payload))
         elif kind is RecordKind.START:
-            add_strategies(self.engine, self.plan, self._classes)
+            self._add_strategies()
             self.engine.start(record.now_ns)
         else:
             self._compare(record)
+
+    def _add_strategies(self) -> None:
+        """Add them once all books of the start are there: before the first input of its own."""
+        if not self.engine.state.runs:
+            add_strategies(self.engine, self.plan, self._classes)
 
     def _compare(self, record: Record) -> None:
         recorded = record.payload.decode("ascii")

@@ -21,13 +21,13 @@ from tickwright.app.trader import FeedSettings, TraderSettings
 from tickwright.app.venue_kit import BybitKit
 from tickwright.book.order_book import OrderBook
 from tickwright.core.errors import ConfigError, InstrumentUnknown
-from tickwright.core.events import FundingUpdate, MarkPrice, RiskStateRestored
+from tickwright.core.events import FundingUpdate, MarkPrice, StateRestored
 from tickwright.core.identity import Category, InstrumentId
 from tickwright.core.instrument import Instrument
 from tickwright.engine.engine import Engine
 from tickwright.net.listener import utc_now_ns
 from tickwright.risk.stress import Conditions
-from tickwright.storage.risk_state import read_risk_state
+from tickwright.storage.kept_state import read_kept_state
 
 __all__ = ["Reading", "read_offline", "read_state"]
 
@@ -213,9 +213,9 @@ def _engine(settings: TraderSettings, config: Config) -> Engine:
 def _restore(engine: Engine, settings: TraderSettings, unknown: list[str]) -> None:
     if settings.has_fresh_accounts:
         return
-    kept = read_risk_state(settings.state_folder)
+    kept = read_kept_state(settings.state_folder)
     if kept is not None:
-        engine.handle(RiskStateRestored(kept), utc_now_ns())
+        engine.handle(StateRestored(kept), utc_now_ns())
     else:
         unknown.append("no run kept its day's start and peak: they count from now")
 

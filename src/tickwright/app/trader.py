@@ -23,7 +23,7 @@ from tickwright.app.door import EngineDoor
 from tickwright.app.notice_log import protection_words
 from tickwright.app.paper_settings import PaperSettings
 from tickwright.app.plan import TradingPlan, add_strategies, build_engine
-from tickwright.app.risk_keeper import RiskKeeper
+from tickwright.app.state_keeper import StateKeeper
 from tickwright.app.timers import Timers
 from tickwright.app.venue_kit import BybitKit
 from tickwright.book.order_book import LatencyHistogram, OrderBook
@@ -50,7 +50,7 @@ from tickwright.core.events import (
     OperatorVerb,
     PromisedOrder,
     PromisesRestored,
-    RiskStateRestored,
+    StateRestored,
 )
 from tickwright.core.identity import AccountId, Category, InstrumentId
 from tickwright.core.instrument import Instrument
@@ -64,9 +64,9 @@ from tickwright.net.listener import utc_now_ns
 from tickwright.net.tap import InputTap
 from tickwright.storage.fence import Fence
 from tickwright.storage.journal import Journal, SyncPolicy
+from tickwright.storage.kept_state import read_kept_state
 from tickwright.storage.kill_order import read_kill_order
 from tickwright.storage.lease import Lease
-from tickwright.storage.risk_state import read_risk_state
 from tickwright.storage.session_log import SessionHeader, SessionWriter
 from tickwright.strategy.base import Strategy
 from tickwright.venues.bybit.account_rest import BybitAccountClient
@@ -244,7 +244,7 @@ class Trader:
         """Why the kill switch ended this run; empty while it didn't."""
         self._fence: Fence | None = None
         self._lease: Lease | None = None
-        self._keeper: RiskKeeper | None = None
+        self._keeper: StateKeeper | None = None
         self.engine: Engine
         self.door: EngineDoor
         self._timers: Timers
@@ -261,7 +261,7 @@ class Trader:
         """
         settings = self.settings
         self._lease = Lease.take(settings.state_folder, utc_now_ns())
-        kept = None if settings.has_fresh_accounts else read_risk_state(settings.state_folder)
+        kept = None if settings.has_fresh_accounts else read_kept_state(settings.state_folder)
         kill = read_kill_order(settings.state_folder)
         if kill is not None:
             raise ConfigError(
@@ -306,11 +306,13 @@ class Trader:
             self._add_feed(feed, tap)
         add_strategies(self.engine, settings.plan, settings.classes)
         for account in settings.accounts:
-            self._add_link(account, clients[account.account_id], epoch)
-        self.door.start(utc_now_ns())
+            seen_ns = 0 if kept is None else kept.seen_ns(account.account_id)
+            self._add_link(account, clients[account.account_id], epoch, seen_ns=seen_ns)
         if kept is not None:
-            self.door.on_input(RiskStateRestored(kept), utc_now_ns())
-        self._keeper = RiskKeeper(self.engine, settings.state_folder, on_note=self._note)
+            # Before the start: strategies find their positions in `on_start`.
+            self.door.on_input(StateRestored(kept), utc_now_ns())
+        self.door.start(utc_now_ns())
+        self._keeper = StateKeeper(self.engine, settings.state_folder, on_note=self._note)
         self.door.on_restricted = self._keeper.save
         for account_id, journal in self._journals.items():
             self._restore_promises(account_id, journal)
@@ -406,7 +408,9 @@ class Trader:
             made.add(self._instruments[InstrumentId(options.venue, options.category, symbol)])
         self.feeds.append(made)
 
-    def _add_link(self, account: AccountSettings, client: BybitAccountClient, epoch: int) -> None:
+    def _add_link(
+        self, account: AccountSettings, client: BybitAccountClient, epoch: int, *, seen_ns: int
+    ) -> None:
         account_id = account.account_id
         kit = self._account_kits[account_id.venue]
         folder = self.settings.state_folder
@@ -432,6 +436,7 @@ class Trader:
             wants_trade_socket=not account.orders_by_rest,
             fence=self._fence,
             reconcile_s=self.settings.plan.engine.execution.reconcile_ms / 1e3,
+            seen_ns=seen_ns,
         )
 
     def _restore_promises(self, account_id: AccountId, journal: Journal) -> None:

@@ -163,6 +163,7 @@ class BybitKit:
         wants_trade_socket: bool = True,
         fence: OrderFence | None = None,
         reconcile_s: float = 0.0,
+        seen_ns: int = 0,
     ) -> AccountLink:
         """Return the link of one account.
 
@@ -179,6 +180,7 @@ class BybitKit:
             on_note=on_note,
             fence=fence,
             reconcile_s=reconcile_s,
+            seen_ns=seen_ns,
         )
         rows = RowReader(account_id, instrument_of)
         private = PrivateSession(credentials, rows, link, wake=link.wake)

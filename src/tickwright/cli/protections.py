@@ -41,7 +41,7 @@ def protections(
     for name in kept.lifted:
         typer.echo(f"lifted {name}")
     if kept.saved_ns is None:
-        typer.echo(f"{kept.state_folder} keeps no risk state yet")
+        typer.echo(f"{kept.state_folder} keeps no state yet")
         return 0
     for row in kept.protections:
         end = "until a person lifts it" if row.until_ns is None else f"until {utc(row.until_ns)}"

@@ -11,10 +11,11 @@ import enum
 
 import msgspec
 
+from tickwright.core.account_reports import AccountState, PositionReport
 from tickwright.core.identity import AccountId, ClientId, InstrumentId, Leg, VenueOrderId
 from tickwright.core.instrument import FeeRates, Instrument
+from tickwright.core.kept_state import KeptState
 from tickwright.core.orders import Fill, OrderState, OrderType, RequestKind, Side
-from tickwright.core.risk_state import RiskState
 
 __all__ = [
     "AccountState",
@@ -45,8 +46,8 @@ __all__ = [
     "Reconciliation",
     "RateLimitReport",
     "Reply",
-    "RiskStateRestored",
     "SendOutcome",
+    "StateRestored",
     "StopsReply",
     "SyncReport",
     "TimerFired",
@@ -299,31 +300,6 @@ class RateLimitReport(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="
     reset_ns: int
 
 
-class PositionReport(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="position_report"):
-    """The venue's view of one position; compared with ours, never added. Size is signed.
-
-    Margins are money units of the settle asset. They, the leverage set and the liquidation price
-    (price units, rounded) are None where the venue told none.
-    """
-
-    account_id: AccountId
-    instrument_id: InstrumentId
-    leg: Leg
-    size_units: int
-    entry_price: str
-    venue_ns: int
-    received_ns: int
-    is_from_query: bool = False
-    stop_units: int | None = None
-    """The stop loss the venue holds for it; 0: none, None: the venue does not say."""
-    take_units: int | None = None
-    trailing_distance_units: int | None = None
-    leverage: str = ""
-    initial_margin: int | None = None
-    maintenance_margin: int | None = None
-    liquidation_price_units: int | None = None
-
-
 class BalanceReport(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="balance_report"):
     """The venue's view of one asset of an account, in money units."""
 
@@ -331,18 +307,6 @@ class BalanceReport(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ba
     asset: str
     wallet_balance: int
     locked: int
-    venue_ns: int
-    received_ns: int
-
-
-class AccountState(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="account_state"):
-    """Totals of an account in the venue's unit of account (USD), in money units."""
-
-    account_id: AccountId
-    equity: int
-    available: int
-    initial_margin: int
-    maintenance_margin: int
     venue_ns: int
     received_ns: int
 
@@ -425,10 +389,10 @@ class OperatorCommand(msgspec.Struct, frozen=True, gc=False, tag="operator"):
     outlives_restart: bool = True
 
 
-class RiskStateRestored(msgspec.Struct, frozen=True, tag="risk_state"):
-    """What an earlier run left of breaches, days, protections and returns; told before trading."""
+class StateRestored(msgspec.Struct, frozen=True, tag="state_restored"):
+    """What an earlier run left: ledger, plans, protections; the first input, before the start."""
 
-    state: RiskState
+    state: KeptState
 
 
 class ClockNotice(msgspec.Struct, frozen=True, gc=False, tag="clock"):
@@ -483,7 +447,7 @@ Input = (
     | Reconciliation
     | TimerFired
     | OperatorCommand
-    | RiskStateRestored
+    | StateRestored
     | ClockNotice
     | FeesChanged
     | ConfigChanged

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from tickwright.core.events import AccountState, PositionReport
+from tickwright.core.account_reports import AccountState, PositionReport
 from tickwright.core.identity import AccountId, InstrumentId, Leg, StrategyId
 
 __all__ = [

@@ -37,16 +37,16 @@ from tickwright.core.events import (
     RateLimitReport,
     Reconciliation,
     Reply,
-    RiskStateRestored,
     SendOutcome,
+    StateRestored,
     StopsReply,
     SyncReport,
     TimerFired,
     Trade,
 )
 from tickwright.core.identity import AccountId, InstrumentId, StrategyId
+from tickwright.core.kept_state import KeptState
 from tickwright.core.orders import Fill, RequestKind
-from tickwright.core.risk_state import RiskState
 from tickwright.engine.config import EngineConfig
 from tickwright.engine.deadlines import ENGINE_OWNER, Deadline
 from tickwright.engine.dispatch import Dispatch
@@ -57,6 +57,7 @@ from tickwright.engine.operator_desk import OperatorDesk
 from tickwright.engine.order_desk import OrderDesk
 from tickwright.engine.position_desk import PositionDesk
 from tickwright.engine.protection_desk import ProtectionDesk
+from tickwright.engine.restart_desk import RestartDesk
 from tickwright.engine.result_summary import summarise_results
 from tickwright.engine.signal_desk import SignalDesk
 from tickwright.engine.state import TradingState
@@ -92,7 +93,8 @@ class Engine:
         self._dispatch = Dispatch(state, self._orders, self._positions, self._signals)
         self._protection = ProtectionDesk(state, self._orders, self._dispatch)
         desks = (state, self._orders, self._positions, self._dispatch, self._protection)
-        self._evidence = EvidenceDesk(*desks)
+        self._restart = RestartDesk(state, self._orders, self._positions, self._protection)
+        self._evidence = EvidenceDesk(*desks, self._restart)
         self._market = MarketDesk(*desks)
         self._operator = OperatorDesk(*desks)
         self._protections = state.protections
@@ -115,7 +117,7 @@ class Engine:
             FeesChanged: market.on_fees,
             ConnectionChanged: self._operator.on_connection,
             OperatorCommand: self._operator.on_command,
-            RiskStateRestored: self._protection.on_restored,
+            StateRestored: self._on_restored,
             Reply: evidence.on_reply,
             SendOutcome: evidence.on_send_outcome,
             StopsReply: self._positions.stops.on_reply,
@@ -276,6 +278,10 @@ class Engine:
         if now_ns > moment.now_ns:
             moment.now_ns = now_ns
 
+    def _on_restored(self, event: StateRestored) -> None:
+        assert not self._is_started, "what an earlier run left is the first input"
+        self._restart.on_restored(event)
+
     # timers and the rest --------------------------------------------------------------------------
 
     def _on_timer(self, event: TimerFired) -> None:
@@ -363,14 +369,14 @@ class Engine:
             found = msgspec.structs.replace(found, results=results)
         return found
 
-    def risk_state(self) -> RiskState:
-        """Return what risk must know after a restart; hand it back by `RiskStateRestored`."""
-        return self._protection.state()
+    def kept_state(self) -> KeptState:
+        """Return what a restart must know; hand it back by `StateRestored`, before `start`."""
+        return self._restart.state()
 
     @property
-    def risk_version(self) -> tuple[int, ...]:
-        """Differs whenever `risk_state` does, but for its time; cheap to ask."""
-        return self._protection.version
+    def kept_version(self) -> tuple[object, ...]:
+        """Differs whenever `kept_state` does, but for its time; cheaper to ask."""
+        return self._restart.version
 
     def is_synced(self, instrument_id: InstrumentId) -> bool:
         """Whether orders are possible on a book by its state; its age is the gate's matter."""

@@ -43,6 +43,7 @@ from tickwright.engine.order_desk import OrderDesk
 from tickwright.engine.position_desk import PositionDesk
 from tickwright.engine.protection_desk import ProtectionDesk
 from tickwright.engine.reconcile_desk import ReconcileDesk
+from tickwright.engine.restart_desk import RestartDesk
 from tickwright.engine.state import TradingState
 from tickwright.execution.blotter import Change
 from tickwright.execution.life_cycle import IllegalMove
@@ -63,12 +64,14 @@ class EvidenceDesk:
         positions: PositionDesk,
         dispatch: Dispatch,
         protections: ProtectionDesk,
+        restart: RestartDesk,
     ) -> None:
         self._state = state
         self._orders = orders
         self._positions = positions
         self._dispatch = dispatch
         self._protections = protections
+        self._restart = restart
         self._cancels_adopted = state.config.execution.adopted_orders == "cancel"
         self.reconcile = ReconcileDesk(state)
         self.fill_count = 0
@@ -225,6 +228,7 @@ class EvidenceDesk:
             realised = share.realised
         effect = state.portfolio.apply_fill(fill, owner)
         if effect is None:
+            self._recount(fill)
             return
         self.fill_count += 1
         self.reconcile.note_fill(fill)
@@ -246,6 +250,19 @@ class EvidenceDesk:
             self._dispatch.deliver(run.calls["on_fill"], fill)
         if change is not None:
             self._after(change, "fill")
+
+    def _recount(self, fill: Fill) -> None:
+        """Count a row for its order alone: an earlier run folded it, and this one knows no order.
+
+        An order adopted from a report began with what had been filled by then.
+        """
+        blotter = self._state.blotter
+        record = blotter.find(fill.account_id, fill.client_id, fill.venue_id)
+        if record is None or record.baseline_units:
+            return
+        change = self._counted(fill)
+        if change is not None:
+            self._after(change, "a fill that an earlier run counted")
 
     def _with_leg(self, fill: Fill) -> Fill:
         """Name the leg of a fill: executions don't, the order that made it does."""
@@ -307,9 +324,6 @@ class EvidenceDesk:
         # The plan's size, not the share's: dust that nobody can sell keeps no trade open.
         size_before = plan.size_units
         self._positions.refresh(plan)
-        if fill.venue_ns <= self._protections.counted_until_ns:
-            # An earlier run counted it: only the position has to know it again.
-            return
         realised = 0 if share is None else share.realised - realised_before
         self._note_trade(run, fill, size_before, plan.size_units, realised)
         asset = self._state.lanes[fill.instrument_id].instrument.settle_asset
@@ -358,9 +372,10 @@ class EvidenceDesk:
         state = self._state
         account_id = report.account_id
         self._take_evidence(report)
-        differences = state.portfolio.apply_sync(_known(report, state))
+        differences = state.portfolio.apply_sync(self.reconcile.as_read(_known(report, state)))
         self.sync_difference_count += len(differences)
         self.sync_count += 1
+        self._restart.note_reading(report)
         for instrument_id in tuple(state.portfolio.account(account_id).holdings):
             self._check_shares(account_id, instrument_id)
         for plan in tuple(state.plans.values()):
@@ -371,6 +386,7 @@ class EvidenceDesk:
         self._protections.on_sync(account_id)
         state.portfolio.start_day(state.now_ns)
         state.view.ready_accounts.add(account_id)
+        self._restart.on_sync(account_id, differences)
         for plan in tuple(state.plans.values()):
             if plan.account_id == account_id:
                 self._positions.stops.tend(plan)
@@ -387,6 +403,7 @@ class EvidenceDesk:
         if account_id not in state.view.ready_accounts:
             return
         self._take_evidence(report)
+        self._restart.note_reading(report)
         for balance in report.balances:
             state.portfolio.apply_balance(balance)
         standing = self.reconcile.compare(report)

@@ -7,6 +7,7 @@ step is capped to the strategy's share. A second exit never leaves while the fir
 from tickwright.book.order_book import OrderBook
 from tickwright.core.commands import SignalNotice
 from tickwright.core.identity import ClientId, InstrumentId, StrategyId
+from tickwright.core.kept_state import PlanRecord
 from tickwright.core.orders import Purpose, Side
 from tickwright.core.signals import Signal, SignalKind
 from tickwright.core.verdicts import Check, Reason, Rejected, Verdict
@@ -17,6 +18,7 @@ from tickwright.engine.state import TradingState
 from tickwright.engine.stops_desk import StopsDesk
 from tickwright.execution.exit_levels import ExitLevels, fee_parts
 from tickwright.execution.held_stops import HeldStops
+from tickwright.execution.plan_state import restore_levels, restore_plan
 from tickwright.execution.planner import Bracket
 from tickwright.execution.position_plan import PositionPlan
 from tickwright.execution.records import Record
@@ -49,6 +51,23 @@ class PositionDesk:
             state.lane(instrument_id).plans.append(plan)
         return plan
 
+    def restore(self, record: PlanRecord) -> None:
+        """Go on with the plan of an earlier run, for the share that the ledger knows."""
+        plan = self.plan(record.strategy_id, record.instrument_id)
+        lane = self._state.lane(record.instrument_id)
+        size_units = self._held_units(plan, lane)
+        is_same = restore_plan(plan, record, size_units, lane.instrument)
+        side = plan.side
+        if side is not None:
+            levels = self._levels(plan, side, lane)
+            if is_same:
+                restore_levels(plan, levels, record)
+            else:
+                # What the venue holds is known again from its report.
+                plan.levels = levels
+                plan.held = HeldStops(was_asked=record.held.was_asked)
+        self.refresh(plan)
+
     # following ------------------------------------------------------------------------------------
 
     def refresh(self, plan: PositionPlan) -> None:
@@ -60,11 +79,7 @@ class PositionDesk:
             plan.strategy_id, plan.account_id, plan.instrument_id
         )
         was_flat = plan.size_units == 0
-        size_units = share.size_units
-        if instrument.is_spot and size_units < max(instrument.lot_units, instrument.size_min_units):
-            # Fees in the base asset leave dust that no order can sell: it is nobody's position.
-            size_units = 0
-        plan.set_size(size_units, state.now_ns)
+        plan.set_size(self._held_units(plan, lane), state.now_ns)
         side = plan.side
         if side is not None:
             if plan.levels is None:
@@ -78,6 +93,17 @@ class PositionDesk:
         if was_flat and plan.size_units and time_ms:
             state.deadlines.add(state.now_ns + time_ms * _MS, Deadline.TIME_STOP, plan.key)
         self.stops.tend(plan)
+
+    def _held_units(self, plan: PositionPlan, lane: Lane) -> int:
+        """Return the share that orders can close."""
+        instrument = lane.instrument
+        size_units = self._state.portfolio.strategy_position(
+            plan.strategy_id, plan.account_id, plan.instrument_id
+        ).size_units
+        if instrument.is_spot and size_units < max(instrument.lot_units, instrument.size_min_units):
+            # Fees in the base asset leave dust that no order can sell: it is nobody's position.
+            return 0
+        return size_units
 
     def _levels(self, plan: PositionPlan, side: Side, lane: Lane) -> ExitLevels:
         rates = self._state.fees(plan.account_id, plan.instrument_id)

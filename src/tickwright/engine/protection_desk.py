@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from tickwright.core.commands import ProtectionNotice
 from tickwright.core.errors import ConfigError
-from tickwright.core.events import BookState, RiskStateRestored
+from tickwright.core.events import BookState
 from tickwright.core.identity import AccountId, StrategyId
 from tickwright.core.restrictions import (
     LiftedBy,
@@ -49,8 +49,6 @@ class ProtectionDesk:
         self._orders = orders
         self._dispatch = dispatch
         self._due_ns = 0
-        self.counted_until_ns = 0
-        """Trades up to this venue time are in the restored counts already."""
         self._days: dict[AccountId, DayRecord] = {}
         """Restored, and not taken up yet: the account's first sync brings the balances."""
         self._returns: dict[StrategyId, StrategyRecord] = {}
@@ -241,10 +239,9 @@ class ProtectionDesk:
             *(run.returns.total for run in state.runs.values()),
         )
 
-    def on_restored(self, event: RiskStateRestored) -> None:
+    def on_restored(self, held: RiskState) -> None:
         """Go on where an earlier run ended; before anything may trade."""
-        held, state = event.state, self._state
-        self.counted_until_ns = held.saved_ns
+        state = self._state
         state.gate.restore(held.gate)
         state.protections.restore(held.restrictions, held.strategies, held.pairs)
         self._days = {day.account_id: day for day in held.days}

@@ -4,7 +4,10 @@ Executions, orders and balances of such a reading are evidence like any other. P
 compared: a difference that stands halts the instrument, and then the venue's size is taken.
 """
 
+from collections import deque
 from collections.abc import Iterable
+
+import msgspec
 
 from tickwright.core.events import PositionReport, SyncReport
 from tickwright.core.identity import AccountId, InstrumentId, Leg
@@ -12,7 +15,10 @@ from tickwright.core.orders import Fill
 from tickwright.engine.state import TradingState
 from tickwright.execution.reconcile import Finding, PositionAudit
 
-__all__ = ["ReconcileDesk"]
+__all__ = ["RECENT_FILLS_MAX", "ReconcileDesk"]
+
+RECENT_FILLS_MAX = 1_024
+"""Executions kept to tell an older position from a different one; readings take a second."""
 
 _Key = tuple[AccountId, InstrumentId]
 
@@ -24,6 +30,7 @@ class ReconcileDesk:
         self._state = state
         self._audit = PositionAudit()
         self._executions: dict[_Key, tuple[int, int]] = {}
+        self._recent: deque[Fill] = deque(maxlen=RECENT_FILLS_MAX)
         self.count = 0
         self.mismatch_count = 0
 
@@ -37,6 +44,37 @@ class ReconcileDesk:
         key = (fill.account_id, fill.instrument_id)
         count, last_ns = self._executions.get(key, (0, 0))
         self._executions[key] = (count + 1, max(last_ns, fill.venue_ns))
+        if fill.kind.moves_position:
+            self._recent.append(fill)
+
+    def as_read(self, report: SyncReport) -> SyncReport:
+        """Bring the positions of a reading to one moment with the executions told so far.
+
+        A reading takes several answers. A position that was told before executions of ours were
+        made, while the reading was under way, is ours without these: it is taken with them.
+        """
+        positions = list(self._positions(report))
+        kept = [self._with_later_fills(position, report.venue_ns) for position in positions]
+        return report if kept == positions else msgspec.structs.replace(report, positions=tuple(kept))
+
+    def _with_later_fills(self, position: PositionReport, since_ns: int) -> PositionReport:
+        ours = self._state.portfolio.position(
+            position.account_id, position.instrument_id, position.leg
+        ).size_units
+        without = ours
+        for fill in reversed(self._recent):
+            if without == position.size_units:
+                break
+            if (
+                fill.venue_ns >= since_ns
+                and fill.instrument_id == position.instrument_id
+                and fill.account_id == position.account_id
+                and fill.leg is position.leg
+            ):
+                without -= fill.size_units * fill.side
+        if without != position.size_units or without == ours:
+            return position
+        return msgspec.structs.replace(position, size_units=ours)
 
     def compare(self, report: SyncReport) -> list[PositionReport]:
         """Compare every position; return those whose difference stands."""

@@ -24,6 +24,7 @@ from tickwright.core.commands import (
 from tickwright.core.errors import ConnectionLost, FrameError, StorageError, VenueError
 from tickwright.core.events import ConnectionChanged, Input, Reconciliation, SendOutcome
 from tickwright.core.identity import AccountId, Category
+from tickwright.core.kept_state import READING_OVERLAP_NS
 from tickwright.core.orders import RequestKind
 from tickwright.net.connection import Connection, DialGate
 from tickwright.net.listener import utc_now_ns
@@ -101,6 +102,7 @@ class AccountLink:
         on_note: Callable[[str, str], None] | None = None,
         fence: OrderFence | None = None,
         reconcile_s: float = 0.0,
+        seen_ns: int = 0,
     ) -> None:
         self._fence = fence
         self._reconcile_s = reconcile_s
@@ -119,7 +121,8 @@ class AccountLink:
         self._channel: TradeChannel | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._sync_wanted = asyncio.Event()
-        self._seen_ns = 0
+        self._seen_ns = seen_ns
+        """Executions since this time of the venue are asked for; 0: nothing was seen before."""
 
     @property
     def journal(self) -> Journal:
@@ -387,7 +390,7 @@ class AccountLink:
             self.counts.syncs += 1
             self.is_synced = True
             # The next one asks again for the last minute: an execution may show late.
-            self._seen_ns = max(0, report.venue_ns - 60_000_000_000)
+            self._seen_ns = max(0, report.venue_ns - READING_OVERLAP_NS)
             self._door.on_input(report, utc_now_ns())
 
     async def _reconcile_for_ever(self) -> None:
@@ -407,7 +410,7 @@ class AccountLink:
                 continue
             fault = ""
             self.counts.reconciliations += 1
-            self._seen_ns = max(self._seen_ns, report.venue_ns - 60_000_000_000)
+            self._seen_ns = max(self._seen_ns, report.venue_ns - READING_OVERLAP_NS)
             self._door.on_input(Reconciliation(report), utc_now_ns())
 
     def _changed(self, channel: str) -> Callable[[bool, str], None]:

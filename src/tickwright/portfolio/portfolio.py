@@ -6,6 +6,9 @@ of an account are remembered; a row older than every remembered one can't be tol
 and is dropped and counted in `dropped_count` (the next reconciliation would show it).
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from tickwright.core.errors import ConfigError, InstrumentUnknown
 from tickwright.core.events import AccountState, BalanceReport, PositionReport, SyncReport
 from tickwright.core.identity import AccountId, InstrumentId, Leg, StrategyId
@@ -25,6 +28,7 @@ __all__ = ["DayRecord", "Portfolio"]
 
 HOUR_NS = 3_600_000_000_000
 DAY_NS = 24 * HOUR_NS
+_NO_TIMES: Mapping[AccountId, int] = MappingProxyType({})
 
 
 class Portfolio:
@@ -52,6 +56,8 @@ class Portfolio:
         self.day_start_hour_utc = day_start_hour_utc
         self.duplicate_count = 0
         self.dropped_count = 0
+        self.version = 0
+        """Goes up whenever `state` changes, but for what only prices change."""
         self._accounts: dict[AccountId, Account] = {}
         self._markets: dict[InstrumentId, Market] = {}
         self._ids: dict[AccountId, ExecutionIds] = {}
@@ -291,6 +297,7 @@ class Portfolio:
             ids = self._ids[fill.account_id] = ExecutionIds()
         repeated = ids.add((holding.index, fill.execution_id), fill.venue_ns)
         if repeated is None:
+            self.version += 1
             return fold(fill, strategy_id, holding)
         if repeated == "duplicate":
             self.duplicate_count += 1
@@ -314,6 +321,7 @@ class Portfolio:
         venue_ns = report.venue_ns or report.received_ns
         taken = purse.balance.report(report.wallet_balance, report.locked, venue_ns)
         if taken:
+            self.version += 1
             purse.note_unexplained(purse.balance.unexplained - before)
             purse.refresh()
         return taken
@@ -323,6 +331,7 @@ class Portfolio:
 
         When a report brought the change already, telling it here explains it.
         """
+        self.version += 1
         account = self.account(account_id)
         account.is_funded = True
         purse = account.purse(asset)
@@ -341,6 +350,7 @@ class Portfolio:
         becomes unowned, and what is gone is taken from the unowned part first and from the
         strategies after.
         """
+        self.version += 1
         account = self.account(report.account_id)
         differences: list[SyncDifference] = []
         reports = list(report.positions)
@@ -378,6 +388,7 @@ class Portfolio:
 
     def adopt_position(self, report: PositionReport) -> SyncDifference | None:
         """Take the venue's size of one position in place of ours; say what differed."""
+        self.version += 1
         return adopt(report, self.holding(report.account_id, report.instrument_id))
 
     def note_position(self, report: PositionReport) -> None:
@@ -449,6 +460,7 @@ class Portfolio:
             if not account.day_start_ns <= now_ns < account.day_end_ns:
                 start_ns = self._day_of(now_ns)
                 account.start_day(start_ns, start_ns + DAY_NS)
+                self.version += 1
                 started = True
             else:
                 account.observe()
@@ -470,11 +482,17 @@ class Portfolio:
             for account in self._accounts.values()
         )
 
-    def state(self) -> PortfolioState:
-        """Return the whole ledger as a record for `restore`; marks are left out."""
+    def state(self, *, ids_since_ns: Mapping[AccountId, int] = _NO_TIMES) -> PortfolioState:
+        """Return the whole ledger as a record for `restore`; marks are left out.
+
+        Of an account named in `ids_since_ns` only the executions since that venue time are listed
+        by id: all older ones are then known to be counted by their time.
+        """
         return PortfolioState(
             accounts=tuple(
-                write_account(account, self._ids.get(account_id))
+                write_account(
+                    account, self._ids.get(account_id), since_ns=ids_since_ns.get(account_id, 0)
+                )
                 for account_id, account in sorted(self._accounts.items())
             ),
             duplicate_count=self.duplicate_count,

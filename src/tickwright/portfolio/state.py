@@ -25,9 +25,11 @@ __all__ = ["restore_account", "restore_ids", "write_account", "write_ids"]
 # out ----------------------------------------------------------------------------------------------
 
 
-def write_account(account: Account, ids: ExecutionIds | None) -> AccountRecord:
-    """Return an account as a record."""
-    written, forgotten_ns = ((), 0) if ids is None else write_ids(account, ids)
+def write_account(
+    account: Account, ids: ExecutionIds | None, *, since_ns: int = 0
+) -> AccountRecord:
+    """Return an account as a record; executions before `since_ns` are known by their time alone."""
+    written, forgotten_ns = ((), 0) if ids is None else write_ids(account, ids, since_ns=since_ns)
     return AccountRecord(
         account_id=account.account_id,
         is_funded=account.is_funded,
@@ -50,11 +52,16 @@ def write_account(account: Account, ids: ExecutionIds | None) -> AccountRecord:
     )
 
 
-def write_ids(account: Account, ids: ExecutionIds) -> tuple[tuple[IdRecord, ...], int]:
+def write_ids(
+    account: Account, ids: ExecutionIds, *, since_ns: int = 0
+) -> tuple[tuple[IdRecord, ...], int]:
     """Return the executions an account counted, oldest first, and up to when they are forgotten."""
     named = {holding.index: key for key, holding in account.holdings.items()}
-    rows = tuple(IdRecord(ns, named[index], one) for ns, (index, one) in ids.order)
-    return rows, ids.forgotten_ns
+    rows = tuple(
+        IdRecord(ns, named[index], one) for ns, (index, one) in ids.order if ns >= since_ns
+    )
+    is_cut = len(rows) < len(ids.order)
+    return rows, max(ids.forgotten_ns, since_ns) if is_cut else ids.forgotten_ns
 
 
 def _write_purse(purse: Purse) -> PurseRecord:

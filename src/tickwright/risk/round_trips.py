@@ -1,10 +1,10 @@
 """Owns what a strategy's closed trades made, from flat to flat; refuses to count one fill as one.
 
 A position closed by ten partial fills is one trade, not ten: sizing by past trades and losses in a
-row would otherwise take one result for ten. What a trade under way made so far is not kept over a
-restart; the rest of it then counts as the trade.
+row would otherwise take one result for ten.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tickwright.core.identity import InstrumentId
@@ -33,6 +33,15 @@ class RoundTrips:
     def __init__(self) -> None:
         # Bounded by the instruments of the strategy.
         self._under_way: dict[InstrumentId, list[int]] = {}
+
+    def under_way(self) -> Iterator[tuple[InstrumentId, int, int]]:
+        """Yield the trades under way: instrument, money so far, notional closed so far."""
+        for instrument_id, (money, notional) in self._under_way.items():
+            yield instrument_id, money, notional
+
+    def restore(self, instrument_id: InstrumentId, money: int, notional: int) -> None:
+        """Go on with a trade that was under way."""
+        self._under_way[instrument_id] = [money, notional]
 
     def take(
         self, instrument_id: InstrumentId, *, before: int, after: int, money: int, notional: int

@@ -16,7 +16,7 @@ from tickwright.app.replay import Replay
 from tickwright.app.trader import Trader
 from tickwright.core.errors import StorageError
 from tickwright.simulator.run import RunningSimulator
-from tickwright.storage.risk_state import RISK_STATE_FILE, read_risk_state
+from tickwright.storage.kept_state import KEPT_STATE_FILE, read_kept_state
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 ROOT = Path(__file__).resolve().parents[3]
@@ -48,8 +48,8 @@ async def losing_process(
 
 
 def kinds_kept(folder: Path) -> set[str]:
-    state = read_risk_state(folder / "state")
-    return set() if state is None else {row.kind.value for row in state.restrictions}
+    state = read_kept_state(folder / "state")
+    return set() if state is None else {row.kind.value for row in state.risk.restrictions}
 
 
 async def test_trader_when_killed_with_limits_reached_then_starts_restricted_and_replays(
@@ -66,7 +66,7 @@ async def test_trader_when_killed_with_limits_reached_then_starts_restricted_and
             await second.close()
             process.kill()
             await process.wait()
-        kept = read_risk_state(tmp_path / "state")
+        kept = read_kept_state(tmp_path / "state")
         assert kept is not None
         settings = losing_settings(running, tmp_path, SYMBOLS, session="session-again")
         async with trading(settings) as trader:
@@ -83,9 +83,9 @@ async def test_trader_when_killed_with_limits_reached_then_starts_restricted_and
             summary = trader.engine.summary()
             rows = {row.name: row for row in summary.protections}
             # What the killed one lost in its last second may have tripped one more.
-            assert {row.name for row in kept.restrictions} <= set(rows)
-            assert [(row.reason, row.since_ns) for row in kept.restrictions] == [
-                (rows[row.name].reason, rows[row.name].since_ns) for row in kept.restrictions
+            assert {row.name for row in kept.risk.restrictions} <= set(rows)
+            assert [(row.reason, row.since_ns) for row in kept.risk.restrictions] == [
+                (rows[row.name].reason, rows[row.name].since_ns) for row in kept.risk.restrictions
             ]
             assert [0] * 4 == [one.orders for one in summary.strategies]
             # Nothing the killed one had counted was counted twice.
@@ -94,7 +94,7 @@ async def test_trader_when_killed_with_limits_reached_then_starts_restricted_and
                 for kind, count in summary.protections_entered.items()
                 if kind not in reached
             }
-            day = next(day for day in kept.days if day.account_id == ACCOUNT)
+            day = next(day for day in kept.risk.days if day.account_id == ACCOUNT)
             assert day.day_start_equity == state.portfolio.account(ACCOUNT).day_base
         digest = trader.engine.digest
     again = Replay(tmp_path / "session-again").run()
@@ -111,7 +111,7 @@ async def test_trader_when_the_kept_state_is_damaged_then_refuses_to_start(tmp_p
         settings = losing_settings(running, tmp_path, SYMBOLS, session="session-1")
         async with trading(settings) as trader:
             await until(lambda: trader.engine.summary().fills >= 2, "two fills")
-        path = tmp_path / "state" / RISK_STATE_FILE
+        path = tmp_path / "state" / KEPT_STATE_FILE
         raw = path.read_bytes()
         path.write_bytes(raw[: len(raw) // 2])
         again = msgspec.structs.replace(settings, session_folder=tmp_path / "session-2")

@@ -33,7 +33,7 @@ def troubled() -> Bench:
 
 
 def test_edit_when_each_is_lifted_then_equal_to_lifting_in_the_engine():
-    kept = through_bytes(troubled().engine.risk_state())
+    kept = through_bytes(troubled().engine.kept_state().risk)
     names = [row.name for row in kept.restrictions]
     assert {"cooldown@one/venue:linear:BTCUSDT", "drawdown@venue:main", "equal_rejects@two"} < set(
         names
@@ -44,10 +44,10 @@ def test_edit_when_each_is_lifted_then_equal_to_lifting_in_the_engine():
         bench = troubled()
         operator(bench, OperatorVerb.LIFT, name)
         edited = edit(kept, name, kept.saved_ns)
-        expected = [row.name for row in bench.engine.risk_state().restrictions]
+        expected = [row.name for row in bench.engine.kept_state().risk.restrictions]
         assert expected == [row.name for row in edited.restrictions], name
         assert name not in expected
-        assert counts(bench.engine.risk_state()) == counts(edited), name
+        assert counts(bench.engine.kept_state().risk) == counts(edited), name
 
 
 def counts(state: RiskState) -> object:
@@ -58,7 +58,7 @@ def counts(state: RiskState) -> object:
 
 def test_edit_when_drawdown_is_lifted_then_the_next_start_has_a_new_peak():
     bench = troubled()
-    kept = edit(bench.engine.risk_state(), "drawdown@venue:main", bench.now_ns)
+    kept = edit(bench.engine.kept_state().risk, "drawdown@venue:main", bench.now_ns)
     assert [None] == [day.peak_equity for day in kept.days]
     assert all(day.day_start_equity for day in kept.days)
     again = restarted(bench, state=kept)
@@ -77,14 +77,14 @@ def test_edit_when_drawdown_is_lifted_then_the_next_start_has_a_new_peak():
     ],
 )
 def test_edit_when_the_name_will_not_do_then_refused_with_the_nearest(name, words):
-    kept = troubled().engine.risk_state()
+    kept = troubled().engine.kept_state().risk
     with pytest.raises(ConfigError) as refused:
         edit(kept, name, kept.saved_ns)
     assert words in str(refused.value)
 
 
 def test_edit_when_its_time_has_passed_then_there_is_nothing_to_lift():
-    kept = troubled().engine.risk_state()
+    kept = troubled().engine.kept_state().risk
     (row,) = [row for row in kept.restrictions if row.kind.value == "cooldown"]
     assert row.until_ns is not None
     with pytest.raises(ConfigError, match="not in force"):

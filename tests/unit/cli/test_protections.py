@@ -9,11 +9,12 @@ from typer.testing import CliRunner, Result
 
 from tickwright.cli.main import app
 from tickwright.core.identity import AccountId
+from tickwright.core.kept_state import KeptState
 from tickwright.core.restrictions import LiftedBy, ProtectionKind, Restriction, Scope, Stage
 from tickwright.core.risk_state import RiskState
 from tickwright.net.listener import utc_now_ns
+from tickwright.storage.kept_state import KEPT_STATE_FILE, read_kept_state, write_kept_state
 from tickwright.storage.lease import Lease
-from tickwright.storage.risk_state import RISK_STATE_FILE, read_risk_state, write_risk_state
 
 CONFIG = """\
 [venues.box]
@@ -55,14 +56,14 @@ def run(*arguments: object) -> Result:
 
 def keep(config: Path, *rows: Restriction) -> RiskState:
     state = RiskState(saved_ns=utc_now_ns(), restrictions=rows)
-    write_risk_state(folder_of(config), state)
+    write_kept_state(folder_of(config), KeptState(risk=state))
     return state
 
 
 def test_list_when_nothing_was_ever_kept_then_says_so_and_makes_nothing(config: Path):
     result = run(config)
     assert (0, "") == (result.exit_code, result.stderr)
-    assert "keeps no risk state yet" in result.stdout
+    assert "keeps no state yet" in result.stdout
     assert not folder_of(config).exists()
 
 
@@ -94,20 +95,20 @@ def test_lift_when_it_stands_then_it_alone_goes(config: Path):
     result = run(config, "--lift", "drawdown@bybit:paper")
     assert (0, "") == (result.exit_code, result.stderr)
     assert "lifted drawdown@bybit:paper" in result.stdout
-    kept = read_risk_state(folder_of(config))
+    kept = read_kept_state(folder_of(config))
     assert kept is not None
-    assert (halt,) == kept.restrictions
+    assert (halt,) == kept.risk.restrictions
     result = run(config, "--lift", "operator@all")
     assert "nothing is restricted" in result.stdout
 
 
 def test_lift_when_misspelt_then_refused_with_the_nearest_and_nothing_changed(config: Path):
     keep(config, DRAWDOWN)
-    raw = (folder_of(config) / RISK_STATE_FILE).read_bytes()
+    raw = (folder_of(config) / KEPT_STATE_FILE).read_bytes()
     result = run(config, "--lift", "drawdown@bybit:paper", "--lift", "drawdwn@bybit:paper")
     assert 2 == result.exit_code
     assert "drawdwn" in result.stderr
-    assert raw == (folder_of(config) / RISK_STATE_FILE).read_bytes()
+    assert raw == (folder_of(config) / KEPT_STATE_FILE).read_bytes()
     result = run(config, "--lift", "drawdwn@bybit:paper")
     assert "did you mean 'drawdown@bybit:paper'?" in result.stderr
 
@@ -129,7 +130,7 @@ def test_verb_when_the_state_is_damaged_then_refused_with_a_remedy(
     config: Path, arguments: tuple[str, ...]
 ):
     keep(config, DRAWDOWN)
-    path = folder_of(config) / RISK_STATE_FILE
+    path = folder_of(config) / KEPT_STATE_FILE
     path.write_bytes(path.read_bytes()[:-20])
     result = run(config, *arguments)
     assert 1 == result.exit_code

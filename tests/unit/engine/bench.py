@@ -4,6 +4,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from tickwright.book import OrderBook
 from tickwright.core.commands import (
     CancelOrder,
@@ -27,6 +29,7 @@ from tickwright.core.events import (
     PositionReport,
     Reply,
     SendOutcome,
+    StateRestored,
     SyncReport,
     TimerFired,
 )
@@ -40,6 +43,7 @@ from tickwright.core.identity import (
     VenueOrderId,
 )
 from tickwright.core.instrument import Capabilities, Instrument
+from tickwright.core.kept_state import KeptState
 from tickwright.core.orders import (
     ExecutionKind,
     Fill,
@@ -164,9 +168,12 @@ class Bench:
         instruments: tuple[Instrument, ...] = (),
         is_synced: bool = True,
         seed: int = 1,
+        epoch: int = 7,
+        kept: KeptState | None = None,
+        now_ns: int = START,
     ) -> None:
-        self.now_ns = START
-        self.engine = Engine(config, epoch=7, seed=seed, now_ns=self.now_ns)
+        self.now_ns = now_ns
+        self.engine = Engine(config, epoch=epoch, seed=seed, now_ns=self.now_ns)
         self.engine.add_account(ACCOUNT)
         self.books: dict[InstrumentId, OrderBook] = {}
         self.log: list[Command] = []
@@ -181,7 +188,10 @@ class Bench:
                 StrategyId(name), strategy, account_id=ACCOUNT, instruments=tuple(self.books)
             )
         self._update_id = 0
-        self._execution = 0
+        self.execution_count = 0
+        if kept is not None:
+            text = msgspec.json.encode(kept)
+            self.handle(StateRestored(msgspec.json.decode(text, type=KeptState)))
         self.take(self.engine.start(self.now_ns))
         for instrument_id in self.books:
             self.book(600_000, instrument_id=instrument_id)
@@ -344,11 +354,11 @@ class Bench:
         **changes: Any,
     ) -> list[Command]:
         self.now_ns += MS
-        self._execution += 1
+        self.execution_count += 1
         values: dict[str, Any] = {
             "account_id": order.account_id,
             "instrument_id": order.instrument_id,
-            "execution_id": f"x{self._execution}",
+            "execution_id": f"x{self.execution_count}",
             "kind": ExecutionKind.TRADE,
             "side": order.side,
             "price_units": price or order.price_units,

@@ -28,7 +28,6 @@ from tickwright.core.events import (
     MarkPrice,
     OperatorCommand,
     OperatorVerb,
-    RiskStateRestored,
 )
 from tickwright.core.identity import StrategyId
 from tickwright.core.orders import OrderIntent, OrderState, Side
@@ -310,14 +309,14 @@ def test_halt_when_lifted_by_name_then_everything_goes_on():
 def test_end_of_a_run_when_stopped_then_a_restart_is_not_halted():
     bench = two()
     operator(bench, OperatorVerb.STOP, "all", "end of the run")
-    assert () == bench.engine.risk_state().restrictions
+    assert () == bench.engine.kept_state().risk.restrictions
 
 
 def test_halt_when_whoever_gave_it_remembers_then_a_restart_is_not_halted():
     bench = two()
     bench.handle(OperatorCommand(OperatorVerb.HALT, "all", "killed", outlives_restart=False))
     assert "killed" == bench.engine.summary().engine_halt
-    assert () == bench.engine.risk_state().restrictions
+    assert () == bench.engine.kept_state().risk.restrictions
 
 
 def test_executions_when_an_earlier_run_counted_them_then_not_counted_again():
@@ -329,7 +328,7 @@ def test_executions_when_an_earlier_run_counted_them_then_not_counted_again():
         # The venue tells its last minutes' executions at the sync of a start.
         again.fill(order, venue_ns=bench.now_ns)
     assert [] == names(again)
-    assert 1 == again.engine.risk_state().strategies[0].losses_in_row
+    assert 1 == again.engine.kept_state().risk.strategies[0].losses_in_row
     assert 1 == again.engine.state.runs[StrategyId("one")].returns.count
 
 
@@ -344,14 +343,15 @@ def restarted(
     bench: Bench, *, equity: int | None = None, state: RiskState | None = None, **changes: Any
 ) -> Bench:
     """Start a new engine from an old one's state, flat, with the venue's balance."""
+    kept = bench.engine.kept_state()
     again = Bench(
         bench.engine.state.config,
         strategies={name: Scripted() for name in bench.strategies},
         instruments=(instrument(), instrument(ETH)),
         is_synced=False,
+        kept=kept if state is None else msgspec.structs.replace(kept, risk=state),
+        now_ns=bench.now_ns,
     )
-    again.now_ns = bench.now_ns
-    again.handle(RiskStateRestored(through_bytes(state or bench.engine.risk_state())))
     held = bench.engine.state.portfolio.balance(ACCOUNT, "USDT").amount // MONEY_ONE
     again.sync(equity=held if equity is None else equity, **changes)
     for instrument_id in again.books:
@@ -406,12 +406,15 @@ def test_restart_when_the_day_is_over_then_a_new_one_begins_and_the_peak_stays()
 def test_restart_when_an_account_was_not_read_yet_then_its_day_is_not_forgotten():
     bench = two(drawdown_percent_max=Decimal(5))
     lose(bench, 1_000)
-    kept = bench.engine.risk_state()
+    kept = bench.engine.kept_state().risk
     again = Bench(
-        bench.engine.state.config, strategies={"one": Scripted()}, instruments=(), is_synced=False
+        bench.engine.state.config,
+        strategies={"one": Scripted()},
+        instruments=(),
+        is_synced=False,
+        kept=bench.engine.kept_state(),
     )
-    again.handle(RiskStateRestored(through_bytes(kept)))
-    state = again.engine.risk_state()
+    state = again.engine.kept_state().risk
     assert kept.days == state.days
     # What is counted of a strategy that isn't configured now is kept for when it is.
     assert kept.strategies == state.strategies
@@ -420,8 +423,7 @@ def test_restart_when_an_account_was_not_read_yet_then_its_day_is_not_forgotten(
 def test_restart_when_drawdown_is_lifted_before_the_account_is_read_then_it_stays_lifted():
     bench = two(daily_loss_percent_max=Decimal(5), drawdown_percent_max=Decimal(5))
     lose(bench, 5_100)
-    again = Bench(bench.engine.state.config, is_synced=False)
-    again.handle(RiskStateRestored(through_bytes(bench.engine.risk_state())))
+    again = Bench(bench.engine.state.config, is_synced=False, kept=bench.engine.kept_state())
     operator(again, OperatorVerb.LIFT, "drawdown@venue:main")
     again.sync(equity=94_900)
     again.pass_time(1_100)
@@ -452,9 +454,9 @@ def test_restart_when_trades_were_closed_then_kelly_knows_their_returns():
 def test_version_when_anything_kept_changes_then_differs():
     bench = two()
     engine = bench.engine
-    before = engine.risk_version
+    before = engine.kept_version
     bench.book(600_100)
-    assert before == engine.risk_version
+    assert before == engine.kept_version
     for change in (
         lambda: bench.say(long()),
         lambda: bench.execute(bench.placed()),
@@ -462,8 +464,8 @@ def test_version_when_anything_kept_changes_then_differs():
         lambda: operator(bench, OperatorVerb.HALT, "one"),
     ):
         change()
-        assert before != engine.risk_version
-        before = engine.risk_version
+        assert before != engine.kept_version
+        before = engine.kept_version
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -509,6 +511,8 @@ def test_restart_when_at_a_random_moment_then_both_decide_the_same_afterwards(se
     for _ in range(chance.randint(5, 60)):
         step([first])
     second = restarted(first, equity=None, **balances_of(first))
+    # The venue goes on numbering executions.
+    second.execution_count = first.execution_count
     # The restarted one measures volatility anew, and its books began at another moment.
     for instrument_id in first.books:
         first.book(600_000, instrument_id=instrument_id, after_ms=0)

@@ -1,9 +1,10 @@
-"""Owns the file of what risk must know again: written whole, checked whole, never half believed.
+"""Owns the file a restart goes on with: written whole, checked whole, never half believed.
 
-`risk-state.json` is an envelope of format, version, checksum (blake2b of the state's own bytes) and
-the state, readable by its owner alone. A write goes to a draft, to the disk, then under the name: a
-crash leaves the old state or the new one. Refuses to start afresh when the file is damaged, foreign
-or of another version: a limit that was reached must not be forgotten because a file broke.
+`trading-state.json` is an envelope of format, version, checksum (blake2b of the state's own bytes)
+and the state, readable by its owner alone. A write goes to a draft, to the disk, then under the
+name: a crash leaves the old state or the new one. Refuses to start afresh when the file is damaged,
+foreign or of another version: neither a limit that was reached nor a position may be forgotten
+because a file broke.
 """
 
 import contextlib
@@ -15,18 +16,18 @@ from pathlib import Path
 import msgspec
 
 from tickwright.core.errors import StorageError
-from tickwright.core.risk_state import RiskState
+from tickwright.core.kept_state import KeptState
 
-__all__ = ["RISK_STATE_FILE", "RiskStateWriter", "read_risk_state", "write_risk_state"]
+__all__ = ["KEPT_STATE_FILE", "KeptStateWriter", "read_kept_state", "write_kept_state"]
 
-RISK_STATE_FILE = "risk-state.json"
-FORMAT = "tickwright risk state"
+KEPT_STATE_FILE = "trading-state.json"
+FORMAT = "tickwright trading state"
 VERSION = 1
 BYTES_MAX = 64 * 1024**2
 """A larger file is none of ours."""
 _REMEDY = (
-    "look at the account, then restore the file from a copy, or move it away to begin with a new "
-    "day, a new peak and no protection in force"
+    "look at the account, then restore the file from a copy, or move it away to begin with what "
+    "the venue shows: a new day, a new peak, no protection in force, positions of no strategy"
 )
 
 
@@ -37,13 +38,13 @@ class _Envelope(msgspec.Struct, frozen=True, kw_only=True):
     state: msgspec.Raw
 
 
-def read_risk_state(folder: Path) -> RiskState | None:
+def read_kept_state(folder: Path) -> KeptState | None:
     """Return the state kept in a folder; None when none was ever kept there.
 
     Raises:
         StorageError: it can't be read, is damaged, foreign or of another version; with a remedy.
     """
-    path = folder / RISK_STATE_FILE
+    path = folder / KEPT_STATE_FILE
     try:
         if path.stat().st_size > BYTES_MAX:
             raise StorageError(f"{path} is larger than {BYTES_MAX} bytes: {_REMEDY}")
@@ -55,9 +56,9 @@ def read_risk_state(folder: Path) -> RiskState | None:
     try:
         held = msgspec.json.decode(raw, type=_Envelope)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise StorageError(f"{path} is no risk state, or half of one: {_REMEDY}") from None
+        raise StorageError(f"{path} is no trading state, or half of one: {_REMEDY}") from None
     if held.format != FORMAT:
-        raise StorageError(f"{path} is no risk state but {held.format[:80]!r}: {_REMEDY}")
+        raise StorageError(f"{path} is no trading state but {held.format[:80]!r}: {_REMEDY}")
     if held.version != VERSION:
         raise StorageError(
             f"{path} has version {held.version}, this version reads {VERSION}: use the version "
@@ -66,19 +67,19 @@ def read_risk_state(folder: Path) -> RiskState | None:
     if _checksum(bytes(held.state)) != held.checksum:
         raise StorageError(f"{path} is damaged, its checksum differs: {_REMEDY}")
     try:
-        return msgspec.json.decode(held.state, type=RiskState)
+        return msgspec.json.decode(held.state, type=KeptState)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise StorageError(f"{path} can't be understood: {error}; {_REMEDY}") from None
 
 
-def write_risk_state(folder: Path, state: RiskState) -> None:
+def write_kept_state(folder: Path, state: KeptState) -> None:
     """Put a state in the place of the one kept in a folder; on the disk when this returns.
 
     Raises:
         StorageError: it can't be written; the old one stands.
     """
-    path = folder / RISK_STATE_FILE
-    draft = folder / f".{RISK_STATE_FILE}.draft"
+    path = folder / KEPT_STATE_FILE
+    draft = folder / f".{KEPT_STATE_FILE}.draft"
     body = msgspec.json.encode(state)
     held = _Envelope(
         format=FORMAT, version=VERSION, checksum=_checksum(body), state=msgspec.Raw(body)
@@ -106,7 +107,7 @@ def _checksum(body: bytes) -> str:
     return blake2b(body, digest_size=16).hexdigest()
 
 
-class RiskStateWriter:
+class KeptStateWriter:
     """Writes states in a thread of its own: trading never waits for the disk.
 
     A state that comes while one is being written replaces the one that waits: the newest counts.
@@ -116,14 +117,16 @@ class RiskStateWriter:
         self.fault = ""
         """Why the last write failed; empty while the file holds what was last handed over."""
         self.written_count = 0
+        self.written_ns = 0
+        """Time of the last input in the state that stands in the file."""
         self._folder = folder
         self._ready = threading.Condition()
-        self._waiting: RiskState | None = None
+        self._waiting: KeptState | None = None
         self._is_closed = False
-        self._thread = threading.Thread(target=self._work, name="risk-state", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="trading-state", daemon=True)
         self._thread.start()
 
-    def save(self, state: RiskState) -> None:
+    def save(self, state: KeptState) -> None:
         """Hand a state over; it is written at once unless one is being written."""
         with self._ready:
             self._waiting = state
@@ -145,9 +148,10 @@ class RiskStateWriter:
             if state is None:
                 return
             try:
-                write_risk_state(self._folder, state)
+                write_kept_state(self._folder, state)
             except StorageError as error:
                 self.fault = str(error)
             else:
                 self.fault = ""
                 self.written_count += 1
+                self.written_ns = state.saved_ns

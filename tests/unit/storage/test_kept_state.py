@@ -1,4 +1,4 @@
-"""The risk state's file: whole or refused, never silently fresh."""
+"""The file a restart goes on with: whole or refused, never silently fresh."""
 
 import os
 import stat
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tickwright.core.errors import StorageError
 from tickwright.core.identity import AccountId, Category, InstrumentId, StrategyId
+from tickwright.core.kept_state import KeptState
 from tickwright.core.restrictions import LiftedBy, ProtectionKind, Restriction, Scope, Stage
 from tickwright.core.risk_state import (
     AccountGateState,
@@ -21,17 +22,17 @@ from tickwright.core.risk_state import (
     RiskState,
     StrategyRecord,
 )
-from tickwright.storage.risk_state import (
-    RISK_STATE_FILE,
-    RiskStateWriter,
-    read_risk_state,
-    write_risk_state,
+from tickwright.storage.kept_state import (
+    KEPT_STATE_FILE,
+    KeptStateWriter,
+    read_kept_state,
+    write_kept_state,
 )
 
 ACCOUNT = AccountId("bybit", "main")
 ALPHA = StrategyId("alpha")
 BTC = InstrumentId("bybit", Category.LINEAR, "BTCUSDT")
-STATE = RiskState(
+RISK = RiskState(
     saved_ns=1_700_000_000_000_000_000,
     gate=GateState(
         accounts=(
@@ -66,27 +67,29 @@ STATE = RiskState(
     strategies=(StrategyRecord(strategy_id=ALPHA, returns=(0.1, None, -2.5e-17)),),
     pairs=(PairRecord(strategy_id=ALPHA, instrument_id=BTC, trade_money=-(10**30)),),
 )
+STATE = KeptState(risk=RISK)
+LATER = KeptState(risk=msgspec.structs.replace(RISK, saved_ns=9))
 
 
 def test_state_when_written_then_read_the_same_and_owned_alone(tmp_path: Path):
     folder = tmp_path / "new" / "state"
-    write_risk_state(folder, STATE)
-    assert STATE == read_risk_state(folder)
-    path = folder / RISK_STATE_FILE
+    write_kept_state(folder, STATE)
+    assert STATE == read_kept_state(folder)
+    path = folder / KEPT_STATE_FILE
     assert 0o600 == stat.S_IMODE(path.stat().st_mode)
     assert [path] == list(folder.iterdir())
 
 
 def test_state_when_there_is_none_then_none(tmp_path: Path):
-    assert None is read_risk_state(tmp_path)
+    assert None is read_kept_state(tmp_path)
 
 
 def test_state_when_a_draft_was_left_by_a_crash_then_the_old_one_stands(tmp_path: Path):
-    write_risk_state(tmp_path, STATE)
-    (tmp_path / f".{RISK_STATE_FILE}.draft").write_bytes(b"half")
-    assert STATE == read_risk_state(tmp_path)
-    write_risk_state(tmp_path, msgspec.structs.replace(STATE, saved_ns=9))
-    read = read_risk_state(tmp_path)
+    write_kept_state(tmp_path, STATE)
+    (tmp_path / f".{KEPT_STATE_FILE}.draft").write_bytes(b"half")
+    assert STATE == read_kept_state(tmp_path)
+    write_kept_state(tmp_path, LATER)
+    read = read_kept_state(tmp_path)
     assert read is not None
     assert 9 == read.saved_ns
 
@@ -101,8 +104,8 @@ def test_state_when_a_draft_was_left_by_a_crash_then_the_old_one_stands(tmp_path
         (lambda raw: raw.replace(b'"until_ns":8', b'"until_ns":9'), "checksum differs"),
         (lambda raw: raw.replace(b"true", b"false"), "checksum differs"),
         (lambda raw: raw.replace(b'"version":1', b'"version":2'), "version 2, this version reads"),
-        (lambda raw: raw.replace(b"tickwright risk state", b"something else"), "is no risk state"),
-        (lambda raw: b'{"epoch": 4}', "is no risk state"),
+        (lambda raw: raw.replace(b"tickwright trading", b"something else"), "is no trading state"),
+        (lambda raw: b'{"epoch": 4}', "is no trading state"),
     ],
     ids=[
         "empty",
@@ -117,27 +120,27 @@ def test_state_when_a_draft_was_left_by_a_crash_then_the_old_one_stands(tmp_path
     ],
 )
 def test_state_when_it_cannot_be_believed_then_refused_with_a_remedy(tmp_path, spoil, words):
-    write_risk_state(tmp_path, STATE)
-    path = tmp_path / RISK_STATE_FILE
+    write_kept_state(tmp_path, STATE)
+    path = tmp_path / KEPT_STATE_FILE
     raw = path.read_bytes()
     spoilt = spoil(raw)
     assert raw != spoilt
     path.write_bytes(spoilt)
     with pytest.raises(StorageError, match=words) as refused:
-        read_risk_state(tmp_path)
+        read_kept_state(tmp_path)
     assert "move it away" in str(refused.value)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(place=st.integers(0), bit=st.integers(0, 7))
 def test_state_when_any_bit_is_turned_then_refused_or_the_same(tmp_path, place, bit):
-    write_risk_state(tmp_path, STATE)
-    path = tmp_path / RISK_STATE_FILE
+    write_kept_state(tmp_path, STATE)
+    path = tmp_path / KEPT_STATE_FILE
     raw = bytearray(path.read_bytes())
     raw[place % len(raw)] ^= 1 << bit
     path.write_bytes(bytes(raw))
     try:
-        read = read_risk_state(tmp_path)
+        read = read_kept_state(tmp_path)
     except StorageError:
         return
     # White space around the envelope, or a field's name that nobody reads: nothing of the state.
@@ -145,24 +148,24 @@ def test_state_when_any_bit_is_turned_then_refused_or_the_same(tmp_path, place, 
 
 
 def test_state_when_its_place_is_a_folder_then_refused(tmp_path: Path):
-    (tmp_path / RISK_STATE_FILE).mkdir()
+    (tmp_path / KEPT_STATE_FILE).mkdir()
     with pytest.raises(StorageError, match="can't be read"):
-        read_risk_state(tmp_path)
+        read_kept_state(tmp_path)
     with pytest.raises(StorageError, match="can't be written"):
-        write_risk_state(tmp_path, STATE)
+        write_kept_state(tmp_path, STATE)
 
 
 def test_writer_when_states_come_quickly_then_the_newest_is_on_the_disk_at_the_end(tmp_path: Path):
-    writer = RiskStateWriter(tmp_path)
+    writer = KeptStateWriter(tmp_path)
     for saved_ns in range(200):
-        writer.save(msgspec.structs.replace(STATE, saved_ns=saved_ns))
+        writer.save(KeptState(risk=msgspec.structs.replace(RISK, saved_ns=saved_ns)))
     writer.close()
-    read = read_risk_state(tmp_path)
+    read = read_kept_state(tmp_path)
     assert read is not None
     assert 199 == read.saved_ns
     assert 1 <= writer.written_count <= 200
     assert "" == writer.fault
-    assert "risk-state" not in {thread.name for thread in threading.enumerate()}
+    assert "trading-state" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_writer_when_the_disk_refuses_then_the_fault_is_told_and_the_next_write_mends_it(
@@ -170,12 +173,12 @@ def test_writer_when_the_disk_refuses_then_the_fault_is_told_and_the_next_write_
 ):
     blocked = tmp_path / "state"
     blocked.write_text("")
-    writer = RiskStateWriter(blocked)
+    writer = KeptStateWriter(blocked)
     writer.save(STATE)
     writer.close()
     assert "can't be written" in writer.fault
     os.unlink(blocked)
-    again = RiskStateWriter(blocked)
+    again = KeptStateWriter(blocked)
     again.save(STATE)
     again.close()
-    assert ("", STATE) == (again.fault, read_risk_state(blocked))
+    assert ("", STATE) == (again.fault, read_kept_state(blocked))

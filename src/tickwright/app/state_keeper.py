@@ -1,4 +1,4 @@
-"""Owns keeping the risk state of a running engine on the disk; refuses to hold up trading.
+"""Owns keeping the state of a running engine on the disk; refuses to hold up trading.
 
 A change is written within a second; a protection that was entered is handed to the disk at once,
 right after its commands left. What can't be written is told and tried again each second; trading
@@ -9,15 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tickwright.engine.engine import Engine
-from tickwright.storage.risk_state import RiskStateWriter
+from tickwright.storage.kept_state import KeptStateWriter
 
-__all__ = ["SAVE_EVERY_S", "RiskKeeper"]
+__all__ = ["SAVE_EVERY_S", "StateKeeper"]
 
 SAVE_EVERY_S = 1.0
 
 
-class RiskKeeper:
-    """Saves an engine's risk state when it changed.
+class StateKeeper:
+    """Saves an engine's state when it changed.
 
     `now_s` is any monotonic clock. `on_note` is called with (event, text).
     """
@@ -26,9 +26,9 @@ class RiskKeeper:
         self, engine: Engine, folder: Path, *, on_note: Callable[[str, str], None]
     ) -> None:
         self._engine = engine
-        self._writer = RiskStateWriter(folder)
+        self._writer = KeptStateWriter(folder)
         self._on_note = on_note
-        self._saved: tuple[int, ...] = ()
+        self._saved: tuple[object, ...] = ()
         self._saved_s = float("-inf")
         self._told = ""
 
@@ -37,14 +37,19 @@ class RiskKeeper:
         if now_s < self._saved_s + SAVE_EVERY_S:
             return
         self._tell()
-        if self._writer.fault or self._engine.risk_version != self._saved:
-            self._saved_s = now_s
+        self._saved_s = now_s
+        if self._writer.fault or self._engine.kept_version != self._saved:
             self.save()
 
     def save(self) -> None:
         """Save what stands now."""
-        self._saved = self._engine.risk_version
-        self._writer.save(self._engine.risk_state())
+        self._saved = self._engine.kept_version
+        self._writer.save(self._engine.kept_state())
+
+    @property
+    def written_ns(self) -> int:
+        """Up to which input the file on the disk holds what happened."""
+        return self._writer.written_ns
 
     def close(self) -> None:
         """Save for the last time and wait for the disk."""
@@ -57,6 +62,6 @@ class RiskKeeper:
         if fault != self._told:
             self._told = fault
             if fault:
-                self._on_note("risk.state_unwritten", fault)
+                self._on_note("state.unwritten", fault)
             else:
-                self._on_note("risk.state_written", "it is on the disk again")
+                self._on_note("state.written", "it is on the disk again")

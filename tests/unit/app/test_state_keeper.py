@@ -1,4 +1,4 @@
-"""The risk state reaches the disk: at once when something was restricted, else within a second."""
+"""The state reaches the disk: at once when something was restricted, else within a second."""
 
 import time
 from collections.abc import Callable
@@ -6,15 +6,15 @@ from pathlib import Path
 
 from tests.unit.engine.bench import Bench
 from tickwright.app.door import EngineDoor
-from tickwright.app.risk_keeper import SAVE_EVERY_S, RiskKeeper
+from tickwright.app.state_keeper import SAVE_EVERY_S, StateKeeper
 from tickwright.core.commands import Command
 from tickwright.core.events import OperatorCommand, OperatorVerb
-from tickwright.storage.risk_state import RISK_STATE_FILE, read_risk_state
+from tickwright.storage.kept_state import KEPT_STATE_FILE, read_kept_state
 
 
 def names(folder: Path) -> list[str]:
-    state = read_risk_state(folder)
-    return [] if state is None else [row.name for row in state.restrictions]
+    state = read_kept_state(folder)
+    return [] if state is None else [row.name for row in state.risk.restrictions]
 
 
 def soon(condition: Callable[[], bool]) -> bool:
@@ -61,22 +61,22 @@ def test_door_when_an_update_restricts_then_its_orders_leave_first():
 
 def test_keeper_when_nothing_changed_then_nothing_is_written(tmp_path: Path):
     bench = Bench()
-    keeper = RiskKeeper(bench.engine, tmp_path, on_note=lambda event, text: None)
+    keeper = StateKeeper(bench.engine, tmp_path, on_note=lambda event, text: None)
     keeper.look(0.0)
-    assert soon((tmp_path / RISK_STATE_FILE).exists)
-    written = (tmp_path / RISK_STATE_FILE).stat().st_mtime_ns
+    assert soon((tmp_path / KEPT_STATE_FILE).exists)
+    written = (tmp_path / KEPT_STATE_FILE).stat().st_mtime_ns
     bench.book(600_100)
     for second in range(1, 10):
         keeper.look(second * SAVE_EVERY_S)
-    assert written == (tmp_path / RISK_STATE_FILE).stat().st_mtime_ns
+    assert written == (tmp_path / KEPT_STATE_FILE).stat().st_mtime_ns
     keeper.close()
 
 
 def test_keeper_when_something_changed_then_written_once_the_second_is_over(tmp_path: Path):
     bench = Bench()
-    keeper = RiskKeeper(bench.engine, tmp_path, on_note=lambda event, text: None)
+    keeper = StateKeeper(bench.engine, tmp_path, on_note=lambda event, text: None)
     keeper.look(0.0)
-    assert soon((tmp_path / RISK_STATE_FILE).exists)
+    assert soon((tmp_path / KEPT_STATE_FILE).exists)
     bench.handle(halt())
     keeper.look(SAVE_EVERY_S / 2)
     assert [] == names(tmp_path)
@@ -87,7 +87,7 @@ def test_keeper_when_something_changed_then_written_once_the_second_is_over(tmp_
 
 def test_keeper_when_closed_then_the_last_state_is_on_the_disk(tmp_path: Path):
     bench = Bench()
-    keeper = RiskKeeper(bench.engine, tmp_path, on_note=lambda event, text: None)
+    keeper = StateKeeper(bench.engine, tmp_path, on_note=lambda event, text: None)
     bench.handle(halt())
     keeper.close()
     assert ["operator@one"] == names(tmp_path)
@@ -98,15 +98,15 @@ def test_keeper_when_the_disk_refuses_then_told_and_tried_again(tmp_path: Path):
     notes: list[str] = []
     folder = tmp_path / "state"
     folder.write_text("")
-    keeper = RiskKeeper(bench.engine, folder, on_note=lambda event, text: notes.append(event))
+    keeper = StateKeeper(bench.engine, folder, on_note=lambda event, text: notes.append(event))
     keeper.save()
 
     def told() -> bool:
         keeper.look(time.monotonic())
-        return notes == ["risk.state_unwritten"]
+        return notes == ["state.unwritten"]
 
     assert soon(told)
     folder.unlink()
     keeper.close()
-    assert ["risk.state_unwritten", "risk.state_written"] == notes
-    assert read_risk_state(folder) is not None
+    assert ["state.unwritten", "state.written"] == notes
+    assert read_kept_state(folder) is not None
