@@ -481,6 +481,7 @@ class Trader:
             if self._paper is not None:
                 tasks.append(group.create_task(self._paper.run()))
             tasks.append(group.create_task(self._look_after()))
+            tasks.append(group.create_task(self._keep_clocks()))
             with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), seconds)
             await self._end(before_end)
@@ -534,23 +535,34 @@ class Trader:
             await link.stop()
 
     async def _look_after(self) -> None:
-        """Show notices, keep the clock measured."""
-        next_clock = time.monotonic() + CLOCK_EVERY_S
+        """Beat, show notices, keep what risk must know again."""
         while True:
             await asyncio.sleep(NOTICES_EVERY_S)
             self._show_life()
             self.take_notices()
             if self._keeper is not None:
                 self._keeper.look(time.monotonic())
-            if time.monotonic() > next_clock:
+
+    async def _keep_clocks(self) -> None:
+        """Measure the venues' clocks now and then, and at once where our time was refused.
+
+        Apart from the heartbeat: a venue that doesn't answer must not look like a dead trader.
+        """
+        next_clock = time.monotonic() + CLOCK_EVERY_S
+        while True:
+            await asyncio.sleep(NOTICES_EVERY_S)
+            is_due = time.monotonic() > next_clock
+            if is_due:
                 next_clock = time.monotonic() + CLOCK_EVERY_S
-                for name, kit in self._kits.items():
-                    try:
-                        notice = await kit.measure_clock()
-                    except (ConnectionLost, FrameError, VenueError) as error:
-                        self._note("venue.clock_unread", f"{name}: {error}")
-                        continue
-                    self.door.on_input(notice, utc_now_ns())
+            for name, kit in self._kits.items():
+                if not (is_due or kit.clock.is_doubted):
+                    continue
+                try:
+                    notice = await kit.measure_clock()
+                except (ConnectionLost, FrameError, VenueError) as error:
+                    self._note("venue.clock_unread", f"{name}: {error}")
+                    continue
+                self.door.on_input(notice, utc_now_ns())
 
     def _show_life(self) -> None:
         """Beat, and end at once when the kill switch was thrown."""

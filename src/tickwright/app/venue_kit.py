@@ -88,6 +88,7 @@ class BybitKit:
         notice = await self.market.server_clock()
         for session in self._sessions:
             session.set_clock_offset(self.clock.offset_ns)
+        self.clock.is_doubted = False
         # Known by the venue's name from here on, as accounts know it; the client knows an address.
         return msgspec.structs.replace(notice, source=self.name)
 
@@ -183,12 +184,15 @@ class BybitKit:
             seen_ns=seen_ns,
         )
         rows = RowReader(account_id, instrument_of)
-        private = PrivateSession(credentials, rows, link, wake=link.wake)
+        doubt = self.clock.distrust
+        private = PrivateSession(credentials, rows, link, wake=link.wake, on_clock_doubt=doubt)
         self._sessions.append(private)
         trade = None
         if wants_trade_socket and self.hosts.trade:
             encoder = OrderEncoder(lambda one: instrument_of(one.category, one.symbol))
-            session = TradeSession(account_id, credentials, encoder, link, wake=link.wake)
+            session = TradeSession(
+                account_id, credentials, encoder, link, wake=link.wake, on_clock_doubt=doubt
+            )
             self._sessions.append(session)
             trade = (self.hosts.trade, session)
         if not self.hosts.private:

@@ -8,7 +8,7 @@ import enum
 from tickwright.core.events import Outcome
 from tickwright.core.orders import RequestKind
 
-__all__ = ["Reaction", "http_reaction", "outcome_of", "reaction_of"]
+__all__ = ["Reaction", "http_reaction", "is_time_refused", "outcome_of", "reaction_of"]
 
 
 class Reaction(enum.Enum):
@@ -101,6 +101,11 @@ _OUTCOMES = {
 def reaction_of(code: int) -> Reaction:
     """Return what to do about a code of any Bybit answer; an unknown one is `UNKNOWN`."""
     return _REACTION_OF.get(code, Reaction.UNKNOWN)
+
+
+def is_time_refused(code: int) -> bool:
+    """Whether the venue says that a request was stamped with a wrong time."""
+    return code in _TIME_CODES
 
 
 def outcome_of(code: int, request: RequestKind) -> Outcome:

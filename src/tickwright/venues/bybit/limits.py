@@ -151,6 +151,8 @@ class VenueClock:
         self.offset_ns = 0
         self.uncertainty_ns = -1
         """Half the round trip of the measurement in use; -1 before the first."""
+        self.is_doubted = False
+        """The venue refused our time and nobody has told the sockets a new one yet."""
 
     def measure(self, asked_ns: int, answered_ns: int, venue_ns: int) -> None:
         """Take one measurement: when we asked, when the answer came, what it said."""
@@ -162,6 +164,7 @@ class VenueClock:
     def distrust(self) -> None:
         """Forget the measurements: the venue says that our time is wrong."""
         self._samples.clear()
+        self.is_doubted = True
 
     def venue_ms(self, now_ns: int) -> int:
         """Return the venue's time in milliseconds."""

@@ -60,6 +60,7 @@ class PrivateSession:
 
     Args:
         wake: called when the session wants to be polled at once.
+        on_clock_doubt: called when the venue refuses our login: our time may be wrong.
     """
 
     def __init__(
@@ -71,7 +72,9 @@ class PrivateSession:
         wake: Callable[[], None] | None = None,
         topics: Sequence[str] = PRIVATE_TOPICS,
         idle_ping_ns: int = IDLE_PING_NS,
+        on_clock_doubt: Callable[[], None] | None = None,
     ) -> None:
+        self.on_clock_doubt = on_clock_doubt
         self.counts = PrivateCounts()
         self.wake = wake
         self._rows = rows
@@ -137,6 +140,8 @@ class PrivateSession:
     def _control(self, what: Classified, frame: bytes, now_ns: int) -> None:
         if what.kind is FrameKind.AUTH:
             if not self._login.answered(what):
+                if self.on_clock_doubt is not None:
+                    self.on_clock_doubt()
                 self._host.on_login_refused("private", what.code, what.text, now_ns)
             self._wake()
         elif what.kind is FrameKind.SUBSCRIPTION:

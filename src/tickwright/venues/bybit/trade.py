@@ -17,7 +17,7 @@ from tickwright.core.orders import RequestKind
 from tickwright.net.listener import FrameSink
 from tickwright.net.session import Action
 from tickwright.venues.bybit.control import Classified, FrameKind, classify
-from tickwright.venues.bybit.errors import Reaction, outcome_of, reaction_of
+from tickwright.venues.bybit.errors import Reaction, is_time_refused, outcome_of, reaction_of
 from tickwright.venues.bybit.login import IDLE_PING_NS, Login
 from tickwright.venues.bybit.order_encode import (
     OrderEncoder,
@@ -87,6 +87,7 @@ class TradeSession:
     Args:
         encoder: makes the venue's order rows from requests.
         wake: called when the session wants to be polled at once.
+        on_clock_doubt: called when the venue refuses our time.
     """
 
     def __init__(
@@ -99,7 +100,9 @@ class TradeSession:
         wake: Callable[[], None] | None = None,
         recv_window_ms: int = RECV_WINDOW_MS,
         idle_ping_ns: int = IDLE_PING_NS,
+        on_clock_doubt: Callable[[], None] | None = None,
     ) -> None:
+        self.on_clock_doubt = on_clock_doubt
         self.counts = TradeCounts()
         self.wake = wake
         self._account_id = account_id
@@ -227,6 +230,8 @@ class TradeSession:
         if self._login.answered(what):
             self._host.on_ready("trade", now_ns)
         else:
+            # A wrong time is one cause, and the venue's words for it are those of others.
+            self._doubt_clock()
             self._host.on_login_refused("trade", what.code, what.text, now_ns)
         self._wake()
 
@@ -243,6 +248,8 @@ class TradeSession:
                 return
             self.counts.late_replies += 1
         self.counts.replies += 1
+        if is_time_refused(reply.retCode):
+            self._doubt_clock()
         outcome = outcome_of(reply.retCode, request.kind)
         named = reply.data.orderLinkId
         if reply.op != _OPS[request.kind] or (named and named != request.client_id):
@@ -297,6 +304,10 @@ class TradeSession:
         self.counts.unmatched += 1
         self.counts.last_refusal = text
         self._host.on_unreadable("trade", text, now_ns)
+
+    def _doubt_clock(self) -> None:
+        if self.on_clock_doubt is not None:
+            self.on_clock_doubt()
 
     def _wake(self) -> None:
         if self.wake is not None:

@@ -329,3 +329,12 @@ def test_session_when_answers_are_mutated_then_no_outcome_is_doubled(seed: int):
     named = [reply.client_id for reply in _replies(host)]
     assert 600 == len(named) == len(set(named))
     assert 100 < sum(reply.outcome is Outcome.ACCEPTED for reply in _replies(host)) < 500
+
+
+@pytest.mark.parametrize(("code", "doubts"), [(10002, 1), (-1, 1), (0, 0), (10006, 0)])
+def test_reply_when_our_time_is_refused_then_the_clock_is_doubted_at_once(code: int, doubts: int):
+    session, _ = _ready()
+    told: list[str] = []
+    session.on_clock_doubt = lambda: told.append("doubt")
+    session.on_frame(_answer(_encode(session, place()).request_id, code=code), NOW + 30 * MS)
+    assert doubts == len(told)
