@@ -41,6 +41,7 @@ from tickwright.core.orders import Fill, RequestKind
 __all__ = [
     "AccountClient",
     "AccountHost",
+    "AccountTerms",
     "EmergencyClient",
     "Encoded",
     "HeldPosition",
@@ -95,6 +96,17 @@ class KeyRights(msgspec.Struct, frozen=True):
     is_bound_to_address: bool
     permissions: tuple[str, ...]
     expires: str
+
+
+class AccountTerms(msgspec.Struct, frozen=True):
+    """How an account is set up at its venue, in the venue's words; empty where it tells none.
+
+    `disconnect_cancels` names products whose orders the venue cancels when the account's streams
+    are gone, with the seconds it waits.
+    """
+
+    margin_mode: str
+    disconnect_cancels: tuple[tuple[str, int], ...] = ()
 
 
 class AccountHost(Protocol):

@@ -6,7 +6,7 @@ failure proves is in the outcome. Rows of instruments we don't hold are counted 
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -39,17 +39,20 @@ from tickwright.venues.bybit.errors import Reaction, outcome_of, reaction_of
 from tickwright.venues.bybit.order_encode import OrderEncoder, request_kind_of
 from tickwright.venues.bybit.private_decode import InstrumentOf, RowReader
 from tickwright.venues.bybit.private_wire import (
+    AccountInfo,
+    DisconnectInfo,
     FeeRateRow,
     KeyRow,
     LimitHeader,
     Listing,
     OrderIds,
+    PositionRow,
 )
 from tickwright.venues.bybit.rest_call import Pairs, RestAnswered, RestCaller
 from tickwright.venues.bybit.stops_rest import send_stops
 from tickwright.venues.bybit.trade import limit_report
 from tickwright.venues.bybit.wire import InstrumentUnlisted, shortened
-from tickwright.venues.port import KeyRights, OrderRequest, Unsendable
+from tickwright.venues.port import AccountTerms, KeyRights, OrderRequest, Unsendable
 
 __all__ = ["BybitAccountClient"]
 
@@ -66,6 +69,7 @@ _PATHS = {
 }
 
 Row = dict[str, Any]
+T = TypeVar("T")
 
 
 class BybitAccountClient:
@@ -112,6 +116,24 @@ class BybitAccountClient:
             permissions=held,
             expires=row.expiredAt,
         )
+
+    async def terms(self) -> AccountTerms:
+        """Read how the account is set up."""
+        mode = (await self._get("/v5/account/info", (), "account-info")).read(AccountInfo)
+        answer = await self._get("/v5/account/query-dcp-info", (), "dcp-info")
+        armed = tuple(
+            (one.product, int(one.timeWindow))
+            for one in answer.read(DisconnectInfo).dcpInfos or ()
+            if one.dcpStatus == "ON" and one.timeWindow.isascii() and one.timeWindow.isdigit()
+        )
+        return AccountTerms(mode.marginMode, armed)
+
+    async def holds_legs(self, instrument_id: InstrumentId) -> bool | None:
+        """Say whether a contract's long and short are held apart; None when it can't be told."""
+        scope = (("category", instrument_id.category.value), ("symbol", instrument_id.symbol))
+        answer = await self._get("/v5/position/list", scope, "position/list")
+        rows = [_row(raw, PositionRow) for raw in answer.read(Listing).list]
+        return any(row.positionIdx for row in rows) if rows else None
 
     async def open_orders(self, category: Category) -> tuple[OrderReport, ...]:
         """Read all open orders of a category."""
@@ -481,7 +503,7 @@ def _is_of(found: OrderReport | Fill | OrderAbsent, client_id: ClientId) -> bool
     return found.client_id == client_id
 
 
-def _row(raw: Row, kind: type[FeeRateRow]) -> FeeRateRow:
+def _row(raw: Row, kind: type[T]) -> T:
     try:
         return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:

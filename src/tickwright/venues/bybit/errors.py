@@ -141,3 +141,23 @@ def http_reaction(status: int) -> Reaction:
     if status in (400, 401, 404, 405):
         return Reaction.STOP
     return Reaction.UNKNOWN
+
+
+_REMEDIES = {
+    10003: "the key is unknown there: look whether key and environment (env) belong together",
+    -2015: "the key is unknown there: look whether key and environment (env) belong together",
+    33004: "the key has expired: make a new one at the venue and put it in the old one's place",
+    10004: "the secret doesn't belong to the key: copy both again",
+    10005: "the key lacks a permission: allow it to read and trade what the strategies trade",
+    10010: "the key is bound to other addresses: allow this machine's, or make a new key",
+    10009: "the address is banned: wait, and ask the venue",
+    10024: "the venue bars this account by its rules for your country",
+    10002: "the clock is off: let NTP set it (`timedatectl set-ntp true`)",
+    10006: "asked too fast: wait a few seconds; another program may share the account",
+    403: "the address is banned for ten minutes, or the venue bars your country",
+}
+
+
+def remedy_of(code: int) -> str:
+    """Return what a person can do about a refused question; "" where nothing general helps."""
+    return _REMEDIES.get(code, "")

@@ -134,6 +134,10 @@ class RestBudget:
         self._address.wait_ns(now_ns, self._address.limit)
         return AddressUse(len(self._address.sent), self._address.limit, self._silent_until_ns)
 
+    def limits(self) -> dict[str, int]:
+        """Return the requests a second of every group asked so far, as the venue named them."""
+        return {name: window.limit for name, window in self._groups.items()}
+
     def _group(self, group: str) -> _Window:
         window = self._groups.get(group)
         if window is None:

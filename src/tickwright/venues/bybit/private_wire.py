@@ -10,7 +10,10 @@ from typing import Any
 import msgspec
 
 __all__ = [
+    "AccountInfo",
     "CoinRow",
+    "DisconnectInfo",
+    "DisconnectRow",
     "ExecutionRow",
     "FeeRateRow",
     "KeyRow",
@@ -114,6 +117,26 @@ class WalletRow(msgspec.Struct, frozen=True):
     totalAvailableBalance: str = ""  # noqa: N815
     totalInitialMargin: str = ""  # noqa: N815
     totalMaintenanceMargin: str = ""  # noqa: N815
+
+
+class AccountInfo(msgspec.Struct, frozen=True, gc=False):
+    """How an account is set up."""
+
+    marginMode: str = ""  # noqa: N815
+
+
+class DisconnectRow(msgspec.Struct, frozen=True, gc=False):
+    """One product's cancel on disconnect; the window is in seconds."""
+
+    product: str
+    dcpStatus: str = ""  # noqa: N815
+    timeWindow: str = ""  # noqa: N815
+
+
+class DisconnectInfo(msgspec.Struct, frozen=True):
+    """What `query-dcp-info` answers; null for accounts that can't have it."""
+
+    dcpInfos: list[DisconnectRow] | None = None  # noqa: N815
 
 
 class OrderIds(msgspec.Struct, frozen=True, gc=False):
