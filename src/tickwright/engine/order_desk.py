@@ -48,6 +48,8 @@ class OrderDesk:
         self._evidence_ns = execution.evidence_delay_ns
         self._waiting_cancels: dict[ClientId, str] = {}
         """Cancels the budget held back, oldest first; bounded by the live orders."""
+        self._cancels_due_ns = 0
+        """When they are tried again; one reminder serves them all."""
         self.placed_count = 0
         self.cancel_count = 0
         self.query_count = 0
@@ -145,7 +147,7 @@ class OrderDesk:
         if not state.budget.take(order.account_id, group, now_ns, is_urgent=True):
             due_ns = state.budget.next_ns(order.account_id, group, now_ns, is_urgent=True)
             self._waiting_cancels[order.client_id] = reason
-            state.deadlines.add(due_ns, Deadline.CANCELS)
+            self._try_cancels_at(due_ns)
             return
         self._waiting_cancels.pop(order.client_id, None)
         state.blotter.start_cancel(record, now_ns, reason)
@@ -224,8 +226,16 @@ class OrderDesk:
         """Keep a cancel that could not be sent for the next `Deadline.CANCELS`."""
         self._waiting_cancels[record.client_id] = record.cancel_reason
 
+    def _try_cancels_at(self, due_ns: int) -> None:
+        # One reminder each would, tried again, ask for as many more: with forty orders waiting
+        # there are soon hundreds of thousands.
+        if not self._cancels_due_ns or due_ns < self._cancels_due_ns:
+            self._cancels_due_ns = due_ns
+            self._state.deadlines.add(due_ns, Deadline.CANCELS)
+
     def cancel_waiting(self) -> None:
         """Send the cancels that waited for the budget, oldest first."""
+        self._cancels_due_ns = 0
         waiting, self._waiting_cancels = self._waiting_cancels, {}
         for client_id, reason in waiting.items():
             record = self.find(client_id)

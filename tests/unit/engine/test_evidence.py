@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from tests.unit.engine.bench import ACCOUNT, BTC, ETH, MS, Bench, Scripted, leave, long, venue_id
+from tests.unit.engine.bench import ACCOUNT, BTC, CONFIG, ETH, MS, Bench, Scripted, leave, long, venue_id
 from tickwright.core.commands import CancelOrder, QueryOrder
 from tickwright.core.events import OperatorCommand, OperatorVerb, OrderAbsent, OrderReport, Outcome
 from tickwright.core.identity import ClientId, StrategyId, VenueOrderId
@@ -313,3 +313,19 @@ def test_cancel_when_its_answers_say_nothing_then_paced_and_absence_is_still_pro
     assert 2 <= asked <= 10
     assert 0 == bench.engine.summary().orders_live
     assert bench.engine.summary().queries < 12
+
+
+def test_cancels_when_far_more_wait_than_may_leave_then_one_reminder_serves_them_all():
+    risk = msgspec.structs.replace(CONFIG.risk, open_orders_per_instrument_max=100)
+    bench = Bench(msgspec.structs.replace(CONFIG, risk=risk))
+    # Somebody else's order: then no cancel-all may take everything at once.
+    bench.sync(orders=(resting_report(bench, "somebody-else"),))
+    for _ in range(40):
+        bench.say(RESTING)
+        bench.report(bench.placed(), OrderState.WORKING)
+        bench.now_ns += 1_000 * MS
+    bench.handle(OperatorCommand(OperatorVerb.CANCEL_ALL, "all", "test"))
+    before = len(bench.engine.state.deadlines)
+    bench.pass_time(10_000)
+    assert 40 <= len({cancel.client_id for cancel in bench.cancels(bench.log)})
+    assert len(bench.engine.state.deadlines) < before + 100
