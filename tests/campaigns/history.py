@@ -18,7 +18,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Ledger", "TraderHistory", "VenueHistory", "compare", "read_trader", "read_venue"]
+__all__ = [
+    "Ledger",
+    "TraderHistory",
+    "VenueHistory",
+    "compare",
+    "inputs",
+    "read_trader",
+    "read_venue",
+]
 
 _BLOCK = struct.Struct("<4sII")
 _RECORD = struct.Struct("<IBBHqq")
@@ -187,6 +195,13 @@ def _records(path: Path, faults: list[str]) -> Iterator[tuple[int, int, bytes]]:
             inside += _RECORD.size
             yield kind, now_ns, block[inside : inside + length]
             inside += length
+
+
+def inputs(session: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the inputs of a session log with the times they were taken at."""
+    for kind, now_ns, payload in _records(session / "inputs.twl", []):
+        if kind == _INPUT:
+            yield now_ns, json.loads(payload)
 
 
 def _read_input(event: dict[str, Any], now_ns: int, found: TraderHistory) -> None:

@@ -27,6 +27,7 @@ from tickwright.engine.config import EngineConfig
 from tickwright.execution.config import ExecutionConfig
 from tickwright.execution.request_budget import BudgetLimits
 from tickwright.risk.limits import RiskLimits
+from tickwright.risk.protections_config import ProtectionLimits
 from tickwright.simulator.private.control import ledger_report
 from tickwright.simulator.private.options import PrivateOptions
 from tickwright.simulator.run import RunningSimulator, SimulatorOptions, serve
@@ -134,6 +135,17 @@ class World:
     def __init__(self, running: RunningSimulator, http: aiohttp.ClientSession) -> None:
         self.running = running
         self._http = http
+
+    async def ask(self, path: str) -> int:
+        """Ask the venue something in public; return the status."""
+        async with self._http.get(f"{self.running.rest}{path}") as answer:
+            return answer.status
+
+    async def tell(self, path: str, **body: object) -> None:
+        """Order something of the control endpoints."""
+        url = f"{self.running.rest}/control/{path}"
+        async with self._http.post(url, json=body) as answer:
+            assert answer.status == 200, await answer.text()
 
     async def arm(self, **fault: object) -> None:
         async with self._http.post(f"{self.running.rest}/control/faults", json=fault) as answer:
@@ -253,23 +265,35 @@ def settings(
     folder: Path,
     *,
     execution: dict[str, Any] | None = None,
+    limits: dict[str, Any] | None = None,
+    strategy: type[Strategy] | None = None,
     **parameters: Any,
 ) -> TraderSettings:
     """Settings of a trader whose one strategy is the barrage."""
     made = settings_for(getattr(world, "running", world), folder, [SYMBOL])
-    risk = RiskLimits(
-        position_percent_max=Decimal(1000),
-        exposure_percent_max=Decimal(1000),
-        leverage_max=Decimal(100),
-        order_notional_usdt_max=Decimal(1_000_000),
-        orders_per_second_max=10_000,
-        orders_per_minute_max=100_000,
-        open_orders_per_instrument_max=10_000,
-        unknown_requests_per_instrument_max=1_000,
-        unknown_requests_max=1_000,
-        price_band_bps_max=Decimal(9_900),
-        deny_conflicting_position=False,
-    )
+    roomy = {
+        "position_percent_max": Decimal(1000),
+        "exposure_percent_max": Decimal(1000),
+        "leverage_max": Decimal(100),
+        "order_notional_usdt_max": Decimal(1_000_000),
+        "orders_per_second_max": 10_000,
+        "orders_per_minute_max": 100_000,
+        "open_orders_per_instrument_max": 10_000,
+        "unknown_requests_per_instrument_max": 1_000,
+        "unknown_requests_max": 1_000,
+        "price_band_bps_max": Decimal(9_900),
+        "deny_conflicting_position": False,
+        # A campaign is a storm by itself; the row about storms asks for the real figures.
+        "protections": ProtectionLimits(
+            cooldown_after_stop_s=0,
+            losses_in_row_max=0,
+            equal_rejects_max=0,
+            flip_flops_max=0,
+            order_storm_max=0,
+        ),
+    }
+    risk = RiskLimits(**(roomy | (limits or {})))
+    chosen = strategy or Barrage
     wanted = {"budget": BudgetLimits(limit=10 * RATE), **(execution or {})}
     plan = replace(
         made.plan,
@@ -277,14 +301,14 @@ def settings(
         strategies=(
             StrategyPlan(
                 strategy_id="barrage",
-                source=f"{Path(__file__).resolve()}:Barrage",
+                source=f"{Path(__file__).resolve()}:{chosen.__name__}",
                 account=str(ACCOUNT),
                 instruments=(str(BTC),),
                 parameters=parameters,
             ),
         ),
     )
-    return replace(made, plan=plan, classes={plan.strategies[0].source: Barrage})
+    return replace(made, plan=plan, classes={plan.strategies[0].source: chosen})
 
 
 async def until(condition: Callable[[], bool], seconds: float) -> bool:
