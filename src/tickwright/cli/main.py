@@ -8,6 +8,7 @@ from tickwright import __version__
 from tickwright.cli.bench import bench
 from tickwright.cli.book import book
 from tickwright.cli.demo import demo
+from tickwright.cli.doctor import doctor
 from tickwright.cli.explain import explain
 from tickwright.cli.init import init
 from tickwright.cli.kill import kill
@@ -40,6 +41,7 @@ COMMANDS = (
     status,
     orders,
     explain,
+    doctor,
     risk,
     protections,
     init,
