@@ -18,6 +18,7 @@ from tickwright.core.orders import OrderState, OrderType, Side, TimeInForce, Tri
 from tickwright.core.restrictions import ProtectionKind, Scope, Stage
 from tickwright.core.signals import Signal
 from tickwright.core.verdicts import Verdict
+from tickwright.core.work import Work
 
 __all__ = [
     "AmendOrder",
@@ -34,6 +35,7 @@ __all__ = [
     "SetTimer",
     "SignalNotice",
     "StopsNotice",
+    "WorkNotice",
 ]
 
 
@@ -173,6 +175,14 @@ class StopsNotice(msgspec.Struct, frozen=True, kw_only=True, tag="stops_notice")
     now_ns: int
 
 
+class WorkNotice(msgspec.Struct, frozen=True, kw_only=True, tag="work_notice"):
+    """A work began, pauses, goes on, stops or ended: for logs, screens and history."""
+
+    work: Work
+    event_id: int
+    now_ns: int
+
+
 class ProtectionNotice(msgspec.Struct, frozen=True, kw_only=True, tag="protection_notice"):
     """A protection was entered, lifted (`stage` active) or found standing after a restart.
 
@@ -199,5 +209,5 @@ Command = (
     PlaceOrder | AmendOrder | CancelOrder | CancelAll | QueryOrder | SetPositionStops | SetTimer
 )
 """What the outside must do."""
-Notice = SignalNotice | OrderNotice | HaltNotice | StopsNotice | ProtectionNotice
+Notice = SignalNotice | OrderNotice | HaltNotice | StopsNotice | WorkNotice | ProtectionNotice
 """What the outside may show or store."""

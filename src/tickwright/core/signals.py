@@ -10,8 +10,17 @@ import msgspec
 from tickwright.core.exits import Exits
 from tickwright.core.identity import ClientId, InstrumentId
 from tickwright.core.orders import OrderIntent
+from tickwright.core.work import WorkIntent
 
-__all__ = ["Action", "CancelIntent", "Decision", "Signal", "SignalKind", "as_decisions"]
+__all__ = [
+    "Action",
+    "AmendIntent",
+    "CancelIntent",
+    "Decision",
+    "Signal",
+    "SignalKind",
+    "as_decisions",
+]
 
 
 class SignalKind(enum.Enum):
@@ -72,13 +81,26 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True, tag="signal"):
 
 
 class CancelIntent(msgspec.Struct, frozen=True, kw_only=True, tag="cancel_intent"):
-    """A strategy's wish to withdraw one of its own orders."""
+    """A strategy's wish to withdraw one of its own orders, or to end one of its works."""
 
     client_id: ClientId
     reason: str = ""
 
 
-Action = Signal | OrderIntent | CancelIntent
+class AmendIntent(msgspec.Struct, frozen=True, kw_only=True, tag="amend_intent"):
+    """A strategy's wish to change a working order of its own; what is None stays as it is.
+
+    `size_units` is the whole size, what is filled already included.
+    """
+
+    client_id: ClientId
+    price_units: int | None = None
+    size_units: int | None = None
+    reason: str = ""
+
+
+_ACTIONS = (Signal, OrderIntent, CancelIntent, AmendIntent, WorkIntent)
+Action = Signal | OrderIntent | CancelIntent | AmendIntent | WorkIntent
 Decision = Action | list[Action] | tuple[Action, ...] | None
 """What a strategy callback may return."""
 
@@ -91,16 +113,16 @@ def as_decisions(decision: Decision) -> tuple[Action, ...]:
     """
     if decision is None:
         return ()
-    if isinstance(decision, (Signal, OrderIntent, CancelIntent)):
+    if isinstance(decision, _ACTIONS):
         return (decision,)
     if isinstance(decision, (list, tuple)):
         for action in decision:
-            if not isinstance(action, (Signal, OrderIntent, CancelIntent)):
+            if not isinstance(action, _ACTIONS):
                 raise TypeError(
                     f"a strategy returned {type(action).__name__} in its list of actions"
                 )
         return tuple(decision)
     raise TypeError(
         f"a strategy returned {type(decision).__name__}; it must be a Signal, an OrderIntent, "
-        "a CancelIntent, a list of them or None"
+        "a CancelIntent, an AmendIntent, a WorkIntent, a list of them or None"
     )

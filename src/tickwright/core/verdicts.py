@@ -50,6 +50,7 @@ class Reason(enum.Enum):
     RATE_LIMIT = "rate_limit"
     CANCEL_RATE = "cancel_rate"
     AMEND_RATE = "amend_rate"
+    AMEND_IMPOSSIBLE = "amend_impossible"
     ORDER_TO_FILL = "order_to_fill"
     UNKNOWN_REQUEST = "unknown_request"
     UNKNOWN_TOTAL = "unknown_total"

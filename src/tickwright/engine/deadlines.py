@@ -33,6 +33,7 @@ class Deadline(enum.IntEnum):
     TIME_STOP = 8
     STOPS = 9
     PROTECTION = 10
+    WORK = 11
 
 
 class Deadlines:

@@ -10,6 +10,7 @@ from types import TracebackType
 
 from tickwright.core.orders import Purpose
 from tickwright.core.signals import as_decisions
+from tickwright.core.work import Work
 from tickwright.engine.lanes import Call, StrategyRun
 from tickwright.engine.order_desk import OrderDesk
 from tickwright.engine.position_desk import PositionDesk
@@ -52,6 +53,12 @@ class Dispatch:
                 continue
             if not run.halt_reason:
                 self._signals.act(run, actions)
+
+    def deliver_work(self, work: Work) -> None:
+        """Let a strategy hear of one of its works."""
+        run = self._state.runs.get(work.strategy_id)
+        if run is not None and not run.halt_reason:
+            self.deliver(run.calls["on_work"], work)
 
     def deliver_bare(self, run: StrategyRun, name: str) -> None:
         """Call a callback that takes no argument (`on_start`, `on_stop`)."""

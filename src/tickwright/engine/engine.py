@@ -62,6 +62,7 @@ from tickwright.engine.result_summary import summarise_results
 from tickwright.engine.signal_desk import SignalDesk
 from tickwright.engine.state import TradingState
 from tickwright.engine.summary import EngineSummary, summarise
+from tickwright.engine.work_desk import WorkDesk
 from tickwright.strategy.base import Strategy
 from tickwright.strategy.context import StrategyContext
 from tickwright.strategy.parameters import StrategyParameters
@@ -89,13 +90,14 @@ class Engine:
         self._lanes: dict[int, Lane] = {}
         self._orders = OrderDesk(state)
         self._positions = PositionDesk(state, self._orders)
-        self._signals = SignalDesk(state, self._orders, self._positions)
+        self._works = WorkDesk(state, self._orders, self._positions)
+        self._signals = SignalDesk(state, self._orders, self._positions, self._works)
         self._dispatch = Dispatch(state, self._orders, self._positions, self._signals)
         self._protection = ProtectionDesk(state, self._orders, self._dispatch)
         desks = (state, self._orders, self._positions, self._dispatch, self._protection)
         self._restart = RestartDesk(state, self._orders, self._positions, self._protection)
-        self._evidence = EvidenceDesk(*desks, self._restart)
-        self._market = MarketDesk(*desks)
+        self._evidence = EvidenceDesk(*desks, self._restart, self._works)
+        self._market = MarketDesk(*desks, self._works)
         self._operator = OperatorDesk(*desks)
         self._protections = state.protections
         self._deliver = self._dispatch.deliver
@@ -256,6 +258,8 @@ class Engine:
         calls = lane.book_calls
         if calls:
             self._deliver(calls, lane.book)
+        if self._works.news:
+            self._tell_works()
         if self._outbox.commands:
             if self._protections.changes:
                 # An order of this very input may have been one too many.
@@ -267,9 +271,16 @@ class Engine:
         """Handle any other input."""
         self._enter(now_ns)
         self._doors[type(event)](event)
+        if self._works.news:
+            self._tell_works()
         if self._protections.changes:
             self._protection.settle()
         return self._outbox.take_commands()
+
+    def _tell_works(self) -> None:
+        """Let strategies hear of their works; what they change by it they hear at a later input."""
+        for work in self._works.take_news():
+            self._dispatch.deliver_work(work)
 
     def _enter(self, now_ns: int) -> None:
         moment = self._moment
@@ -321,6 +332,8 @@ class Engine:
             self._protection.on_due()
         elif kind is Deadline.CLOSE_AGAIN:
             self._positions.on_close_again(key)
+        elif kind is Deadline.WORK:
+            self._works.on_due(key)
         elif kind is Deadline.STOPS:
             self._positions.on_stops_due(key)
         else:

@@ -45,6 +45,7 @@ from tickwright.engine.protection_desk import ProtectionDesk
 from tickwright.engine.reconcile_desk import ReconcileDesk
 from tickwright.engine.restart_desk import RestartDesk
 from tickwright.engine.state import TradingState
+from tickwright.engine.work_desk import WorkDesk
 from tickwright.execution.blotter import Change
 from tickwright.execution.life_cycle import IllegalMove
 from tickwright.execution.records import Record
@@ -65,7 +66,9 @@ class EvidenceDesk:
         dispatch: Dispatch,
         protections: ProtectionDesk,
         restart: RestartDesk,
+        works: WorkDesk,
     ) -> None:
+        self._works = works
         self._state = state
         self._orders = orders
         self._positions = positions
@@ -94,7 +97,7 @@ class EvidenceDesk:
         if reply.outcome is Outcome.UNKNOWN:
             self._orders.chase(record)
         elif not record.is_settled and self._orders.needs_evidence(record):
-            if reply.request is RequestKind.CANCEL and reply.outcome is not Outcome.ACCEPTED:
+            if reply.request is not RequestKind.CREATE and reply.outcome is not Outcome.ACCEPTED:
                 # Too late, or unknown there: only the order itself can say how it ended.
                 self._orders.query(record)
             else:
@@ -512,6 +515,8 @@ class EvidenceDesk:
             self._orders.ask_later(record)
         if run is not None and not run.halt_reason:
             self._dispatch.deliver(run.calls["on_order"], order)
+        if order.parent_id is not None:
+            self._works.on_child(record)
 
     def after_lost(self, change: Change | None) -> None:
         """Let everybody know that an answer did not come."""

@@ -10,6 +10,7 @@ from tickwright.core.instrument import Instrument
 from tickwright.core.signals import Decision
 from tickwright.core.verdicts import Rejected
 from tickwright.engine.range_volatility import RangeVolatility
+from tickwright.execution.algorithms.work_file import WorkFile
 from tickwright.execution.position_plan import PositionPlan
 from tickwright.risk.round_trips import RoundTrips
 from tickwright.risk.sizing import ClosedReturns
@@ -34,6 +35,7 @@ CALLBACKS = (
     "on_stop",
     "on_timer",
     "on_trade",
+    "on_work",
 )
 TIMERS_MAX = 1_000
 """Named timers a strategy may have waiting."""
@@ -132,6 +134,7 @@ class Lane:
         "trade_calls",
         "volatility",
         "watch",
+        "works",
     )
 
     def __init__(self, slot: int, book: OrderBook, volatility_window: int) -> None:
@@ -145,6 +148,7 @@ class Lane:
         self.state_calls: tuple[Call, ...] = ()
         self.plans: list[PositionPlan] = []
         self.watch: tuple[PositionPlan, ...] = ()
+        self.works: list[WorkFile] = []
         self.is_busy = False
         self.has_venue_mark = False
         self.marks_from_mid = False
@@ -157,7 +161,7 @@ class Lane:
     def settle(self) -> None:
         """Refresh what a book update must look at, after a plan or the source of marks changed."""
         self.watch = tuple(plan for plan in self.plans if plan.is_watching)
-        self.is_busy = bool(self.watch) or self.marks_from_mid
+        self.is_busy = bool(self.watch) or self.marks_from_mid or bool(self.works)
 
     def sample(self) -> None:
         """Take a mid for the volatility; a book that isn't synced has none."""

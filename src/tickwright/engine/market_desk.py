@@ -22,6 +22,7 @@ from tickwright.engine.order_desk import OrderDesk
 from tickwright.engine.position_desk import PositionDesk
 from tickwright.engine.protection_desk import ProtectionDesk
 from tickwright.engine.state import TradingState
+from tickwright.engine.work_desk import WorkDesk
 
 __all__ = ["MarketDesk"]
 
@@ -39,7 +40,9 @@ class MarketDesk:
         positions: PositionDesk,
         dispatch: Dispatch,
         protections: ProtectionDesk,
+        works: WorkDesk,
     ) -> None:
+        self._works = works
         self._state = state
         self._orders = orders
         self._positions = positions
@@ -50,6 +53,8 @@ class MarketDesk:
         """Do what a book update needs where something is held: brackets and the mark."""
         if lane.watch:
             self._positions.on_book(lane)
+        if lane.works:
+            self._works.on_book(lane)
         if not lane.marks_from_mid:
             return
         now_ns = self._state.moment.now_ns
@@ -154,7 +159,9 @@ class MarketDesk:
             return
         if event.state is not BookState.SYNCED:
             self._orders.cancel_where(
-                f"the book is {event.state.name.lower()}", instrument_id=event.instrument_id
+                f"the book is {event.state.name.lower()}",
+                instrument_id=event.instrument_id,
+                stops_works=False,
             )
         if lane.state_calls:
             self._dispatch.deliver(lane.state_calls, event)

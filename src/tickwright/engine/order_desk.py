@@ -4,11 +4,17 @@ Refuses to send a create twice: what became of it is asked until the venue's evi
 Cancels are safe to repeat and are, until the order is gone.
 """
 
-from tickwright.core.commands import CancelAll, CancelOrder, OrderNotice, QueryOrder
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from tickwright.core.commands import AmendOrder, CancelAll, CancelOrder, OrderNotice, QueryOrder
 from tickwright.core.identity import AccountId, Category, ClientId, InstrumentId, StrategyId
+from tickwright.core.instrument import AmendKind
 from tickwright.core.orders import Order, OrderIntent, OrderState, Purpose, RequestKind
-from tickwright.core.verdicts import Check, Reason, Rejected
+from tickwright.core.verdicts import Check, Reason, Rejected, Verdict
 from tickwright.engine.deadlines import Deadline
+from tickwright.engine.lanes import Lane
 from tickwright.engine.state import TradingState
 from tickwright.execution.blotter import LIVE_ORDERS_MAX, Change
 from tickwright.execution.records import Record
@@ -29,6 +35,7 @@ _ANSWER_DEADLINE = {
 }
 
 _CREATE = {category: f"create.{category.value}" for category in Category}
+_AMEND = {category: f"amend.{category.value}" for category in Category}
 _CANCEL = {category: f"cancel.{category.value}" for category in Category}
 _QUERY = {category: f"query.{category.value}" for category in Category}
 """Names of the request groups, by product line."""
@@ -50,7 +57,10 @@ class OrderDesk:
         """Cancels the budget held back, oldest first; bounded by the live orders."""
         self._cancels_due_ns = 0
         """When they are tried again; one reminder serves them all."""
+        self.on_withdraw: Callable[..., int] | None = None
+        """Stops works before orders are withdrawn, or they would send others."""
         self.placed_count = 0
+        self.amend_count = 0
         self.cancel_count = 0
         self.query_count = 0
 
@@ -85,6 +95,7 @@ class OrderDesk:
         strategy_id: StrategyId,
         account_id: AccountId,
         cause_event_id: int,
+        parent_id: ClientId | None = None,
     ) -> Record:
         """Send an approved order; `obstacle` was asked before."""
         state = self._state
@@ -103,6 +114,7 @@ class OrderDesk:
             size_units=size_units,
             cause_event_id=cause_event_id,
             created_ns=now_ns,
+            parent_id=parent_id,
         )
         record = state.blotter.open(order, now_ns)
         state.outbox.command(state.planner.command(order, moment.event_id))
@@ -129,6 +141,92 @@ class OrderDesk:
                     now_ns=state.moment.now_ns,
                     mid_twice_units=twice,
                 )
+
+    # amends ---------------------------------------------------------------------------------------
+
+    def amend(
+        self,
+        record: Record,
+        lane: Lane,
+        *,
+        price_units: int | None = None,
+        size_units: int | None = None,
+    ) -> Rejected | None:
+        """Ask for another price or whole size of a working order, or return what forbids it.
+
+        One amend at a time, none beside a cancel; the gate judges the order as it would be.
+        """
+        state = self._state
+        order, now_ns = record.order, state.now_ns
+        fault = _amend_fault(record, lane, price_units, size_units)
+        if fault is not None:
+            return fault
+        group = _AMEND[order.instrument_id.category]
+        due_ns = state.budget.next_ns(order.account_id, group, now_ns, is_urgent=False)
+        if due_ns > now_ns:
+            bound = f"one, free in {(due_ns - now_ns) / 1e6:.0f} ms"
+            return Rejected(Check(Reason.RATE_LIMIT, f"no {group} request left", bound))
+        verdict = self._judge_amend(record, lane, price_units, size_units)
+        if isinstance(verdict, Rejected):
+            return verdict
+        started = state.blotter.start_amend(
+            record, now_ns, price_units=price_units, size_units=size_units
+        )
+        taken = state.budget.take(order.account_id, group, now_ns, is_urgent=False)
+        assert started and taken, "an amend was looked at before it is sent"
+        state.gate.note_amend(order.account_id, now_ns)
+        state.outbox.command(
+            AmendOrder(
+                account_id=order.account_id,
+                client_id=order.client_id,
+                venue_id=order.venue_id,
+                instrument_id=order.instrument_id,
+                price_units=price_units,
+                size_units=size_units,
+                event_id=state.moment.event_id,
+            )
+        )
+        state.deadlines.add(now_ns + self._answer_ns, Deadline.AMEND_ANSWER, order.client_id)
+        self.amend_count += 1
+        self.publish(record)
+        return None
+
+    def _judge_amend(
+        self, record: Record, lane: Lane, price_units: int | None, size_units: int | None
+    ) -> Verdict:
+        """Ask the gate about the order as it would be, as if it were not there now."""
+        state = self._state
+        order, working = record.order, record.working
+        size = order.size_units if size_units is None else size_units
+        intent = replace(
+            order.intent,
+            size_units=size - order.filled_units,
+            price_units=order.price_units if price_units is None else price_units,
+            # Levels that went with the order stay where the venue holds them.
+            stop_loss_price_units=None,
+            take_profit_price_units=None,
+            valid_until_ns=0,
+        )
+        state.portfolio.set_working(
+            order.account_id,
+            order.instrument_id,
+            buy_units=working.buy_units - _plain(record, record.counted_buy_units),
+            sell_units=working.sell_units - _plain(record, record.counted_sell_units),
+            open_orders=working.open_orders - 1,
+            unknown_requests=working.unknown_requests,
+        )
+        verdict = state.gate.check_amend(
+            intent,
+            raises_size=size > order.size_units,
+            strategy_id=order.strategy_id,
+            account_id=order.account_id,
+            now_ns=state.now_ns,
+            book=lane.book,
+            instrument=lane.instrument,
+            view=state.view,
+        )
+        self.publish(record)
+        return verdict
 
     # cancels --------------------------------------------------------------------------------------
 
@@ -178,9 +276,21 @@ class OrderDesk:
         strategy_id: StrategyId | None = None,
         instrument_id: InstrumentId | None = None,
         only_opening: bool = True,
+        stops_works: bool = True,
     ) -> int:
-        """Withdraw live orders of an account, strategy, instrument, or all; return how many."""
+        """Withdraw live orders of an account, strategy, instrument, or all; return how many.
+
+        Works stop with them, or they would send others; where they may go on later, they pause.
+        """
         count = 0
+        if stops_works and self.on_withdraw is not None and self._state.works:
+            count = self.on_withdraw(
+                reason,
+                account_id=account_id,
+                strategy_id=strategy_id,
+                instrument_id=instrument_id,
+                only_opening=only_opening,
+            )
         for record in self._state.blotter.live():
             order = record.order
             if (
@@ -195,6 +305,15 @@ class OrderDesk:
             count += 1
         return count
 
+    def withdraw_works(
+        self, reason: str, *, strategy_id: StrategyId, instrument_id: InstrumentId
+    ) -> None:
+        """Stop all works of a strategy in an instrument, those that close too."""
+        if self.on_withdraw is not None and self._state.works:
+            self.on_withdraw(
+                reason, strategy_id=strategy_id, instrument_id=instrument_id, only_opening=False
+            )
+
     def cancel_account(self, account_id: AccountId, reason: str) -> None:
         """Withdraw everything of ours on an account, by one request where that is right.
 
@@ -202,6 +321,8 @@ class OrderDesk:
         more orders are live than the cancel budget lets pass at once and none of them is foreign.
         """
         state = self._state
+        if self.on_withdraw is not None and state.works:
+            self.on_withdraw(reason, account_id=account_id, only_opening=False)
         live = [
             record
             for record in state.blotter.live()
@@ -338,7 +459,13 @@ class OrderDesk:
         cancel = record.cancel
         # Acknowledged is not resting, and a cancel that was answered is not a cancelled order.
         is_cancel_answered = cancel is not None and not cancel.is_confirmed
-        return order.state in (OrderState.ACCEPTED, OrderState.INTENDED) or is_cancel_answered
+        amend = record.amend
+        is_amend_answered = amend is not None and not amend.is_confirmed
+        return (
+            order.state in (OrderState.ACCEPTED, OrderState.INTENDED)
+            or is_cancel_answered
+            or is_amend_answered
+        )
 
     def is_absence_proven(self, record: Record, asked_ns: int) -> bool:
         """Count an answer that knew no such order; say whether it was the one that proves it."""
@@ -402,3 +529,41 @@ class OrderDesk:
                 now_ns=moment.now_ns,
             )
         )
+
+
+def _plain(record: Record, counted_units: int) -> int:
+    """Return what an order counts among those that may open."""
+    return 0 if record.order.intent.reduce_only else counted_units
+
+
+def _amend_fault(
+    record: Record, lane: Lane, price_units: int | None, size_units: int | None
+) -> Rejected | None:
+    """Say what makes an amend impossible whatever the market does."""
+    order, instrument, amend = record.order, lane.instrument, record.amend
+    words = ""
+    if instrument.capabilities.amend is not AmendKind.IN_PLACE:
+        words = "the venue does not amend here"
+    elif order.state not in (OrderState.WORKING, OrderState.PARTLY_FILLED):
+        words = f"the order is {order.state.value}"
+    elif record.is_cancelling:
+        words = "a cancel is under way"
+    elif amend is not None and not amend.is_confirmed:
+        words = "an amend is under way"
+    elif order.price_units is None:
+        words = "a market order has no price"
+    elif price_units in (None, order.price_units) and size_units in (None, order.size_units):
+        words = "nothing would change"
+    if words:
+        return Rejected(Check(Reason.AMEND_IMPOSSIBLE, words, "a working order to change"))
+    if size_units is not None:
+        fault = ""
+        if size_units <= order.filled_units:
+            fault = f"{instrument.size_text(order.filled_units)} is filled already"
+        elif size_units % instrument.lot_units or not (
+            instrument.size_min_units <= size_units <= instrument.size_max_units
+        ):
+            fault = f"size {size_units} units is no valid size"
+        if fault:
+            return Rejected(Check(Reason.SIZE_INVALID, fault, "a valid whole size"))
+    return None

@@ -78,8 +78,9 @@ class PositionDesk:
         share = state.portfolio.strategy_position(
             plan.strategy_id, plan.account_id, plan.instrument_id
         )
-        was_flat = plan.size_units == 0
-        plan.set_size(self._held_units(plan, lane), state.now_ns)
+        was_flat, now_ns = plan.size_units == 0, state.now_ns
+        # A fill may be told late, as after a restart: its position is as old as the fill.
+        plan.set_size(self._held_units(plan, lane), min(share.opened_ns or now_ns, now_ns))
         side = plan.side
         if side is not None:
             if plan.levels is None:
@@ -91,7 +92,7 @@ class PositionDesk:
                 self._look(levels, lane.book)
         time_ms = plan.exits.time_stop_ms
         if was_flat and plan.size_units and time_ms:
-            state.deadlines.add(state.now_ns + time_ms * _MS, Deadline.TIME_STOP, plan.key)
+            state.deadlines.add(plan.opened_ns + time_ms * _MS, Deadline.TIME_STOP, plan.key)
         self.stops.tend(plan)
 
     def _held_units(self, plan: PositionPlan, lane: Lane) -> int:
@@ -140,6 +141,24 @@ class PositionDesk:
                 self._try_again(plan)
         if plan.closing is not None and not plan.size_units and plan.entry_id is None:
             plan.closing = None
+
+    def end_entry(
+        self, strategy_id: StrategyId, instrument_id: InstrumentId, entry_id: ClientId
+    ) -> None:
+        """Let a plan know that the work it was entered by ended."""
+        plan = self._state.plans.get((strategy_id, instrument_id))
+        if plan is None or plan.entry_id != entry_id:
+            return
+        plan.entry_id = None
+        if plan.closing is not None and not plan.size_units:
+            plan.closing = None
+
+    def can_attach(self, plan: PositionPlan, lane: Lane) -> bool:
+        """Whether the venue may hold the bracket: it acts on the whole position of the account."""
+        return (
+            self.stops.can_hold(plan, lane)
+            and self._state.portfolio.position(plan.account_id, plan.instrument_id).is_flat
+        )
 
     # closing --------------------------------------------------------------------------------------
 
@@ -196,6 +215,10 @@ class PositionDesk:
     ) -> tuple[Verdict, ClientId | None]:
         """Decide to close a position, withdraw its entries and send the first exit."""
         plan.start_closing(purpose, reason, self._state.moment.event_id)
+        # A slower way out must not hold what the exit is to close.
+        self._orders.withdraw_works(
+            reason, strategy_id=plan.strategy_id, instrument_id=plan.instrument_id
+        )
         self._orders.cancel_where(
             reason, strategy_id=plan.strategy_id, instrument_id=plan.instrument_id
         )

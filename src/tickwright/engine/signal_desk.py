@@ -9,13 +9,17 @@ from tickwright.core.commands import SignalNotice
 from tickwright.core.exits import Exits
 from tickwright.core.identity import ClientId, InstrumentId, StrategyId
 from tickwright.core.orders import OrderIntent, Purpose, Side, TimeInForce
-from tickwright.core.signals import Action, CancelIntent, Signal, SignalKind
+from tickwright.core.signals import Action, AmendIntent, CancelIntent, Signal, SignalKind
 from tickwright.core.verdicts import Approved, Check, Reason, Rejected, Verdict
+from tickwright.core.work import Algorithm, WorkIntent, WorkState
 from tickwright.engine.deadlines import Deadline
 from tickwright.engine.lanes import Lane, StrategyRun
 from tickwright.engine.order_desk import OrderDesk
 from tickwright.engine.position_desk import PositionDesk
+from tickwright.engine.shares import capped_to_share
 from tickwright.engine.state import TradingState
+from tickwright.engine.work_desk import WorkDesk
+from tickwright.execution.algorithms.work_file import WorkFile
 from tickwright.execution.planner import Bracket
 from tickwright.execution.position_plan import PositionPlan
 from tickwright.execution.records import Record
@@ -32,8 +36,11 @@ _NO_BRACKET = Bracket()
 class SignalDesk:
     """Acts on decisions of strategies."""
 
-    def __init__(self, state: TradingState, orders: OrderDesk, positions: PositionDesk) -> None:
+    def __init__(
+        self, state: TradingState, orders: OrderDesk, positions: PositionDesk, works: WorkDesk
+    ) -> None:
         self._state = state
+        self._works = works
         self._orders = orders
         self._positions = positions
         self._entry_timeout_ns = state.config.execution.entry_timeout_ms * _MS
@@ -49,8 +56,12 @@ class SignalDesk:
                 self._signal(run, action)
             elif isinstance(action, OrderIntent):
                 self._intent(run, action)
-            else:
+            elif isinstance(action, CancelIntent):
                 self._cancel(run, action)
+            elif isinstance(action, AmendIntent):
+                self._amend(run, action)
+            else:
+                self._work(run, action)
 
     # signals --------------------------------------------------------------------------------------
 
@@ -160,8 +171,11 @@ class SignalDesk:
         exits = self._policy(run, signal)
         if isinstance(exits, Rejected):
             return exits, None
+        algorithm = state.planner.algorithm(signal, decision.size_units, book, instrument)
+        if algorithm is not None:
+            return self._work_entry(run, signal, decision.size_units, algorithm, exits)
         has_bracket = exits.stop_loss_fraction or exits.take_profit_fraction
-        is_attached = bool(has_bracket) and self._can_attach(plan, lane)
+        is_attached = bool(has_bracket) and self._positions.can_attach(plan, lane)
         intent = state.planner.entry(
             signal,
             size_units=decision.size_units,
@@ -184,6 +198,30 @@ class SignalDesk:
             due_ns = now_ns + self._entry_timeout_ns
             state.deadlines.add(due_ns, Deadline.ENTRY_TIMEOUT, client_id)
         return verdict, client_id
+
+    def _work_entry(
+        self,
+        run: StrategyRun,
+        signal: Signal,
+        size_units: int,
+        algorithm: Algorithm,
+        exits: Exits,
+    ) -> tuple[Verdict, ClientId | None]:
+        """Enter by a work; the plan's entry is under way until it ended."""
+        wish = WorkIntent(
+            instrument_id=signal.instrument_id,
+            side=Side.SELL if signal.kind is _SHORT else Side.BUY,
+            size_units=size_units,
+            algorithm=algorithm,
+            reason=signal.reason,
+        )
+        begun = self._works.start(run, wish, exits)
+        if isinstance(begun, (Approved, Rejected)):
+            return begun, None
+        plan = self._positions.plan(run.strategy_id, signal.instrument_id)
+        plan.entry_id = begun.work_id
+        plan.cause_event_id = self._state.moment.event_id
+        return Approved(size_units), begun.children[0] if begun.children else begun.work_id
 
     def _policy(self, run: StrategyRun, signal: Signal) -> Exits | Rejected:
         """Return how the position is to be left: the signal's word, then what is configured."""
@@ -219,13 +257,6 @@ class SignalDesk:
             return _refusal(Reason.CONFLICTING_POSITION, f"{word} {size}", bound)
         return None
 
-    def _can_attach(self, plan: PositionPlan, lane: Lane) -> bool:
-        """Whether the venue may hold the bracket: it acts on the whole position of the account."""
-        return (
-            self._positions.stops.can_hold(plan, lane)
-            and self._state.portfolio.position(plan.account_id, plan.instrument_id).is_flat
-        )
-
     # exact intents --------------------------------------------------------------------------------
 
     def _intent(self, run: StrategyRun, intent: OrderIntent) -> None:
@@ -242,14 +273,14 @@ class SignalDesk:
             return refused
         lane = self._state.lane(intent.instrument_id)
         plan = self._positions.plan(run.strategy_id, intent.instrument_id)
-        capped = self._capped_to_share(run, plan, intent, lane)
+        capped = capped_to_share(self._state, run.strategy_id, plan, intent)
         if isinstance(capped, Rejected):
             return capped
         bracket = Bracket(intent.stop_loss_price_units, intent.take_profit_price_units)
         exits = self._intent_policy(run, intent)
         if isinstance(exits, Rejected):
             return exits
-        is_attached = not bracket.is_empty and self._can_attach(plan, lane)
+        is_attached = not bracket.is_empty and self._positions.can_attach(plan, lane)
         if not bracket.is_empty and not is_attached:
             # The gate still looks at the levels; what is sent does not carry them.
             fault = self._judge_shape(capped, lane)
@@ -321,30 +352,16 @@ class SignalDesk:
                     return _refusal(Reason.PRICE_INVALID, fault, "a valid bracket price")
         return None
 
-    def _capped_to_share(
-        self, run: StrategyRun, plan: PositionPlan, intent: OrderIntent, lane: Lane
-    ) -> OrderIntent | Rejected:
-        """Cap what can only reduce to the strategy's share, less what it is reducing already."""
-        is_spot_sale = lane.instrument.is_spot and intent.side is Side.SELL
-        if not (intent.reduce_only or is_spot_sale):
-            return intent
-        share = plan.size_units if intent.side is Side.SELL else -plan.size_units
-        for record in self._state.blotter.live():
-            order = record.order
-            if (
-                order.strategy_id == run.strategy_id
-                and order.instrument_id == intent.instrument_id
-                and order.side is intent.side
-                and (order.intent.reduce_only or is_spot_sale)
-            ):
-                share -= record.live_units
-        if share <= 0:
-            reason = Reason.SHORT_UNAVAILABLE if is_spot_sale else Reason.NOTHING_TO_CLOSE
-            return _refusal(reason, "nothing of its own is left", "its own share")
-        return intent if intent.size_units <= share else replace(intent, size_units=share)
-
     def _cancel(self, run: StrategyRun, wish: CancelIntent) -> None:
         record = self._orders.find(wish.client_id)
+        file = self._state.works.get(wish.client_id)
+        if file is None and record is not None and record.order.parent_id is not None:
+            # Withdrawn alone, a child would be followed by the next.
+            file = self._state.works.get(record.order.parent_id)
+        if file is not None and file.strategy_id == run.strategy_id:
+            reason = wish.reason or "the strategy's wish"
+            self._works.stop(file, WorkState.CANCELLED, reason)
+            return
         if record is None or record.order.strategy_id != run.strategy_id:
             self._orders.tell_refused(
                 run.strategy_id,
@@ -353,6 +370,46 @@ class SignalDesk:
             )
             return
         self._orders.cancel(record, wish.reason or "the strategy's wish")
+
+    def _amend(self, run: StrategyRun, wish: AmendIntent) -> None:
+        record = self._orders.find(wish.client_id)
+        instrument_id = run.context.instruments[0]
+        refused: object = "no order of this strategy"
+        if record is not None and record.order.strategy_id == run.strategy_id:
+            instrument_id = record.order.instrument_id
+            if record.order.parent_id in self._state.works:
+                refused = "the order belongs to a work"
+            else:
+                verdict = self._orders.amend(
+                    record,
+                    self._state.lane(instrument_id),
+                    price_units=wish.price_units,
+                    size_units=wish.size_units,
+                )
+                if verdict is None:
+                    return
+                self._count_refusal(run, verdict)
+                refused = verdict
+        words = f"amend of {wish.client_id[:64]}: {refused}"
+        self._orders.tell_refused(run.strategy_id, instrument_id, words)
+
+    def _work(self, run: StrategyRun, wish: WorkIntent) -> None:
+        begun: Verdict | WorkFile | None = self._unready(
+            run, wish.instrument_id, is_exit=wish.reduce_only
+        )
+        if begun is None:
+            exits = self._work_policy(run, wish)
+            begun = exits if isinstance(exits, Rejected) else self._works.start(run, wish, exits)
+        if isinstance(begun, Rejected):
+            self._count_refusal(run, begun)
+            self._orders.tell_refused(run.strategy_id, wish.instrument_id, str(begun))
+
+    def _work_policy(self, run: StrategyRun, wish: WorkIntent) -> Exits | Rejected:
+        exits = self._state.config.execution.exits_of(run.strategy_id)
+        if wish.exits is not None:
+            exits = wish.exits.over(exits)
+        fault = exits.fault()
+        return exits if fault is None else _refusal(Reason.SIGNAL_INVALID, fault, "usable exits")
 
     # shared ---------------------------------------------------------------------------------------
 

@@ -10,14 +10,16 @@ from tickwright.book.order_book import OrderBook
 from tickwright.core.commands import HaltNotice, SetTimer
 from tickwright.core.errors import ConfigError, InstrumentUnknown
 from tickwright.core.events import FundingUpdate
-from tickwright.core.identity import AccountId, InstrumentId, StrategyId
+from tickwright.core.identity import AccountId, ClientId, InstrumentId, StrategyId
 from tickwright.core.instrument import FeeRates, Instrument
 from tickwright.core.orders import Order
 from tickwright.core.restrictions import ProtectionKind, Scope
+from tickwright.core.work import Work
 from tickwright.engine.config import EngineConfig
 from tickwright.engine.deadlines import Deadlines
 from tickwright.engine.lanes import Lane, StrategyRun
 from tickwright.engine.outbox import Outbox
+from tickwright.execution.algorithms.work_file import WorkFile
 from tickwright.execution.blotter import Blotter
 from tickwright.execution.client_ids import ClientIds
 from tickwright.execution.planner import Planner
@@ -66,6 +68,8 @@ class TradingState:
         self.lanes: dict[InstrumentId, Lane] = {}
         self.runs: dict[StrategyId, StrategyRun] = {}
         self.plans: dict[tuple[StrategyId, InstrumentId], PositionPlan] = {}
+        self.works: dict[ClientId, WorkFile] = {}
+        """Sizes being worked, by their own ids."""
         self.rates: dict[tuple[AccountId, InstrumentId], FeeRates] = {}
 
     @property
@@ -150,6 +154,10 @@ class TradingState:
             for record in self.blotter.live()
             if record.order.strategy_id == strategy_id and not record.order.is_final
         ]
+
+    def live_works(self, strategy_id: StrategyId) -> Iterable[Work]:
+        """Return the strategy's works that did not end."""
+        return [f.snapshot() for f in self.works.values() if f.strategy_id == strategy_id]
 
     def set_timer(self, strategy_id: StrategyId, name: str, due_ns: int) -> None:
         """Ask the outside to call a strategy back."""

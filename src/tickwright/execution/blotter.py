@@ -58,19 +58,24 @@ class Anomaly(enum.Enum):
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
-    """What one input did to one order. `is_moved`: its state changed, `is_filled`: an execution."""
+    """What one input did to one order.
+
+    `is_moved`: its state changed; `is_filled`: an execution; `is_amended`: it has another price or
+    size now.
+    """
 
     record: Record
     before: OrderState
     is_moved: bool = False
     is_filled: bool = False
     is_request_moved: bool = False
+    is_amended: bool = False
     anomaly: Anomaly | None = None
 
     @property
     def is_news(self) -> bool:
         """Whether anybody should hear of it."""
-        return self.is_moved or self.is_filled or self.is_request_moved
+        return self.is_moved or self.is_filled or self.is_request_moved or self.is_amended
 
 
 class Blotter:
@@ -176,9 +181,7 @@ class Blotter:
         working.open_orders += 1
         return record
 
-    def restore(
-        self, account_id: AccountId, promised: PromisedOrder, now_ns: int
-    ) -> Record | None:
+    def restore(self, account_id: AccountId, promised: PromisedOrder, now_ns: int) -> Record | None:
         """Take up an order an earlier run promised: whether it was ever sent is unknown.
 
         None when it is known already or belongs to no strategy of this run.
@@ -227,7 +230,10 @@ class Blotter:
     ) -> bool:
         """Note an amend about to be sent; False when final or something else is under way."""
         amend = record.amend
-        if record.order.is_final or record.is_cancelling or (amend is not None and amend.is_open):
+        if record.order.is_final or record.is_cancelling:
+            return False
+        if amend is not None and not amend.is_confirmed:
+            # Accepted is not shown yet: until then the order counts with the larger of both sizes.
             return False
         record.amend = Request(RequestKind.AMEND, now_ns)
         record.amend.price_units = price_units
@@ -323,10 +329,12 @@ class Blotter:
         is_moved = record.move(evidence, now_ns, report.reason)
         order.venue_updated_ns = max(order.venue_updated_ns, report.venue_ns)
         record.reported_filled_units = max(record.reported_filled_units, report.filled_units)
+        terms = (order.price_units, order.size_units)
         self._take_amended(record, report)
         self._count(record)
         anomaly = Anomaly.REVIVED if is_moved and was_rejected else None
-        return Change(record, before, is_moved=is_moved, anomaly=anomaly)
+        is_amended = terms != (order.price_units, order.size_units)
+        return Change(record, before, is_moved=is_moved, is_amended=is_amended, anomaly=anomaly)
 
     def on_fill(self, fill: Fill, now_ns: int) -> Change | None:
         """Count a fill of an order of ours; None for a duplicate, or when the order isn't known.

@@ -7,12 +7,41 @@ from msgspec import Meta
 
 from tickwright.core.errors import ConfigError
 from tickwright.core.exits import Exits
+from tickwright.core.work import SLICES_MAX
 from tickwright.execution.request_budget import BudgetLimits
 
-__all__ = ["ExecutionConfig"]
+__all__ = ["ExecutionConfig", "IcebergEntry", "PassiveEntry", "TwapEntry"]
 
 _Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
 _Bps = Annotated[float, Meta(ge=0.0, le=1_000.0)]
+
+
+class PassiveEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a passive entry follows the touch; `entry_timeout_ms` ends it."""
+
+    offset_ticks: Annotated[int, Meta(ge=0, le=1_000)] = 0
+    """Behind the touch, away from the market."""
+    amend_ms_min: Annotated[int, Meta(ge=10, le=86_400_000)] = 250
+    """It moves no more often."""
+    chase_bps_max: _Bps = 20.0
+    """It goes no further from the touch it started at."""
+
+
+class TwapEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How an entry is spread over time; each slice may go `slippage_bps_max` through the touch."""
+
+    duration_ms: _Milliseconds = 60_000
+    slices: Annotated[int, Meta(ge=1, le=SLICES_MAX)] = 10
+    randomise_fraction: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0
+    """Share by which times and sizes of slices vary."""
+
+
+class IcebergEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How an entry rests at the touch of the signal with only a part of it shown."""
+
+    shown_fraction: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.1
+    """Share of the size shown at a time; at least the smallest order."""
+    give_up_ms: _Milliseconds = 60_000
 
 
 class ExecutionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -22,8 +51,11 @@ class ExecutionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     until it has passed, so "no such order" counts only if asked `evidence_margin_ms` after it.
     """
 
-    entry: Literal["marketable", "passive"] = "marketable"
-    """At once with a slippage cap (IOC), or resting at the touch (post-only)."""
+    entry: Literal["marketable", "passive", "twap", "iceberg"] = "marketable"
+    """At once with a slippage cap (IOC), or worked: following the touch, in slices, in parts."""
+    passive: PassiveEntry = PassiveEntry()
+    twap: TwapEntry = TwapEntry()
+    iceberg: IcebergEntry = IcebergEntry()
     slippage_bps_max: _Bps = 5.0
     """How far through the touch a marketable entry may go."""
     exit_slippage_bps_max: _Bps = 50.0

@@ -14,6 +14,7 @@ from tickwright.core.instrument import Instrument
 from tickwright.core.orders import Order, OrderIntent, OrderType, Purpose, Side, TimeInForce
 from tickwright.core.signals import Signal, SignalKind
 from tickwright.core.verdicts import Check, Reason, Rejected
+from tickwright.core.work import Algorithm, FollowTouch, Iceberg, Twap
 from tickwright.execution.config import ExecutionConfig
 
 __all__ = ["PARTS", "Bracket", "Planner"]
@@ -48,7 +49,7 @@ class Planner:
     """Plans entries, exits and brackets by one configuration."""
 
     def __init__(self, config: ExecutionConfig) -> None:
-        self._is_passive = config.entry == "passive"
+        self._config = config
         self._entry_parts = round(config.slippage_bps_max * _BPS_PARTS)
         self._exit_parts = round(config.exit_slippage_bps_max * _BPS_PARTS)
         self._valid_ns = config.valid_ms * 1_000_000
@@ -75,12 +76,8 @@ class Planner:
         is_buy = side is _BUY
         reference = ask if is_buy else bid
         time_in_force = _GTC
-        post_only = False
         if signal.price_units is not None:
             price_units = reference = signal.price_units
-        elif self._is_passive:
-            price_units = reference = bid if is_buy else ask
-            post_only = True
         else:
             price_units = _capped(reference, self._entry_parts, side, instrument)
             time_in_force = _IOC
@@ -101,13 +98,51 @@ class Planner:
             order_type=_LIMIT,
             price_units=price_units,
             time_in_force=time_in_force,
-            post_only=post_only,
             purpose=_OPEN,
             stop_loss_price_units=bracket.stop_units,
             take_profit_price_units=bracket.take_units,
             valid_until_ns=now_ns + self._valid_ns,
             reason=signal.reason,
         )
+
+    def algorithm(
+        self, signal: Signal, size_units: int, book: OrderBook, instrument: Instrument
+    ) -> Algorithm | None:
+        """Return how a long or short signal is worked, or None: by one order.
+
+        A signal's own price is where an iceberg rests and what a slice may not go beyond; without
+        an algorithm for it, it is a resting order's.
+        """
+        config, price_units = self._config, signal.price_units
+        if config.entry == "twap":
+            twap = config.twap
+            return Twap(
+                duration_ms=twap.duration_ms,
+                slices=twap.slices,
+                randomise_fraction=twap.randomise_fraction,
+                slippage_bps_max=config.slippage_bps_max,
+                price_units=price_units,
+            )
+        if config.entry == "iceberg":
+            touch = book.best_bid if signal.kind is _LONG else book.best_ask
+            resting = touch if price_units is None else price_units
+            if resting is None:
+                return None
+            shown = round(size_units * config.iceberg.shown_fraction)
+            lot = instrument.lot_units
+            shown = max(shown // lot * lot, lot, -(-instrument.size_min_units // lot) * lot)
+            return Iceberg(
+                shown_units=shown, price_units=resting, give_up_ms=config.iceberg.give_up_ms
+            )
+        if config.entry == "passive" and price_units is None:
+            passive = config.passive
+            return FollowTouch(
+                offset_ticks=passive.offset_ticks,
+                amend_ms_min=passive.amend_ms_min,
+                give_up_ms=config.entry_timeout_ms,
+                chase_bps_max=passive.chase_bps_max,
+            )
+        return None
 
     def exit(
         self,

@@ -160,6 +160,39 @@ class Gate:
             memory.fill_ratio.note_order(now_ns)
         return Approved(asked.size_units, reduced)
 
+    def check_amend(
+        self,
+        intent: OrderIntent,
+        *,
+        raises_size: bool,
+        strategy_id: StrategyId,
+        account_id: AccountId,
+        now_ns: int,
+        book: OrderBook | None,
+        instrument: Instrument,
+        view: RiskView,
+    ) -> Verdict:
+        """Judge what a working order would become; the caller took the order out of the totals.
+
+        `intent` is what would be open. A price alone passes every test but those of new orders'
+        rates and of size, which it has already; a size that grows must also find its room whole.
+        An amend counts by `note_amend`, not as an order sent.
+        """
+        memory = self._account(account_id)
+        asked = self._ask(intent, strategy_id, account_id, now_ns, book, instrument, view, memory)
+        if isinstance(asked, Rejected):
+            return asked
+        for group in CLOSING_GROUPS if asked.is_closing else OPENING_GROUPS:
+            if not group.quick(asked):
+                for test in group.tests:
+                    if test.reason not in _NOT_OF_AMENDS and not test.passes(asked):
+                        return Rejected(test.check(asked))
+        if raises_size:
+            for room in CLOSING_ROOMS if asked.is_closing else OPENING_ROOMS:
+                if room.units(asked) < asked.size_units:
+                    return Rejected(room.check(asked))
+        return Approved(asked.size_units)
+
     def explain(
         self,
         intent: OrderIntent,
@@ -431,6 +464,9 @@ class Gate:
                 memory.fill_ratio.restore(account.fill_ratio)
 
 
+_NOT_OF_AMENDS = frozenset(
+    {Reason.SIZE_INVALID, Reason.RATE_LIMIT, Reason.ORDER_TO_FILL, Reason.CANCEL_RATE}
+)
 _NEEDED_BY_ROOMS = frozenset({Reason.PRICE_UNKNOWN, Reason.NO_EQUITY})
 _NEEDS_BOOK = frozenset({Reason.BOOK_TOO_OLD, Reason.PRICE_BAND, Reason.DEPTH_TOO_THIN})
 

@@ -18,6 +18,7 @@ from tickwright.core.events import (
 )
 from tickwright.core.orders import Fill, Order
 from tickwright.core.signals import Decision
+from tickwright.core.work import Work
 from tickwright.strategy.context import StrategyContext
 from tickwright.strategy.parameters import StrategyParameters
 
@@ -78,6 +79,10 @@ class Strategy(ABC):
 
     def on_fill(self, fill: Fill) -> Decision:
         """Run for every fill attributed to this strategy, once per execution id."""
+        return None
+
+    def on_work(self, work: Work) -> Decision:
+        """Run when a work of this strategy began, pauses, goes on, stops or ended."""
         return None
 
     def on_account(self, event: AccountEvent) -> Decision:

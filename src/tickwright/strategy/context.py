@@ -15,8 +15,9 @@ from tickwright.core.events import FundingUpdate
 from tickwright.core.exits import Exits
 from tickwright.core.identity import AccountId, InstrumentId, StrategyId
 from tickwright.core.instrument import FeeRates, Instrument
-from tickwright.core.orders import Order
+from tickwright.core.orders import Order, Side
 from tickwright.core.signals import Signal, SignalKind
+from tickwright.core.work import Algorithm, Work, WorkIntent
 from tickwright.strategy.parameters import StrategyParameters
 
 __all__ = ["Moment", "PositionView", "StrategyContext", "World"]
@@ -73,6 +74,9 @@ class World(Protocol):
 
     def live_orders(self, strategy_id: StrategyId) -> Iterable[Order]:
         """Return the strategy's orders that are not final."""
+
+    def live_works(self, strategy_id: StrategyId) -> Iterable[Work]:
+        """Return the strategy's works that did not end."""
 
     def set_timer(self, strategy_id: StrategyId, name: str, due_ns: int) -> None:
         """Ask to be called back."""
@@ -155,6 +159,10 @@ class StrategyContext:
         """Return this strategy's own live orders, oldest first."""
         return tuple(self._world.live_orders(self.strategy_id))
 
+    def works(self) -> tuple[Work, ...]:
+        """Return this strategy's works that did not end, oldest first."""
+        return tuple(self._world.live_works(self.strategy_id))
+
     def set_timer(self, name: str, due_ns: int) -> None:
         """Ask for `on_timer(name)` at `due_ns`; the same name replaces an earlier wish."""
         self._world.set_timer(self.strategy_id, name, due_ns)
@@ -219,6 +227,28 @@ class StrategyContext:
         """Return a signal to close the position and withdraw what would open one."""
         return Signal(
             instrument_id=self._subscribed(instrument_id), kind=SignalKind.EXIT, reason=reason
+        )
+
+    def work(
+        self,
+        instrument_id: InstrumentId,
+        side: Side,
+        size_units: int,
+        algorithm: Algorithm,
+        *,
+        reduce_only: bool = False,
+        reason: str = "",
+        exits: Exits | None = None,
+    ) -> WorkIntent:
+        """Return the wish to have a size worked by an algorithm."""
+        return WorkIntent(
+            instrument_id=self._subscribed(instrument_id),
+            side=side,
+            size_units=size_units,
+            algorithm=algorithm,
+            reduce_only=reduce_only,
+            reason=reason,
+            exits=exits,
         )
 
     def _entry(

@@ -10,7 +10,8 @@ from tickwright.core.errors import ConfigError
 from tickwright.core.instrument import Instrument
 from tickwright.core.orders import OrderIntent, Purpose, Side, TimeInForce
 from tickwright.core.verdicts import Reason, Rejected
-from tickwright.execution.config import ExecutionConfig
+from tickwright.core.work import FollowTouch, Iceberg, Twap
+from tickwright.execution.config import ExecutionConfig, IcebergEntry, PassiveEntry, TwapEntry
 from tickwright.execution.planner import Bracket, Planner
 
 
@@ -47,15 +48,46 @@ def test_entry_when_marketable_then_ioc_capped_through_the_touch():
     assert (None, None) == (bought.stop_loss_price_units, bought.take_profit_price_units)
 
 
-def test_entry_when_passive_then_post_only_at_the_own_touch():
-    config = ExecutionConfig(entry="passive")
-    bought, sold = entry(long(), config=config), entry(short(), config=config)
-    assert (600_000, True, TimeInForce.GTC) == (
-        bought.price_units,
-        bought.post_only,
-        bought.time_in_force,
+def worked(signal, config, size_units=1_000):
+    return Planner(config).algorithm(signal, size_units, book_of(instrument()), instrument())
+
+
+def test_algorithm_when_entries_are_marketable_then_none():
+    assert worked(long(), ExecutionConfig()) is None
+
+
+def test_algorithm_when_passive_then_follows_the_touch_as_configured():
+    config = ExecutionConfig(
+        entry="passive",
+        entry_timeout_ms=2_000,
+        passive=PassiveEntry(offset_ticks=2, amend_ms_min=300, chase_bps_max=7.0),
     )
-    assert (600_001, True) == (sold.price_units, sold.post_only)
+    assert FollowTouch(
+        offset_ticks=2, amend_ms_min=300, give_up_ms=2_000, chase_bps_max=7.0
+    ) == worked(long(), config)
+    # A price of the signal's own is where a plain order rests.
+    assert worked(long(price_units=599_000), config) is None
+
+
+def test_algorithm_when_twap_then_a_price_is_the_cap():
+    config = ExecutionConfig(
+        entry="twap", slippage_bps_max=3.0, twap=TwapEntry(duration_ms=9_000, slices=3)
+    )
+    wish = worked(short(price_units=599_000), config)
+    assert Twap(duration_ms=9_000, slices=3, slippage_bps_max=3.0, price_units=599_000) == wish
+
+
+def test_algorithm_when_iceberg_then_rests_at_the_touch_and_shows_a_share():
+    config = ExecutionConfig(entry="iceberg", iceberg=IcebergEntry(shown_fraction=0.25))
+    assert Iceberg(shown_units=250, price_units=600_000, give_up_ms=60_000) == worked(
+        long(), config
+    )
+    assert Iceberg(shown_units=250, price_units=600_001, give_up_ms=60_000) == worked(
+        short(), config
+    )
+    tiny = worked(long(), config, size_units=2)
+    assert isinstance(tiny, Iceberg)
+    assert 1 == tiny.shown_units
 
 
 def test_entry_when_the_signal_names_a_price_then_it_rests_there():
