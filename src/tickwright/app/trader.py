@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -70,6 +70,7 @@ from tickwright.storage.lease import Lease
 from tickwright.storage.session_log import SessionHeader, SessionWriter
 from tickwright.strategy.base import Strategy
 from tickwright.venues.bybit.account_rest import BybitAccountClient
+from tickwright.venues.bybit.errors import remedy_of
 from tickwright.venues.bybit.hosts import Hosts
 from tickwright.venues.bybit.sign import Credentials
 
@@ -85,6 +86,8 @@ __all__ = [
     "TraderSnapshot",
     "VenueSettings",
 ]
+
+T = TypeVar("T")
 
 NOTES_MAX = 200
 """Log lines kept for the screen."""
@@ -272,8 +275,10 @@ class Trader:
             self._kits[venue.name] = BybitKit(
                 venue.name, venue.hosts, self._random, ssl_context=trusted
             )
-        for venue in settings.venues:
+        clocks = [
             await self._patiently(venue.name, self._kits[venue.name].measure_clock)
+            for venue in settings.venues
+        ]
         for feed in settings.feeds:
             await self._load_instruments(feed)
         await self._open_account_venues()
@@ -281,13 +286,7 @@ class Trader:
         for account in settings.accounts:
             kit = self._account_kits[account.account_id.venue]
             client = kit.client(account.account_id, account.credentials, self._instrument_of)
-            rights = await client.key_rights()
-            if rights.can_withdraw:
-                raise ConfigError(
-                    f"account {account.account_id}: its API key may withdraw; make one that can't"
-                )
-            if not rights.is_bound_to_address and self.mode not in ("simulator", "paper"):
-                self._note("account.key_unbound", f"{account.account_id}: bind the key to your IP")
+            await self._check_key(client)
             clients[account.account_id] = client
         started_ns = utc_now_ns()
         epoch = self._lease.epoch
@@ -312,6 +311,9 @@ class Trader:
             # Before the start: strategies find their positions in `on_start`.
             self.door.on_input(StateRestored(kept), utc_now_ns())
         self.door.start(utc_now_ns())
+        for clock in clocks:
+            # Limits count from the first order on, not from the next measurement.
+            self.door.on_input(clock, utc_now_ns())
         self._keeper = StateKeeper(self.engine, settings.state_folder, on_note=self._note)
         self.door.on_restricted = self._keeper.save
         for account_id, journal in self._journals.items():
@@ -326,13 +328,31 @@ class Trader:
         gc.collect()
         gc.freeze()
 
-    async def _patiently(self, name: str, ask: Callable[[], Awaitable[object]]) -> None:
+    async def _check_key(self, client: BybitAccountClient) -> None:
+        """Refuse a key that can't trade, or may do more than trade."""
+        account = f"account {client.account_id}"
+        try:
+            rights = await client.key_rights()
+        except VenueError as error:
+            remedy = remedy_of(error.code)
+            if not remedy:
+                raise
+            raise ConfigError(
+                f"{account}: the venue refuses its API key ({error}); {remedy}"
+            ) from None
+        if rights.can_withdraw:
+            raise ConfigError(f"{account}: its API key may withdraw; make one that can't")
+        if rights.is_read_only:
+            raise ConfigError(f"{account}: its API key may only read; make one that may trade")
+        if not rights.is_bound_to_address and self.mode not in ("simulator", "paper"):
+            self._note("account.key_unbound", f"{client.account_id}: bind the key to your IP")
+
+    async def _patiently(self, name: str, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask until it works or the start has waited long enough."""
         deadline = time.monotonic() + START_TRIES_S
         while True:
             try:
-                await ask()
-                return
+                return await ask()
             except ConnectionLost as error:
                 if time.monotonic() > deadline:
                     raise ConnectionLost(f"venue {name} doesn't answer: {error}") from None

@@ -216,7 +216,8 @@ class RestCaller:
             answer = read_strict(response.body, RestAnswer)
         except FrameError:
             raise FrameError(
-                f"HTTP {response.status} without the venue's JSON: {shortened(response.body)}"
+                f"HTTP {response.status} without the venue's JSON (a proxy or gateway may answer "
+                f"in its place): {shortened(response.body)}"
             ) from None
         if answer.retCode in _RATE_CODES:
             self.budget.exceeded(group, now_ns)
