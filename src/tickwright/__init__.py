@@ -166,3 +166,5 @@ __all__ = [
     "WorkState",
     "__version__",
 ]
+
+__version__ = "0.1.0"
