@@ -31,6 +31,8 @@ class StateKeeper:
         self._saved: tuple[object, ...] = ()
         self._saved_s = float("-inf")
         self._told = ""
+        self.covered_ns = 0
+        """Up to which input the file on the disk holds what happened."""
 
     def look(self, now_s: float) -> None:
         """Save when something changed and the last time is long enough ago; call it often."""
@@ -38,23 +40,24 @@ class StateKeeper:
             return
         self._tell()
         self._saved_s = now_s
+        is_written = not self._writer.fault and self._writer.is_idle
         if self._writer.fault or self._engine.kept_version != self._saved:
+            self.covered_ns = max(self.covered_ns, self._writer.written_ns)
             self.save()
+        elif is_written:
+            # Nothing of it has changed since.
+            self.covered_ns = self._engine.state.now_ns
 
     def save(self) -> None:
         """Save what stands now."""
         self._saved = self._engine.kept_version
         self._writer.save(self._engine.kept_state())
 
-    @property
-    def written_ns(self) -> int:
-        """Up to which input the file on the disk holds what happened."""
-        return self._writer.written_ns
-
     def close(self) -> None:
         """Save for the last time and wait for the disk."""
         self.save()
         self._writer.close()
+        self.covered_ns = self._writer.written_ns
         self._tell()
 
     def _tell(self) -> None:

@@ -52,9 +52,9 @@ from tickwright.core.events import (
     PromisesRestored,
     StateRestored,
 )
-from tickwright.core.identity import AccountId, Category, InstrumentId
+from tickwright.core.identity import AccountId, Category, ClientId, InstrumentId
 from tickwright.core.instrument import Instrument
-from tickwright.core.orders import FINAL_STATES
+from tickwright.core.orders import FINAL_STATES, OrderState
 from tickwright.core.verdicts import Rejected
 from tickwright.engine.engine import Engine
 from tickwright.engine.summary import EngineSummary
@@ -91,6 +91,8 @@ T = TypeVar("T")
 
 NOTES_MAX = 200
 """Log lines kept for the screen."""
+ENDED_MAX = 10_000
+"""Ends of orders kept from the journal while the state can't be written."""
 STOP_GRACE_S = 3.0
 """How long the end waits for cancels to be answered."""
 STOP_LOOK_S = 0.02
@@ -248,6 +250,8 @@ class Trader:
         self._fence: Fence | None = None
         self._lease: Lease | None = None
         self._keeper: StateKeeper | None = None
+        self._ended: deque[tuple[int, ClientId, OrderState, int]] = deque()
+        """Orders that ended with executions, and when; the journal isn't told yet."""
         self.engine: Engine
         self.door: EngineDoor
         self._timers: Timers
@@ -340,9 +344,6 @@ class Trader:
             raise ConfigError(
                 f"{account}: the venue refuses its API key ({error}); {remedy}"
             ) from None
-        except FrameError as error:
-            text = f"{account}: the venue's answer about its API key can't be read: {error}"
-            raise FrameError(text) from None
         if rights.can_withdraw:
             raise ConfigError(f"{account}: its API key may withdraw; make one that can't")
         if rights.is_read_only:
@@ -475,6 +476,9 @@ class Trader:
                 reduce_only=one.reduce_only,
                 leg=one.leg,
                 trigger_price_units=one.trigger_price_units,
+                stop_loss_price_units=one.stop_loss_price_units,
+                take_profit_price_units=one.take_profit_price_units,
+                planned=one.planned,
             )
             for one in journal.open.values()
         )
@@ -522,6 +526,7 @@ class Trader:
             self.door.stop(utc_now_ns())
         if self._keeper is not None:
             self._keeper.close()
+            self._settle_ended(self._keeper.covered_ns)
             self._keeper = None
         if self._fence is not None:
             self._fence.end()
@@ -565,6 +570,7 @@ class Trader:
             self.take_notices()
             if self._keeper is not None:
                 self._keeper.look(time.monotonic())
+                self._settle_ended(self._keeper.covered_ns)
 
     async def _keep_clocks(self) -> None:
         """Measure the venues' clocks now and then, and at once where our time was refused.
@@ -636,8 +642,21 @@ class Trader:
                 # a restart has to ask about it.
                 return
             state, filled_units = record.order.state, record.order.filled_units
-        for journal in self._journals.values():
-            journal.settle(client_id, state, filled_units, notice.now_ns)
+        if filled_units:
+            # Until the state on the disk holds what it made, a restart has to ask about it.
+            self._ended.append((notice.now_ns, client_id, state, filled_units))
+            if len(self._ended) > ENDED_MAX:
+                self._settle_ended(self._ended[0][0])
+        else:
+            for journal in self._journals.values():
+                journal.settle(client_id, state, filled_units, notice.now_ns)
+
+    def _settle_ended(self, until_ns: int) -> None:
+        """Let the journal know of ends whose executions the written state holds."""
+        while self._ended and self._ended[0][0] <= until_ns:
+            now_ns, client_id, state, filled_units = self._ended.popleft()
+            for journal in self._journals.values():
+                journal.settle(client_id, state, filled_units, now_ns)
 
     def _show_signal(self, notice: SignalNotice) -> None:
         signal = notice.signal

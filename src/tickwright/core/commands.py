@@ -6,6 +6,7 @@ Refuses to do any of it.
 import msgspec
 
 from tickwright.core.events import OrderReport
+from tickwright.core.exits import PlannedExits
 from tickwright.core.identity import (
     AccountId,
     ClientId,
@@ -60,6 +61,8 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, tag="place"):
     trigger_by: TriggerBy
     valid_until_ns: int
     event_id: int
+    planned: PlannedExits | None = None
+    """Journalled for a restart, never sent; None: as configured, or the order closes."""
 
 
 class AmendOrder(msgspec.Struct, frozen=True, kw_only=True, tag="amend"):

@@ -12,6 +12,7 @@ import enum
 import msgspec
 
 from tickwright.core.account_reports import AccountState, PositionReport
+from tickwright.core.exits import PlannedExits
 from tickwright.core.identity import AccountId, ClientId, InstrumentId, Leg, VenueOrderId
 from tickwright.core.instrument import FeeRates, Instrument
 from tickwright.core.kept_state import KeptState
@@ -345,6 +346,9 @@ class PromisedOrder(msgspec.Struct, frozen=True, kw_only=True):
     reduce_only: bool
     leg: Leg
     trigger_price_units: int | None
+    stop_loss_price_units: int | None = None
+    take_profit_price_units: int | None = None
+    planned: PlannedExits | None = None
 
 
 class PromisesRestored(msgspec.Struct, frozen=True, kw_only=True, tag="promises"):

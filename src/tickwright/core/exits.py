@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-__all__ = ["TIME_STOP_MS_MAX", "Exits"]
+__all__ = ["TIME_STOP_MS_MAX", "Exits", "PlannedExits"]
 
 TIME_STOP_MS_MAX = 604_800_000
 """A week."""
@@ -102,6 +102,14 @@ class Exits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def follows(self) -> bool:
         """Whether a stop moves with the price."""
         return bool(self.trailing_fraction or self.break_even_after_fraction)
+
+
+class PlannedExits(msgspec.Struct, frozen=True, kw_only=True):
+    """How the position that an order opens is to be left; price units are exact levels."""
+
+    exits: Exits
+    stop_units: int | None = None
+    take_units: int | None = None
 
 
 _NOTHING = Exits()

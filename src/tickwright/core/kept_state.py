@@ -99,6 +99,8 @@ class KeptState(msgspec.Struct, frozen=True, kw_only=True):
     plans: tuple[PlanRecord, ...] = ()
     trades: tuple[TradeRecord, ...] = ()
     readings: tuple[ReadingRecord, ...] = ()
+    last_order: str = ""
+    """Number of the last order it knows: what was promised after it has a greater one."""
 
     @property
     def saved_ns(self) -> int:

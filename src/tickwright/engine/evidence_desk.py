@@ -147,6 +147,7 @@ class EvidenceDesk:
                     words = f"{promised.client_id} was promised by an earlier run and is of nobody"
                     state.halt_notice(str(event.account_id), words)
                 continue
+            self._restart.on_promise(record, promised)
             self._publish(record)
             self._orders.tell(record, record.create.reason)
             self._orders.chase(record)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from tickwright.core.commands import AmendOrder, CancelAll, CancelOrder, OrderNotice, QueryOrder
+from tickwright.core.exits import PlannedExits
 from tickwright.core.identity import AccountId, Category, ClientId, InstrumentId, StrategyId
 from tickwright.core.instrument import AmendKind
 from tickwright.core.orders import Order, OrderIntent, OrderState, Purpose, RequestKind
@@ -117,7 +118,8 @@ class OrderDesk:
             parent_id=parent_id,
         )
         record = state.blotter.open(order, now_ns)
-        state.outbox.command(state.planner.command(order, moment.event_id))
+        planned = None if is_urgent else self._planned(strategy_id, instrument_id)
+        state.outbox.command(state.planner.command(order, moment.event_id, planned=planned))
         state.deadlines.add(now_ns + self._answer_ns, _CREATE_ANSWER, order.client_id)
         self.placed_count += 1
         if intent.purpose is _OPEN:
@@ -125,6 +127,18 @@ class OrderDesk:
         self._ensure_mark(instrument_id)
         self.publish(record)
         return record
+
+    def _planned(self, strategy_id: StrategyId, instrument_id: InstrumentId) -> PlannedExits | None:
+        """Return how what is opened now is to be left, where that isn't only configured."""
+        plan = self._state.plans.get((strategy_id, instrument_id))
+        if plan is None:
+            return None
+        fixed = plan.fixed_bracket
+        if fixed.is_empty and plan.exits is self._state.config.execution.exits_of(strategy_id):
+            return None
+        return PlannedExits(
+            exits=plan.exits, stop_units=fixed.stop_units, take_units=fixed.take_units
+        )
 
     def _ensure_mark(self, instrument_id: InstrumentId) -> None:
         # Exposure needs a price from the first order on; without a venue's mark the mid is it.
@@ -158,8 +172,7 @@ class OrderDesk:
         """
         state = self._state
         order, now_ns = record.order, state.now_ns
-        is_cancelling = record.is_cancelling or order.client_id in self._waiting_cancels
-        fault = _amend_fault(record, lane, price_units, size_units, is_cancelling=is_cancelling)
+        fault = _amend_fault(record, lane, price_units, size_units)
         if fault is not None:
             return fault
         group = _AMEND[order.instrument_id.category]
@@ -538,12 +551,7 @@ def _plain(record: Record, counted_units: int) -> int:
 
 
 def _amend_fault(
-    record: Record,
-    lane: Lane,
-    price_units: int | None,
-    size_units: int | None,
-    *,
-    is_cancelling: bool,
+    record: Record, lane: Lane, price_units: int | None, size_units: int | None
 ) -> Rejected | None:
     """Say what makes an amend impossible whatever the market does."""
     order, instrument, amend = record.order, lane.instrument, record.amend
@@ -552,7 +560,7 @@ def _amend_fault(
         words = "the venue does not amend here"
     elif order.state not in (OrderState.WORKING, OrderState.PARTLY_FILLED):
         words = f"the order is {order.state.value}"
-    elif is_cancelling:
+    elif record.is_cancelling:
         words = "a cancel is under way"
     elif amend is not None and not amend.is_confirmed:
         words = "an amend is under way"

@@ -6,9 +6,10 @@ step is capped to the strategy's share. A second exit never leaves while the fir
 
 from tickwright.book.order_book import OrderBook
 from tickwright.core.commands import SignalNotice
+from tickwright.core.exits import PlannedExits
 from tickwright.core.identity import ClientId, InstrumentId, StrategyId
 from tickwright.core.kept_state import PlanRecord
-from tickwright.core.orders import Purpose, Side
+from tickwright.core.orders import Order, Purpose, Side
 from tickwright.core.signals import Signal, SignalKind
 from tickwright.core.verdicts import Check, Reason, Rejected, Verdict
 from tickwright.engine.deadlines import Deadline
@@ -67,6 +68,17 @@ class PositionDesk:
                 plan.levels = levels
                 plan.held = HeldStops(was_asked=record.held.was_asked)
         self.refresh(plan)
+
+    def begin_promised(self, order: Order, planned: PlannedExits | None, attached: Bracket) -> None:
+        """Take the policy of an entry that an earlier run promised and maybe sent."""
+        plan = self.plan(order.strategy_id, order.instrument_id)
+        exits = self._state.config.execution.exits_of(order.strategy_id)
+        fixed = Bracket()
+        if planned is not None:
+            exits, fixed = planned.exits, Bracket(planned.stop_units, planned.take_units)
+        plan.begin(exits, order.side, fixed=fixed, attached=attached)
+        if plan.size_units * order.side > 0:
+            self.change_exits(plan)
 
     # following ------------------------------------------------------------------------------------
 

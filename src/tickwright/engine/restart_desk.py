@@ -6,7 +6,7 @@ sync, the venue wins, and only then are time stops, closings and entries gone on
 
 from collections.abc import Iterable, Iterator
 
-from tickwright.core.events import StateRestored, SyncReport
+from tickwright.core.events import PromisedOrder, StateRestored, SyncReport
 from tickwright.core.identity import AccountId, ClientId, InstrumentId, StrategyId
 from tickwright.core.kept_state import (
     READING_OVERLAP_NS,
@@ -22,7 +22,9 @@ from tickwright.engine.position_desk import PositionDesk
 from tickwright.engine.protection_desk import ProtectionDesk
 from tickwright.engine.state import TradingState
 from tickwright.execution.plan_state import write_plan
+from tickwright.execution.planner import Bracket
 from tickwright.execution.position_plan import PositionPlan
+from tickwright.execution.records import Record
 from tickwright.portfolio.sync import SyncDifference
 
 __all__ = ["RestartDesk"]
@@ -47,6 +49,7 @@ class RestartDesk:
         self._readings: dict[AccountId, int] = {}
         self._plans: dict[tuple[StrategyId, InstrumentId], PlanRecord] = {}
         """Restored; each account's until its first sync."""
+        self._last_order = ""
         self._restored: set[AccountId] = set()
         """Accounts whose state was restored and not compared with the venue yet."""
         self._entry_ns = state.config.execution.entry_timeout_ms * _MS
@@ -78,6 +81,7 @@ class RestartDesk:
                 ReadingRecord(account_id=account_id, venue_ns=venue_ns)
                 for account_id, venue_ns in sorted(self._readings.items())
             ),
+            last_order=state.client_ids.last,
         )
 
     def _plan_records(self) -> tuple[PlanRecord, ...]:
@@ -117,6 +121,7 @@ class RestartDesk:
             run = state.runs.get(trade.strategy_id)
             if run is not None:
                 run.trades.restore(trade.instrument_id, trade.money, trade.notional)
+        self._last_order = kept.last_order
         self._readings = {one.account_id: one.venue_ns for one in kept.readings}
         self._restored = {one.account_id for one in kept.ledger.accounts if one.is_funded}
         for record in kept.plans:
@@ -132,6 +137,15 @@ class RestartDesk:
             run = state.runs.get(strategy_id)
             if run is not None and run.context.account_id == account_id:
                 self._positions.refresh(self._positions.plan(strategy_id, instrument_id))
+
+    def on_promise(self, record: Record, promised: PromisedOrder) -> None:
+        """Plan what an order promised after the state was written is to open."""
+        order = record.order
+        client_id = order.client_id
+        if promised.reduce_only or self._state.client_ids.number(client_id) <= self._last_order:
+            return
+        attached = Bracket(promised.stop_loss_price_units, promised.take_profit_price_units)
+        self._positions.begin_promised(order, promised.planned, attached)
 
     def _shares(self) -> Iterator[tuple[AccountId, StrategyId, InstrumentId, int]]:
         """Yield what strategies hold."""

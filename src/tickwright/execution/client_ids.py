@@ -92,6 +92,16 @@ class ClientIds:
         return self._owners.get(client_id[len(_PREFIX) : len(_PREFIX) + _TAG_LENGTH])
 
     @property
+    def last(self) -> str:
+        """Number of the last name given, of all runs: later ones are greater as text."""
+        return self._epoch + _base36(self._counter, _COUNTER_LENGTH)
+
+    @staticmethod
+    def number(client_id: ClientId) -> str:
+        """Return the number of one of our names, to be compared with `last`."""
+        return client_id[len(_PREFIX) + _TAG_LENGTH :]
+
+    @property
     def issued(self) -> int:
         """How many names were given."""
         return self._counter

@@ -9,7 +9,7 @@ import msgspec
 
 from tickwright.book.order_book import OrderBook
 from tickwright.core.commands import PlaceOrder
-from tickwright.core.exits import Exits
+from tickwright.core.exits import Exits, PlannedExits
 from tickwright.core.instrument import Instrument
 from tickwright.core.orders import Order, OrderIntent, OrderType, Purpose, Side, TimeInForce
 from tickwright.core.signals import Signal, SignalKind
@@ -242,8 +242,8 @@ class Planner:
         return Bracket(stop, take)
 
     @staticmethod
-    def command(order: Order, event_id: int) -> PlaceOrder:
-        """Return the command that sends an approved order."""
+    def command(order: Order, event_id: int, *, planned: PlannedExits | None = None) -> PlaceOrder:
+        """Return the command that sends an approved order; `planned` is for the journal alone."""
         intent = order.intent
         return PlaceOrder(
             account_id=order.account_id,
@@ -264,6 +264,7 @@ class Planner:
             trigger_by=intent.trigger_by,
             valid_until_ns=intent.valid_until_ns,
             event_id=event_id,
+            planned=planned,
         )
 
 

@@ -123,8 +123,15 @@ class KeptStateWriter:
         self._ready = threading.Condition()
         self._waiting: KeptState | None = None
         self._is_closed = False
+        self._is_writing = False
         self._thread = threading.Thread(target=self._work, name="trading-state", daemon=True)
         self._thread.start()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything that was handed over was tried to be written."""
+        with self._ready:
+            return self._waiting is None and not self._is_writing
 
     def save(self, state: KeptState) -> None:
         """Hand a state over; it is written at once unless one is being written."""
@@ -145,6 +152,7 @@ class KeptStateWriter:
                 while self._waiting is None and not self._is_closed:
                     self._ready.wait()
                 state, self._waiting = self._waiting, None
+                self._is_writing = state is not None
             if state is None:
                 return
             try:
@@ -155,3 +163,5 @@ class KeptStateWriter:
                 self.fault = ""
                 self.written_count += 1
                 self.written_ns = state.saved_ns
+            with self._ready:
+                self._is_writing = False

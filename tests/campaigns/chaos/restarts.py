@@ -20,6 +20,7 @@ from tests.campaigns.chaos.world import World, scratch, settings, until, venue
 from tests.integration.app.trading import trading
 from tickwright.core.errors import StorageError
 from tickwright.storage.journal import segments
+from tickwright.storage.kept_state import KEPT_STATE_FILE
 
 READY_S_MAX = 5.0
 """From the start until every order of the venue is known or gone and the positions are equal."""
@@ -149,8 +150,8 @@ DAMAGE: dict[str, Callable[[Path, Random], None]] = {
     ),
     "journal emptied": lambda state, rng: journal(state).write_bytes(b"") and None,
     "journal lost": lambda state, rng: shutil.rmtree(journal(state).parent),
-    "risk state cut": lambda state, rng: cut(state / "risk-state.json", rng),
-    "risk state flipped": lambda state, rng: flip(state / "risk-state.json", rng),
+    "trading state cut": lambda state, rng: cut(state / KEPT_STATE_FILE, rng),
+    "trading state flipped": lambda state, rng: flip(state / KEPT_STATE_FILE, rng),
     "epoch is no number": lambda state, rng: (state / "epoch").write_text("later") and None,
     "epoch set back": lambda state, rng: (state / "epoch").write_text("7\n") and None,
     "fence cut": lambda state, rng: cut(state / "fence", rng),
@@ -160,7 +161,7 @@ REFUSED = frozenset(
     {
         "journal of an older form",
         "journal of another account",
-        "risk state cut",
+        "trading state cut",
         "epoch is no number",
         "fence cut",
     }
@@ -196,8 +197,8 @@ async def restart_once(result: Result, *, rng: Random, what: str) -> None:
         result.armed += 1
         result.hit += await ended(process) == -signal.SIGKILL
         state = folder / "state"
-        if what.startswith("risk state") and not (state / "risk-state.json").exists():
-            (state / "risk-state.json").write_text('{"format":"tickwright risk state"}')
+        if what.startswith("trading state") and not (state / KEPT_STATE_FILE).exists():
+            (state / KEPT_STATE_FILE).write_text('{"format":"tickwright trading state"}')
         DAMAGE[what](state, rng)
         try:
             await comes_back(world, result, folder)
