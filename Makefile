@@ -105,6 +105,15 @@ fuzz: setup ## Compare the scanner with the typed decoder for long: SECONDS=60 C
 risk-campaign: setup ## Judge random intents against a second model of the limits: COUNT=1000000 SEED=
 	@$(BIN)/python -m tests.campaigns.risk $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 
+.PHONY: chaos
+chaos: setup ## Bring every incident about against the simulated venue: ROWS="R1 R4" SEED= NIGHTLY=1 JSON=
+	@$(BIN)/python -m tests.campaigns.chaos $(ROWS) $(if $(NIGHTLY),--nightly) \
+		$(if $(SEED),--seed $(SEED)) $(if $(JSON),--json $(JSON))
+
+.PHONY: mutants
+mutants: setup ## Take each safeguard away in turn: a row of the campaign must turn red: SEED=
+	@$(BIN)/python -m tests.campaigns.mutants $(if $(SEED),--seed $(SEED))
+
 .PHONY: pins
 pins: $(VENV)/.dev ## Resolve constraints.txt anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-header \
