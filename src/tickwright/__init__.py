@@ -57,10 +57,21 @@ from tickwright.core.orders import (
 )
 from tickwright.core.signals import (
     Action,
+    AmendIntent,
     CancelIntent,
     Decision,
     Signal,
     SignalKind,
+)
+from tickwright.core.work import (
+    Algorithm,
+    FollowTouch,
+    Iceberg,
+    Marketable,
+    Twap,
+    Work,
+    WorkIntent,
+    WorkState,
 )
 from tickwright.strategy import (
     AccountEvent,
@@ -86,6 +97,8 @@ __all__ = [
     "AccountId",
     "AccountState",
     "Action",
+    "Algorithm",
+    "AmendIntent",
     "Atr",
     "BalanceReport",
     "BookPolicy",
@@ -105,8 +118,10 @@ __all__ = [
     "Exits",
     "FeeRates",
     "Fill",
+    "FollowTouch",
     "FrameError",
     "FundingUpdate",
+    "Iceberg",
     "IndexPrice",
     "Instrument",
     "InstrumentChanged",
@@ -119,6 +134,7 @@ __all__ = [
     "Liquidation",
     "MarkPrice",
     "MarketEvent",
+    "Marketable",
     "Order",
     "OrderBook",
     "OrderIntent",
@@ -143,7 +159,11 @@ __all__ = [
     "TimeInForce",
     "Trade",
     "TriggerBy",
+    "Twap",
     "UnitsError",
+    "Work",
+    "WorkIntent",
+    "WorkState",
     "__version__",
 ]
 

@@ -8,6 +8,7 @@ from tickwright.core.commands import (
     OrderNotice,
     ProtectionNotice,
     SignalNotice,
+    WorkNotice,
 )
 from tickwright.core.restrictions import Stage
 from tickwright.core.verdicts import Rejected
@@ -39,6 +40,20 @@ def log_notice(log: RunLog, notice: Notice) -> None:
             since_ns=notice.since_ns,
             until_ns=notice.until_ns,
             by=notice.by,
+            event_id=notice.event_id,
+        )
+    elif isinstance(notice, WorkNotice):
+        work = notice.work
+        log.log.info(
+            "work.changed",
+            work_id=work.work_id,
+            strategy_id=work.strategy_id,
+            instrument=str(work.intent.instrument_id),
+            state=work.state.value,
+            filled_units=work.filled_units,
+            size_units=work.size_units,
+            orders=len(work.children),
+            reason=work.reason,
             event_id=notice.event_id,
         )
     elif isinstance(notice, OrderNotice):

@@ -27,6 +27,7 @@ from tickwright.app.trader_state import (
 from tickwright.core.errors import StorageError
 from tickwright.engine.summary import ProtectionSummary
 from tickwright.net.listener import utc_now_ns
+from tickwright.storage.journal import open_promises
 
 __all__ = ["DISK_BYTES_LOW", "SessionLine", "StatusReport", "look_at_status"]
 
@@ -103,6 +104,13 @@ def look_at_status(path: Path, *, last: int = 5) -> StatusReport:
         faults.append(str(error))
     orders = read_orders(where, last=last)
     faults += orders.faults
+    for account, journal in where.journals().items():
+        # The index doesn't look again at what it has read; a start does.
+        try:
+            open_promises(journal, account=account)
+        except StorageError as error:
+            if str(error) not in faults:
+                faults.append(str(error))
     free = _free_bytes(where.state)
     return StatusReport(
         version=__version__,

@@ -344,6 +344,9 @@ class Trader:
             raise ConfigError(
                 f"{account}: the venue refuses its API key ({error}); {remedy}"
             ) from None
+        except FrameError as error:
+            text = f"{account}: the venue's answer about its API key can't be read: {error}"
+            raise FrameError(text) from None
         if rights.can_withdraw:
             raise ConfigError(f"{account}: its API key may withdraw; make one that can't")
         if rights.is_read_only:

@@ -172,7 +172,8 @@ class OrderDesk:
         """
         state = self._state
         order, now_ns = record.order, state.now_ns
-        fault = _amend_fault(record, lane, price_units, size_units)
+        is_cancelling = record.is_cancelling or order.client_id in self._waiting_cancels
+        fault = _amend_fault(record, lane, price_units, size_units, is_cancelling=is_cancelling)
         if fault is not None:
             return fault
         group = _AMEND[order.instrument_id.category]
@@ -551,7 +552,12 @@ def _plain(record: Record, counted_units: int) -> int:
 
 
 def _amend_fault(
-    record: Record, lane: Lane, price_units: int | None, size_units: int | None
+    record: Record,
+    lane: Lane,
+    price_units: int | None,
+    size_units: int | None,
+    *,
+    is_cancelling: bool,
 ) -> Rejected | None:
     """Say what makes an amend impossible whatever the market does."""
     order, instrument, amend = record.order, lane.instrument, record.amend
@@ -560,7 +566,7 @@ def _amend_fault(
         words = "the venue does not amend here"
     elif order.state not in (OrderState.WORKING, OrderState.PARTLY_FILLED):
         words = f"the order is {order.state.value}"
-    elif record.is_cancelling:
+    elif is_cancelling:
         words = "a cancel is under way"
     elif amend is not None and not amend.is_confirmed:
         words = "an amend is under way"

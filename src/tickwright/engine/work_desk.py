@@ -52,6 +52,7 @@ PASSING = frozenset(
         Reason.RATE_LIMIT,
         Reason.CANCEL_RATE,
         Reason.AMEND_RATE,
+        Reason.AMEND_IMPOSSIBLE,
         Reason.ORDER_TO_FILL,
         Reason.UNKNOWN_REQUEST,
         Reason.UNKNOWN_TOTAL,
@@ -360,6 +361,7 @@ class WorkDesk:
         assert record is not None, "a planner moves a child that lives"
         if lane.instrument.capabilities.amend is not AmendKind.IN_PLACE:
             # The next child is sent when this one is proven gone, with what is left then.
+            file.is_leaving = True
             self._orders.cancel(record, "to be replaced at another price")
             return None
         refused = self._orders.amend(record, lane, price_units=step.price_units)

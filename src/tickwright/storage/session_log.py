@@ -123,7 +123,11 @@ class SessionWriter:
         except FileExistsError:
             raise StorageError(f"{folder} holds a session already") from None
         except OSError as error:
-            raise StorageError(f"the session log can't be written: {error}") from None
+            words = error.strerror or error
+            raise StorageError(
+                f"the session log {folder} can't be written: {words}; make room, or run with "
+                "session.record = false"
+            ) from None
         self._thread = threading.Thread(target=self._work, name="session-log", daemon=True)
         self._thread.start()
 

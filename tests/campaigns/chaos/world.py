@@ -176,9 +176,13 @@ class World:
         account = await self.account()
         return [*account["open_orders"], *account["closed_orders"]]
 
+    def ledger_now(self) -> dict[str, Any]:
+        """The account in the venue's ledger, without asking over a socket."""
+        return dict(ledger_report(self.running.whole.desk, limit=100_000)["accounts"][0])
+
     def booked(self) -> int:
-        """How many orders the venue ever booked; without asking over a socket."""
-        account = ledger_report(self.running.whole.desk, limit=100_000)["accounts"][0]
+        """How many orders the venue ever booked."""
+        account = self.ledger_now()
         return len(account["open_orders"]) + len(account["closed_orders"])
 
     async def duplicates(self) -> list[str]:

@@ -39,6 +39,7 @@ class WorkFile:
         "filled_units",
         "intent",
         "is_last_empty",
+        "is_leaving",
         "last_sent_ns",
         "pause_until_ns",
         "planner",
@@ -76,6 +77,8 @@ class WorkFile:
         self.child: Record | None = None
         self.was_working = False
         """Whether the child was ever seen resting."""
+        self.is_leaving = False
+        """Whether the child is being withdrawn, to be replaced."""
         self.filled_units = 0
         self.filled_notional = 0
         self.is_last_empty = False
@@ -102,6 +105,7 @@ class WorkFile:
             order.state in _MOVABLE
             and not record.create.is_open
             and not record.is_cancelling
+            and not self.is_leaving
             and (amend is None or amend.is_confirmed)
         )
         return ChildView(order.price_units or 0, order.remaining_units, is_movable)
@@ -119,6 +123,7 @@ class WorkFile:
         self.child = record
         self.children.append(record.client_id)
         self.was_working = False
+        self.is_leaving = False
         self.last_sent_ns = now_ns
         self.resume()
 
