@@ -55,7 +55,9 @@ class ReconcileDesk:
         """
         positions = list(self._positions(report))
         kept = [self._with_later_fills(position, report.venue_ns) for position in positions]
-        return report if kept == positions else msgspec.structs.replace(report, positions=tuple(kept))
+        return (
+            report if kept == positions else msgspec.structs.replace(report, positions=tuple(kept))
+        )
 
     def _with_later_fills(self, position: PositionReport, since_ns: int) -> PositionReport:
         ours = self._state.portfolio.position(
