@@ -136,7 +136,12 @@ class KillSwitch:
 
     async def _one(self, account: AccountKill, order: KillOrder, began: float) -> None:
         client = self._clients[account.account]
-        await self._patiently(account, client.synchronise)
+
+        async def begin() -> None:
+            for category in await client.synchronise():
+                self._say(f"{account.account}: the key has no rights on {category.value}: left out")
+
+        await self._patiently(account, begin)
 
         async def cancel() -> None:
             await self._until_none(account, client, order)

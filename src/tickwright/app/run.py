@@ -32,6 +32,7 @@ from tickwright.app.trader import Trader, TraderSnapshot
 from tickwright.core.commands import Notice
 from tickwright.core.events import OperatorCommand, OperatorVerb
 from tickwright.net.listener import utc_now_ns
+from tickwright.storage.kill_order import read_kill_order
 
 __all__ = ["RunPlan", "open_log", "run_plan", "run_trader", "trade"]
 
@@ -89,7 +90,9 @@ class _Run:
                 finally:
                     ending.cancel()
         if self.trader.killed:
-            self.fault = self.trader.killed
+            # The record comes a moment after the fence: by now it says who and why.
+            order = read_kill_order(self.trader.settings.state_folder)
+            self.fault = self.trader.killed if order is None else order.words()
             self.last = self._cleaned(self.trader.snapshot(has_results=True))
         folder = self.trader.settings.session_folder
         return make_report(

@@ -7,6 +7,7 @@ import typer
 
 from tickwright.cli.json_file import check_json_path, write_json
 from tickwright.cli.outcome import FAILURE, tell, verb
+from tickwright.core.errors import TickwrightError
 
 __all__ = ["kill"]
 
@@ -50,13 +51,19 @@ def kill(
     It uses a key and a process of its own, and survives a restart: `--lift` ends it.
     """
     check_json_path(json)
+    is_fenced = not lift and _fence_at_once(config)
     import asyncio
 
     from tickwright.app.kill_run import kill as carry_out
     from tickwright.app.kill_run import lift_kill
     from tickwright.app.kill_target import read_kill_target
 
-    target = read_kill_target(config, accounts=tuple(account or ()))
+    try:
+        target = read_kill_target(config, accounts=tuple(account or ()))
+    except TickwrightError:
+        if is_fenced:
+            tell("kill", "the fence is down all the same: the trader opens nothing more")
+        raise
     if lift:
         lifted = lift_kill(target.folder)
         tell("kill", f"lifted ({lifted.words()})" if lifted.reason else "lifted")
@@ -79,3 +86,23 @@ def kill(
         return FAILURE
     tell("kill", f"done in {report.seconds:.2f} s; trader: {report.trader.replace('_', ' ')}")
     return 0
+
+
+def _fence_at_once(config: Path) -> bool:
+    """Let the fence fall before anything slow is imported; whatever is wrong is told later."""
+    import tomllib
+
+    from tickwright.app.paper_settings import state_folder
+    from tickwright.storage.fence import fence_path, revoke
+
+    try:
+        table = tomllib.loads(config.read_text())
+        sessions = config.parent / table.get("session", {}).get("dir", "sessions")
+        is_paper = table.get("run", {}).get("mode") == "paper"
+        state = state_folder(sessions, is_paper=is_paper)
+        if not fence_path(state).exists():
+            return False
+        revoke(state)
+    except (OSError, ValueError, AttributeError, TypeError, TickwrightError):
+        return False
+    return True

@@ -262,8 +262,8 @@ class EmergencyClient(Protocol):
     cancels_per_s: int
     """How many orders the venue lets an account cancel one by one in a second."""
 
-    async def synchronise(self) -> None:
-        """Measure the venue's clock."""
+    async def synchronise(self) -> Sequence[Category]:
+        """Measure the venue's clock; return the product lines the key has no rights on."""
         ...
 
     async def orders(self) -> Sequence[RestingOrder]:

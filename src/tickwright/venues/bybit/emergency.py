@@ -13,7 +13,7 @@ import msgspec
 from tickwright.core.errors import FrameError, VenueError
 from tickwright.core.identity import Category
 from tickwright.venues.bybit.account_rest import PAGES_MAX
-from tickwright.venues.bybit.private_wire import Listing, OrderRow, PositionRow
+from tickwright.venues.bybit.private_wire import KeyRow, Listing, OrderRow, PositionRow
 from tickwright.venues.bybit.rest_call import Pairs, RestAnswered, RestCaller
 from tickwright.venues.bybit.wire import shortened
 from tickwright.venues.port import HeldPosition, RestingOrder
@@ -24,6 +24,12 @@ T = TypeVar("T")
 
 _CANCELLED_PER_CALL = 500
 _CANCEL_CALLS_MAX = 20
+_AREAS = {
+    Category.SPOT: ("Spot",),
+    Category.LINEAR: ("ContractTrade", "Derivatives"),
+    Category.INVERSE: ("ContractTrade", "Derivatives"),
+    Category.OPTION: ("Options", "Derivatives"),
+}
 _ALREADY_GONE = frozenset({110001, 170213, 170142, 170139, 110008, 110010})
 _NOTHING_HELD = frozenset({110017})
 
@@ -45,9 +51,23 @@ class BybitEmergencyClient:
         self._categories = tuple(categories)
         self._settle_assets = tuple(settle_assets)
 
-    async def synchronise(self) -> None:
-        """Measure the venue's clock: requests with a wrong time are refused."""
+    async def synchronise(self) -> tuple[Category, ...]:
+        """Measure the venue's clock, and leave out what the key has no rights on.
+
+        Returns the product lines left out: nobody with this key can have orders there.
+        """
         await self._caller.server_clock()
+        answer = await self._caller.get("/v5/user/query-api", group="query-api", is_signed=True)
+        rights = answer.read(KeyRow).permissions
+        left_out = tuple(
+            category
+            for category in self._categories
+            if not any(rights.get(area) for area in _AREAS[category])
+        )
+        if len(left_out) == len(self._categories):
+            raise VenueError(0, "the kill switch's key may not trade", what="/v5/user/query-api")
+        self._categories = tuple(one for one in self._categories if one not in left_out)
+        return left_out
 
     async def orders(self) -> tuple[RestingOrder, ...]:
         """Read every order that could still fill, conditional ones too."""
