@@ -161,7 +161,7 @@ def test_run_when_our_clock_is_1_s_fast_then_stamps_by_the_venue_or_refuses_by_i
         before = orders_ever(venue)
         done = run(folder)
     finally:
-        venue.control("faults", None)
+        venue.heal()
     assert "clock_skew" in done.stdout
     assert before == orders_ever(venue)
 

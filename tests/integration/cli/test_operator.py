@@ -170,10 +170,10 @@ def test_status_when_the_process_died_then_says_that_it_is_gone(venue: Venue, tm
     report = ask("status", str(folder / "run.toml"), code=3)
     assert "gone" == report["trader"]["state"]
     assert not report["session"]["is_closed"]
-    orders = ask("orders", str(folder / "run.toml"), "--open", "--venue")
-    assert {"agrees"} == {
-        one["verdict"] for one in orders["venues"][0]["orders"] if one["verdict"] != "held"
-    }
+    # An order that filled a moment before may not have its end in the journal: then they differ.
+    orders = ask("orders", str(folder / "run.toml"), "--open", "--venue", code=None)
+    seen = {one["verdict"] for one in orders["venues"][0]["orders"]}
+    assert {"agrees", "held"} <= seen <= {"agrees", "held", "ended_there"}
     assert 0 == says("kill", str(folder / "run.toml"), "--flatten")[0]
     after = ask("orders", str(folder / "run.toml"), "--venue", code=1)
     assert {"ended_there"} == {one["verdict"] for one in after["venues"][0]["orders"]}
@@ -405,11 +405,11 @@ def test_doctor_when_the_clock_is_off_then_says_how_much(venue: Venue, world: Wo
     venue.fault(kind="clock", offset_s=-1.0, count=1_000_000)
     try:
         warned = ask("doctor", world.config)
-        venue.control("faults", None)
+        venue.heal()
         venue.fault(kind="clock", offset_s=9.0, count=1_000_000)
         failed = ask("doctor", world.config, code=1)
     finally:
-        venue.control("faults", None)
+        venue.heal()
     assert ("warn", "fail") == (verdicts(warned)["clock"], verdicts(failed)["clock"])
 
 

@@ -43,6 +43,12 @@ class Venue:
     def fault(self, **spec: Any) -> None:
         self.control("faults", spec)
 
+    def heal(self) -> None:
+        """Take every fault off."""
+        request = urllib.request.Request(f"{self.rest}/control/faults", method="DELETE")
+        with urllib.request.urlopen(request, timeout=5):
+            pass
+
     def account(self) -> dict[str, Any]:
         """Return the demo account's ledger, having checked that the whole ledger balances."""
         report = self.control("ledger")

@@ -62,7 +62,7 @@ def folder(venue: Venue, tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "run.toml").write_text(CONFIG.format(venue=venue))
     yield tmp_path
     tickwright("kill", str(tmp_path / "run.toml"), "--flatten", "--timeout", "10")
-    venue.control("faults", None)
+    venue.heal()
 
 
 def tickwright(*arguments: str, timeout: float = 30) -> subprocess.CompletedProcess[str]:
