@@ -38,7 +38,7 @@ def write_plan(plan: PositionPlan, instrument: Instrument, *, entry_due_ns: int)
             take_units=held.take_units,
             distance_units=held.distance_units,
             proven_ns=held.proven_ns,
-            was_asked=held.may_fire,
+            was_asked=held.was_asked,
         ),
         closing=plan.closing,
         closing_reason=plan.closing_reason,
