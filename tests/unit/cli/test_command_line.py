@@ -27,7 +27,10 @@ def test_version_when_asked_then_is_the_packages():
     assert (0, f"tickwright {tickwright.__version__}\n") == (result.exit_code, result.stdout)
 
 
-@pytest.mark.parametrize("verb", ["demo", "simulate", "watch", "book", "run", "init", "bench"])
+@pytest.mark.parametrize(
+    "verb",
+    "demo simulate watch book run init bench status orders explain doctor".split(),
+)
 def test_verb_when_asked_for_help_then_explains_itself(verb: str):
     result = run(verb, "--help")
 
@@ -85,6 +88,11 @@ def test_usage_when_wrong_then_exits_2_and_says_it_on_stderr(arguments: tuple[st
         (("watch", "--category", "spot", "--symbols", "A", "--json", "/no/such/x"), "no folder"),
         (("book", "/no/such/file"), "No such file or directory"),
         (("run",), "give a configuration"),
+        (("status", "/no/such/file"), "No such file or directory"),
+        (("orders", "/no/such/file"), "No such file or directory"),
+        (("explain", "tw1"), "give a configuration, or a session by --session"),
+        (("explain", "tw1", "/no/such/file"), "No such file or directory"),
+        (("doctor", "/no/such/file", "--json", "/no/such/x"), "no folder"),
         (("run", "/no/such/file"), "No such file or directory"),
         (("simulate", "--symbols", "3", "--symbol", "A"), "not both"),
         (("simulate", "--category", "option"), "choose linear or spot"),

@@ -1,5 +1,6 @@
 """A state folder has one holder at a time, and says who."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import msgspec
 import pytest
 
 from tickwright.core.errors import StorageError
-from tickwright.storage.lease import LEASE_FILE, Lease, LeaseRecord
+from tickwright.storage.lease import LEASE_FILE, Lease, LeaseRecord, look_at_lease
 
 NOW = 1_700_000_000 * 1_000_000_000
 
@@ -113,3 +114,31 @@ time.sleep(60)
         os.kill(child, signal.SIGKILL)
     assert lease.epoch > 1
     lease.release()
+
+
+def test_lease_when_looked_at_then_tells_its_holder_and_holds_nothing(tmp_path: Path) -> None:
+    assert (None, False) == look_at_lease(tmp_path)
+    lease = Lease.take(tmp_path, 5)
+    assert (lease.record, True) == look_at_lease(tmp_path)
+    lease.release()
+    assert (lease.record, False) == look_at_lease(tmp_path)
+    Lease.take(tmp_path, 6).release()
+
+
+def test_lease_when_somebody_looks_at_that_moment_then_is_taken_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Lease.take(tmp_path, 5).release()
+    looking = os.open(tmp_path / LEASE_FILE, os.O_RDONLY)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    waits: list[float] = []
+
+    def leave(seconds: float) -> None:
+        waits.append(seconds)
+        fcntl.flock(looking, fcntl.LOCK_UN)
+
+    monkeypatch.setattr("tickwright.storage.lease.time.sleep", leave)
+    lease = Lease.take(tmp_path, 6)
+    assert 1 == len(waits)
+    lease.release()
+    os.close(looking)

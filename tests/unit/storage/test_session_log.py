@@ -6,7 +6,13 @@ import pytest
 
 from tickwright.core.errors import StorageError
 from tickwright.net.tap import InputTap
-from tickwright.storage.session_log import RecordKind, SessionHeader, SessionReader, SessionWriter
+from tickwright.storage.session_log import (
+    RecordKind,
+    SessionHeader,
+    SessionReader,
+    SessionWriter,
+    last_record,
+)
 
 HEADER = SessionHeader(
     format=1,
@@ -109,3 +115,26 @@ def test_log_when_the_writer_falls_behind_then_the_log_is_not_whole(tmp_path: Pa
     assert tap.is_full
     assert not writer.is_whole
     assert "too slow" in writer.fault
+
+
+@pytest.mark.parametrize(("lost", "expected"), [(0, b"three"), (1, b"two"), (20, b"two")])
+def test_log_when_asked_for_its_last_record_then_reads_the_tail_alone(
+    tmp_path: Path, lost: int, expected: bytes
+) -> None:
+    folder = written(tmp_path / "s", [b"one", b"two", b"three"], blocks=3)
+    path = folder / "inputs.twl"
+    raw = path.read_bytes()
+    path.write_bytes(raw[: len(raw) - lost])
+    record = last_record(folder)
+    assert record is not None
+    assert expected == record.payload
+
+
+def test_log_when_a_frame_holds_the_letters_of_a_block_then_is_not_taken_for_one(
+    tmp_path: Path,
+) -> None:
+    folder = written(tmp_path / "s", [b"one", b"TWL1 stands in a frame, with bytes behind it"])
+    record = last_record(folder)
+    assert record is not None
+    assert record.payload.startswith(b"TWL1 stands")
+    assert None is last_record(tmp_path / "nowhere")
