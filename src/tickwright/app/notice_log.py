@@ -13,7 +13,7 @@ from tickwright.core.commands import (
 from tickwright.core.restrictions import Stage
 from tickwright.core.verdicts import Rejected
 
-__all__ = ["log_notice", "protection_words", "utc"]
+__all__ = ["log_notice", "protection_words", "utc", "work_words"]
 
 
 def log_notice(log: RunLog, notice: Notice) -> None:
@@ -77,6 +77,14 @@ def protection_words(notice: ProtectionNotice) -> str:
     stood = ", stood before the restart" if notice.by else ""
     state = notice.stage.value
     return f"protection.entered {notice.name} {state} {end}{stood}: {notice.reason}"
+
+
+def work_words(notice: WorkNotice) -> str:
+    """Return the sentence for the screen."""
+    work = notice.work
+    share = 100 * work.filled_units // work.size_units
+    head = f"work.{work.state.value} {work.intent.instrument_id.symbol} {work.strategy_id}"
+    return f"{head}: {share} % filled in {len(work.children)} orders {work.reason}".rstrip()
 
 
 def utc(now_ns: int) -> str:

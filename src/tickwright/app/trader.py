@@ -20,7 +20,7 @@ import msgspec
 
 from tickwright import __version__
 from tickwright.app.door import EngineDoor
-from tickwright.app.notice_log import protection_words
+from tickwright.app.notice_log import protection_words, work_words
 from tickwright.app.paper_settings import PaperSettings
 from tickwright.app.plan import TradingPlan, add_strategies, build_engine
 from tickwright.app.state_keeper import StateKeeper
@@ -37,6 +37,7 @@ from tickwright.core.commands import (
     SetTimer,
     SignalNotice,
     StopsNotice,
+    WorkNotice,
 )
 from tickwright.core.errors import (
     ConfigError,
@@ -625,6 +626,8 @@ class Trader:
                     "stops.held" if notice.is_held else "stops.watched",
                     f"{notice.instrument_id.symbol} {notice.strategy_id}: {notice.reason}",
                 )
+            elif isinstance(notice, WorkNotice):
+                self.notes.append(work_words(notice))
             else:
                 self._settle(notice)
                 if notice.reason:

@@ -101,6 +101,7 @@ class EngineSummary(msgspec.Struct, frozen=True, kw_only=True):
     halted_instruments: dict[str, str]
     orders_placed: int
     orders_live: int
+    amends: int = 0
     cancels: int
     queries: int
     unknown_requests: int
@@ -144,6 +145,7 @@ def summarise(
         },
         orders_placed=orders.placed_count,
         orders_live=blotter.live_count,
+        amends=orders.amend_count,
         cancels=orders.cancel_count,
         queries=orders.query_count,
         unknown_requests=sum(record.unknown_requests for record in blotter.live()),
