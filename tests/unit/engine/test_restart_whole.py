@@ -4,6 +4,7 @@ import random
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,9 +34,9 @@ from tickwright.core.events import (
     SyncReport,
 )
 from tickwright.core.exits import Exits
-from tickwright.core.identity import ClientId
+from tickwright.core.identity import ClientId, StrategyId
 from tickwright.core.kept_state import KeptState
-from tickwright.core.orders import Fill, OrderState
+from tickwright.core.orders import Fill, OrderState, Side
 from tickwright.engine import EngineConfig
 from tickwright.engine.engine import Engine
 from tickwright.execution import ExecutionConfig
@@ -302,3 +303,164 @@ def test_restart_when_the_venue_went_on_meanwhile_then_equal_to_one_that_never_d
     assert shown == {
         key: row[-1] for key, row in standing(again.engine).items() if key.startswith("plan")
     }
+
+
+# one by one ---------------------------------------------------------------------------------------
+
+
+def promise(order: PlaceOrder) -> PromisedOrder:
+    return PromisedOrder(
+        client_id=order.client_id,
+        instrument_id=order.instrument_id,
+        side=order.side,
+        size_units=order.size_units,
+        order_type=order.order_type,
+        price_units=order.price_units,
+        reduce_only=order.reduce_only,
+        leg=order.leg,
+        trigger_price_units=order.trigger_price_units,
+        planned=order.planned,
+    )
+
+
+def test_entry_when_sent_after_the_state_was_written_then_left_as_its_signal_said() -> None:
+    world = World()
+    kept = world.engine.kept_state()
+    world.say(long(BTC, exits=Exits(trailing_fraction=0.002, time_stop_ms=60_000)))
+    order = world.placed()
+    world.execute(order)
+    again = World(kept=kept, is_synced=False, now_ns=world.now_ns, epoch=8)
+    again.handle(PromisesRestored(account_id=ACCOUNT, orders=(promise(order),)))
+    again.handle(world.read())
+    ours, theirs = (one.engine.state.plans[StrategyId("one"), BTC] for one in (world, again))
+    assert ours.exits == theirs.exits
+    assert 0.002 == theirs.exits.trailing_fraction
+    assert (ours.bracket, ours.opened_ns) == (theirs.bracket, theirs.opened_ns)
+
+
+def test_promise_when_the_written_state_knows_its_order_then_the_plan_stays() -> None:
+    world = World()
+    world.say(long(BTC, exits=Exits(trailing_fraction=0.002)))
+    order = world.placed()
+    kept = world.engine.kept_state()
+    again = World(kept=kept, is_synced=False, now_ns=world.now_ns, epoch=8)
+    stranger = msgspec.structs.replace(promise(order), planned=None)
+    again.handle(PromisesRestored(account_id=ACCOUNT, orders=(stranger,)))
+    assert 0.002 == again.engine.state.plans[StrategyId("one"), BTC].exits.trailing_fraction
+
+
+def test_position_when_the_venue_closed_it_meanwhile_then_flat_and_told() -> None:
+    world = World()
+    world.say(long(BTC))
+    world.execute(world.placed())
+    held = world.net()
+    again = World(kept=world.engine.kept_state(), is_synced=False, now_ns=world.now_ns, epoch=8)
+    assert held == again.share()
+    again.sync()
+    assert (0, 0) == (again.net(), again.share())
+    assert {} == again.engine.summary().halted_instruments
+    (told,) = [halt.reason for halt in again.halts() if "was taken" in halt.reason]
+    assert f"{BTC} net: {held} was kept, 0 is at the venue and was taken" == told
+
+
+def test_position_when_the_venue_holds_more_then_the_rest_is_unowned() -> None:
+    world = World()
+    world.say(long(BTC))
+    world.execute(world.placed())
+    held = world.net()
+    again = World(kept=world.engine.kept_state(), is_synced=False, now_ns=world.now_ns, epoch=8)
+    again.sync(positions=(again.position_report(held + 5),))
+    unowned = again.engine.state.portfolio.strategy_position(None, ACCOUNT, BTC).size_units
+    assert (held + 5, held, 5) == (again.net(), again.share(), unowned)
+
+
+def test_share_when_its_strategy_is_gone_then_kept_and_told() -> None:
+    world = World()
+    world.say(long(BTC), by="two")
+    world.execute(world.placed())
+    held = world.net()
+    again = Bench(
+        KEEP,
+        kept=world.engine.kept_state(),
+        is_synced=False,
+        now_ns=world.now_ns,
+        instruments=(instrument(), instrument(ETH)),
+    )
+    again.handle(world.read())
+    assert held == again.share("two")
+    assert any("two of an earlier run holds" in halt.reason for halt in again.halts())
+    assert [] == [plan for plan in again.engine.state.plans.values() if plan.size_units]
+
+
+def test_nothing_when_the_account_was_not_compared_yet_then_sent() -> None:
+    world = World()
+    world.say(long(BTC, exits=Exits(time_stop_ms=1_000)))
+    world.execute(world.placed())
+    again = World(
+        kept=world.engine.kept_state(), is_synced=False, now_ns=world.now_ns + 5 * SECOND, epoch=8
+    )
+    again.book(500_000)
+    again.pass_time(10_000)
+    assert [] == again.orders()
+    again.now_ns += MS
+    again.handle(msgspec.structs.replace(world.read(), venue_ns=again.now_ns))
+    again.book(500_000)
+    again.pass_time(6_000)
+    (order,) = again.orders()
+    assert (Side.SELL, world.net(), True) == (order.side, order.size_units, order.reduce_only)
+
+
+def test_reading_when_an_execution_came_while_it_was_under_way_then_not_undone() -> None:
+    world = World()
+    world.say(long(BTC))
+    order = world.placed()
+    world.ack(order)
+    asked_ns = world.now_ns
+    older = (world.position_report(0),)
+    world.fill(order, 50)
+    world.handle(msgspec.structs.replace(world.read(), positions=older, venue_ns=asked_ns))
+    assert (50, 50) == (world.net(), world.share())
+    # One made before the reading began is no excuse: the venue wins.
+    world.handle(msgspec.structs.replace(world.read(), positions=older, venue_ns=world.now_ns + 1))
+    assert (0, 0) == (world.net(), world.share())
+
+
+@pytest.mark.parametrize("decimals", [0, 2])
+def test_levels_when_the_prices_mean_something_else_now_then_computed_anew(decimals: int) -> None:
+    world = World()
+    world.say(long(BTC, exits=Exits(trailing_fraction=0.002)))
+    world.execute(world.placed())
+    kept = world.engine.kept_state()
+    (record,) = kept.plans
+    changed = msgspec.structs.replace(record, price_decimals=decimals)
+    again = World(
+        kept=msgspec.structs.replace(kept, plans=(changed,)),
+        is_synced=False,
+        now_ns=world.now_ns,
+        epoch=8,
+    )
+    ours, theirs = (one.engine.state.plans[StrategyId("one"), BTC] for one in (world, again))
+    assert ours.levels is not None
+    assert theirs.levels is not None
+    assert ours.levels.entry_units == theirs.levels.entry_units
+    assert ours.exits == theirs.exits
+
+
+def test_ids_when_older_than_the_window_then_known_by_their_time() -> None:
+    world = World()
+    for number in range(5):
+        world.say(long(BTC) if number % 2 == 0 else leave(BTC))
+        world.execute(world.placed())
+        world.pass_time(100_000)
+    world.handle(Reconciliation(world.read()))
+    kept = world.engine.kept_state()
+    (account,) = kept.ledger.accounts
+    assert 1 == len(account.ids)
+    again = World(kept=kept, is_synced=False, now_ns=world.now_ns, epoch=8)
+    before = standing(again.engine)
+    again.handle(world.read())
+    assert before == standing(again.engine)
+    assert (4, 1) == (
+        again.engine.state.portfolio.dropped_count,
+        again.engine.state.portfolio.duplicate_count,
+    )
