@@ -1,0 +1,421 @@
+"""Owns the mirror of books, trades and signals in Redis, as the trading loop sees it.
+
+Once an interval the books that changed are packed, in slices of at most about `SLICE_US` between
+which the loop serves its sockets, and one write goes to a thread. Nothing on the trading path
+awaits any of it. A Redis that is down or slow sees newer books in place of older ones; trades and
+signals wait in a bounded queue and are counted where it overflows. What a failed write held of them
+is sent again under the same ids, so that each stands in its stream once.
+
+It refuses to keep anything alive: each key has an absolute deadline on the server's clock, so a
+write that a stopped server carries out late doesn't look fresh.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from random import Random
+
+import msgspec
+
+from tickwright import __version__
+from tickwright.book.order_book import OrderBook
+from tickwright.core.commands import SignalNotice
+from tickwright.core.events import Trade
+from tickwright.core.identity import InstrumentId
+from tickwright.core.instrument import Instrument
+from tickwright.net.listener import utc_now_ns
+from tickwright.storage.redis_address import RedisAddress
+from tickwright.storage.redis_layout import (
+    BookKeys,
+    command,
+    hash_fields,
+    key_slot,
+    pack_book,
+    signal_command,
+    signals_key,
+    trade_command,
+    writer_key,
+)
+from tickwright.storage.redis_link import Replies
+from tickwright.storage.redis_sender import Outcome, RedisPlan, RedisSender
+
+__all__ = ["MirrorOptions", "MirrorReport", "RedisMirror"]
+
+SLICE_US = 50
+"""How long packing may hold the loop before it serves its sockets again, but for one book more."""
+ENTRIES_WAITING_MAX = 20_000
+"""Trades and signals that wait for Redis; beyond, the oldest are lost and counted."""
+ENTRIES_AT_ONCE_MAX = 2_000
+STREAM_EXPIRE_MS = 3_600_000
+"""A stream that nobody adds to goes after an hour."""
+END_S = 1.0
+"""How long the end waits to send what is left."""
+REASON_LENGTH_MAX = 500
+PASSING = ("OOM", "LOADING", "READONLY", "MISCONF", "BUSY", "TRYAGAIN", "MASTERDOWN", "NOREPLICAS")
+"""Errors that pass by themselves: trades and signals are kept and sent again."""
+
+_Mark = tuple[int, int, int, int]
+_Entry = tuple[str, int, bytes]
+"""A stream's key, its slot, and the command."""
+
+
+class MirrorOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How the mirror writes; see `docs/redis.md`."""
+
+    interval_ms: int = 100
+    levels: int = 10
+    streams_max: int = 10_000
+    expire_ms: int = 5_000
+    prefix: str = "tickwright"
+
+
+class MirrorReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What the mirror did; counts only ever rise."""
+
+    address: str
+    is_up: bool
+    fault: str
+    writes: int
+    bytes: int
+    books: int
+    trades: int
+    signals: int
+    entries_lost: int
+    entries_again: int
+    refused: int
+    skipped: int
+    outages: int
+    outage_s: float
+    flushes: int
+    book_us: float | None
+    slice_us_max: float
+
+
+class _Packing:
+    """One write in the making, and how long the loop has been held for it."""
+
+    __slots__ = ("counts", "held_ns_max", "parts", "plan", "started_ns")
+
+    def __init__(self, plan: RedisPlan) -> None:
+        self.plan = plan
+        self.parts = [bytearray() for _ in range(plan.node_count)]
+        self.counts = [0] * plan.node_count
+        self.held_ns_max = 0
+        self.started_ns = time.perf_counter_ns()
+
+    def node(self, slot: int) -> int:
+        return 0 if self.plan.node_of_slot is None else self.plan.node_of_slot[slot]
+
+    def add(self, node: int, *commands: bytes) -> None:
+        part = self.parts[node]
+        for one in commands:
+            part += one
+        self.counts[node] += len(commands)
+
+    async def breathe(self) -> None:
+        """Let the loop go on once this slice is used up."""
+        held_ns = time.perf_counter_ns() - self.started_ns
+        if held_ns > SLICE_US * 1000:
+            self.held_ns_max = max(self.held_ns_max, held_ns)
+            await asyncio.sleep(0)
+            self.started_ns = time.perf_counter_ns()
+
+    def end(self) -> None:
+        self.held_ns_max = max(self.held_ns_max, time.perf_counter_ns() - self.started_ns)
+
+
+class RedisMirror:
+    """Mirrors books, trades and signals; give them to it, and `run` it.
+
+    Args:
+        books: returns the books that are kept now.
+        clean: puts stars where a text holds a secret.
+        on_note: called with (event, text) for the log.
+    """
+
+    def __init__(
+        self,
+        address: RedisAddress,
+        options: MirrorOptions,
+        *,
+        books: Callable[[], Iterable[OrderBook]],
+        random: Random,
+        clean: Callable[[str], str] = str,
+        on_note: Callable[[str, str], None] | None = None,
+    ) -> None:
+        self.options = options
+        self._address = address
+        self._books = books
+        self._clean = clean
+        self._on_note = on_note
+        self._sender = RedisSender(address, random)
+        self._waiting: deque[tuple[Instrument | None, Trade | SignalNotice, int]] = deque(
+            maxlen=ENTRIES_WAITING_MAX
+        )
+        self._numbers = 0
+        self._under_way: list[_Entry] = []
+        self._again: list[_Entry] = []
+        self._written: dict[InstrumentId, tuple[_Mark, int]] = {}
+        self._keys: dict[InstrumentId, tuple[BookKeys, int]] = {}
+        self._signals = (signals_key(options.prefix), key_slot(signals_key(options.prefix)))
+        self._writer = (writer_key(options.prefix), key_slot(writer_key(options.prefix)))
+        self._started_ns = utc_now_ns()
+        self._refresh_ns = min(1_000, options.expire_ms // 3) * 1_000_000
+        self._good_s = 0.0
+        """When Redis last carried out a whole write, monotonic; 0 before the first."""
+        self._out_since_s: float | None = None
+        self._is_up = False
+        self._fault = ""
+        self._writes = self._bytes = self._book_count = self._trade_count = self._signal_count = 0
+        self._lost = self._again_count = self._refused = self._skipped = 0
+        self._outages = self._flushes = self._pack_ns = 0
+        self._outage_s = 0.0
+        self._slice_ns_max = 0
+
+    # what comes in ------------------------------------------------------------------------------
+
+    def on_trades(self, trades: Sequence[Trade], find: Callable[[str], Instrument]) -> None:
+        """Take public trades; `find` returns a symbol's instrument as it reads now."""
+        for trade in trades:
+            self._wait(find(trade.instrument_id.symbol), trade)
+
+    def on_signal(self, notice: SignalNotice) -> None:
+        """Take a signal and what the gate said of it."""
+        self._wait(None, notice)
+
+    def _wait(self, instrument: Instrument | None, entry: Trade | SignalNotice) -> None:
+        if len(self._waiting) == ENTRIES_WAITING_MAX:
+            self._lost += 1
+        self._numbers += 1
+        self._waiting.append((instrument, entry, self._numbers))
+
+    # running ------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Write once an interval until cancelled."""
+        self._sender.start()
+        step_s = self.options.interval_ms / 1e3
+        next_s = time.monotonic()
+        while True:
+            next_s = max(next_s + step_s, time.monotonic())
+            await asyncio.sleep(next_s - time.monotonic())
+            await self.step()
+
+    async def step(self) -> None:
+        """Look what became of the last write, and give the next one to the thread."""
+        self._settle()
+        plan = self._sender.plan
+        if plan is None or not self._sender.is_idle:
+            self._skipped += 1
+            return
+        packing = _Packing(plan)
+        now_ns = utc_now_ns()
+        self._pack_writer(packing, now_ns)
+        for book in list(self._books()):
+            if self._pack_book(packing, book):
+                await packing.breathe()
+        await self._pack_entries(packing)
+        packing.end()
+        self._slice_ns_max = max(self._slice_ns_max, packing.held_ns_max)
+        self._writes += 1
+        self._bytes += sum(map(len, packing.parts))
+        self._sender.send(packing.parts, packing.counts)
+
+    async def aclose(self) -> None:
+        """Send what is left, for a moment, and end the thread; what didn't go is counted lost."""
+        deadline_s = time.monotonic() + END_S
+        while time.monotonic() < deadline_s and self._sender.plan is not None:
+            self._settle()
+            if self._sender.is_idle:
+                if not (self._waiting or self._again):
+                    break
+                await self.step()
+            await asyncio.sleep(0.005)
+        await asyncio.to_thread(self._sender.close)
+        self._settle()
+        self._lost += len(self._waiting) + len(self._again) + len(self._under_way)
+        self._waiting.clear()
+        self._again, self._under_way = [], []
+        self._count_outage()
+
+    # packing ------------------------------------------------------------------------------------
+
+    def _pack_writer(self, packing: _Packing, now_ns: int) -> None:
+        key, slot = self._writer
+        node = packing.node(slot)
+        options = self.options
+        hello = command(
+            "HSET",
+            key,
+            "version",
+            __version__,
+            "started_ns",
+            str(self._started_ns),
+            "written_ns",
+            str(now_ns),
+            "interval_ms",
+            str(options.interval_ms),
+            "levels",
+            str(options.levels),
+            "expire_ms",
+            str(options.expire_ms),
+        )
+        deadline = str(now_ns // 1_000_000 + packing.plan.offsets_ms[node] + options.expire_ms)
+        # The first command of its node: its reply tells whether the keys were still there.
+        packing.add(node, hello, command("PEXPIREAT", key, deadline))
+
+    def _pack_book(self, packing: _Packing, book: OrderBook) -> bool:
+        """Add a book that changed, or that would expire; returns whether it did."""
+        instrument_id = book.instrument_id
+        mark = (int(book.state), book.update_id, book.proof_ns, book.received_ns)
+        now_ns = utc_now_ns()
+        before = self._written.get(instrument_id)
+        if before is not None and before[0] == mark and now_ns - before[1] < self._refresh_ns:
+            return False
+        started_ns = time.perf_counter_ns()
+        keys, slot = self._keys_of(instrument_id)
+        node = packing.node(slot)
+        expire_ms = self.options.expire_ms
+        deadline = b"%d" % (now_ns // 1_000_000 + packing.plan.offsets_ms[node] + expire_ms)
+        bids, asks = book.bids(self.options.levels), book.asks(self.options.levels)
+        packed = pack_book(book, bids, asks, now_ns=now_ns, expire_ms=expire_ms)
+        fields = hash_fields(book, bids, asks, now_ns=now_ns)
+        packing.add(
+            node,
+            command("SET", keys.packed, packed, "PXAT", deadline),
+            command("HSET", keys.readable, *fields),
+            command("PEXPIREAT", keys.readable, deadline),
+        )
+        self._written[instrument_id] = (mark, now_ns)
+        self._book_count += 1
+        self._pack_ns += time.perf_counter_ns() - started_ns
+        return True
+
+    async def _pack_entries(self, packing: _Packing) -> None:
+        entries, self._again = self._again, []
+        while self._waiting and len(entries) < ENTRIES_AT_ONCE_MAX:
+            entries.append(self._entry(*self._waiting.popleft()))
+            await packing.breathe()
+        self._under_way = entries
+        streams: dict[str, int] = {}
+        for key, slot, text in entries:
+            node = packing.node(slot)
+            streams[key] = node
+            packing.add(node, text)
+        for key, node in streams.items():
+            packing.add(node, command("PEXPIRE", key, str(STREAM_EXPIRE_MS)))
+
+    def _entry(
+        self, instrument: Instrument | None, entry: Trade | SignalNotice, number: int
+    ) -> _Entry:
+        entries_max = self.options.streams_max
+        if isinstance(entry, SignalNotice):
+            key, slot = self._signals
+            reason = self._clean(entry.signal.reason)[:REASON_LENGTH_MAX]
+            text = signal_command(key, entry, number=number, entries_max=entries_max, reason=reason)
+            return key, slot, text
+        assert instrument is not None
+        keys, slot = self._keys_of(entry.instrument_id)
+        key = keys.trades
+        text = trade_command(key, instrument, entry, number=number, entries_max=entries_max)
+        return key, slot, text
+
+    def _keys_of(self, instrument_id: InstrumentId) -> tuple[BookKeys, int]:
+        known = self._keys.get(instrument_id)
+        if known is None:
+            keys = BookKeys.of(self.options.prefix, instrument_id)
+            known = self._keys[instrument_id] = (keys, key_slot(keys.packed))
+        return known
+
+    # what became of it --------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        outcome = self._sender.take_outcome()
+        if outcome is not None:
+            self._judge(outcome)
+        elif self._sender.plan is None and self._sender.fault:
+            self._went_out(self._sender.fault)
+
+    def _judge(self, outcome: Outcome) -> None:
+        entries, self._under_way = self._under_way, []
+        if not outcome.is_sent:
+            self._again = entries
+            self._written.clear()
+            self._went_out(self._sender.fault)
+            return
+        replies = outcome.replies
+        refused = sum(one.refused for one in replies)
+        self._again_count += sum(one.twice for one in replies)
+        self._refused += refused
+        if refused:
+            self._written.clear()
+            fault = next(one.fault for one in replies if one.fault)
+            if _passes(replies):
+                self._again = entries
+            self._went_out(fault)
+            return
+        signals = sum(key == self._signals[0] for key, _, _ in entries)
+        self._signal_count += signals
+        self._trade_count += len(entries) - signals
+        self._came_back()
+        is_new = any(one.is_new for one in replies)
+        now_s = time.monotonic()
+        if is_new and self._good_s and now_s - self._good_s < self.options.expire_ms / 1e3:
+            self._flushes += 1
+            self._written.clear()
+            self._note("redis.flushed", f"{self._address} lost what it held; writing it again")
+        self._good_s = now_s
+
+    def _went_out(self, fault: str) -> None:
+        self._is_up, self._fault = False, self._clean(fault)
+        if self._out_since_s is None:
+            self._out_since_s = time.monotonic()
+            self._outages += 1
+            self._note("redis.lost", self._fault)
+
+    def _came_back(self) -> None:
+        self._is_up, self._fault = True, ""
+        if self._out_since_s is not None:
+            seconds = time.monotonic() - self._out_since_s
+            self._count_outage()
+            self._note("redis.back", f"{self._address} after {seconds:.1f} s")
+
+    def _count_outage(self) -> None:
+        if self._out_since_s is not None:
+            self._outage_s += time.monotonic() - self._out_since_s
+            self._out_since_s = None
+
+    def _note(self, event: str, text: str) -> None:
+        if self._on_note is not None:
+            self._on_note(event, text)
+
+    # looking ------------------------------------------------------------------------------------
+
+    def report(self) -> MirrorReport:
+        """Return what it did so far; an outage that lasts counts up to now."""
+        since_s = self._out_since_s
+        outage_s = self._outage_s + (0.0 if since_s is None else time.monotonic() - since_s)
+        return MirrorReport(
+            address=str(self._address),
+            is_up=self._is_up,
+            fault=self._fault,
+            writes=self._writes,
+            bytes=self._bytes,
+            books=self._book_count,
+            trades=self._trade_count,
+            signals=self._signal_count,
+            entries_lost=self._lost,
+            entries_again=self._again_count,
+            refused=self._refused,
+            skipped=self._skipped,
+            outages=self._outages,
+            outage_s=round(outage_s, 3),
+            flushes=self._flushes,
+            book_us=round(self._pack_ns / self._book_count / 1e3, 1) if self._book_count else None,
+            slice_us_max=round(self._slice_ns_max / 1e3, 1),
+        )
+
+
+def _passes(replies: Sequence[Replies]) -> bool:
+    return all(one.has_moved or one.fault.startswith(PASSING) for one in replies if one.refused)
