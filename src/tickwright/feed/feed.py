@@ -126,6 +126,8 @@ class PublicFeed:
         self.refused: dict[str, str] = {}
         self.on_book: Callable[[int, int], Sequence[Command] | None] = door.on_book
         """The hottest call goes straight through."""
+        self.trade_taps: list[Callable[[list[Trade]], None]] = []
+        """Each is given the trades of a frame, after the engine took them; must not raise."""
         self._door = door
         self._rest = rest
         self._on_note = on_note
@@ -252,6 +254,8 @@ class PublicFeed:
         """Trades came: each is an input of its own, none is ever dropped."""
         for trade in trades:
             self._door.on_derived(trade, trade.received_ns)
+        for tap in self.trade_taps:
+            tap(trades)
         return None
 
     def on_commands(self, commands: Sequence[Command]) -> None:
