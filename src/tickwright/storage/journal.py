@@ -155,6 +155,8 @@ class Journal:
             if len(self.open) >= OPEN_MAX:
                 del self.open[next(iter(self.open))]
             self.open[command.client_id] = command
+        elif type(command) is AmendOrder:
+            _take_amend(self.open, command)
 
     def note_cancel(self, command: CancelOrder | CancelAll, now_ns: int) -> None:
         """Record a cancel that was sent already; a full disk must not have stopped it."""
@@ -263,9 +265,18 @@ def _open_promises(kept: list[Path], account: str) -> tuple[dict[ClientId, Place
             found = {promise.client_id: promise for promise in record.open_promises}
         elif isinstance(record, PlaceOrder):
             found[record.client_id] = record
+        elif isinstance(record, AmendOrder):
+            _take_amend(found, record)
         elif isinstance(record, Settled):
             found.pop(record.client_id, None)
     return found, number
+
+
+def _take_amend(found: dict[ClientId, PlaceOrder], amend: AmendOrder) -> None:
+    """Let a promised order count with the larger size an amend may have given it."""
+    promise, size_units = found.get(amend.client_id), amend.size_units
+    if promise is not None and size_units is not None and size_units > promise.size_units:
+        found[amend.client_id] = msgspec.structs.replace(promise, size_units=size_units)
 
 
 def read_segment(path: Path) -> Iterator[JournalEntry]:

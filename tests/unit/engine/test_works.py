@@ -8,7 +8,14 @@ import pytest
 
 from tests.unit.engine.bench import ACCOUNT, BTC, CONFIG, MS, RISK, Bench, Scripted, leave, long
 from tests.unit.engine.bench import instrument as the_instrument
-from tickwright.core.commands import AmendOrder, CancelOrder, Command, PlaceOrder, WorkNotice
+from tickwright.core.commands import (
+    AmendOrder,
+    CancelOrder,
+    Command,
+    PlaceOrder,
+    SetPositionStops,
+    WorkNotice,
+)
 from tickwright.core.events import (
     ConnectionChanged,
     OperatorCommand,
@@ -638,6 +645,59 @@ def test_signal_when_worked_in_parts_then_the_exits_guard_the_whole(entry, chang
     plan = bench.engine.state.plans["one", BTC]
     assert (None, 166) == (plan.entry_id, plan.size_units)
     assert plan.bracket.stop_units is not None
+
+
+def held(bench: Bench) -> list[SetPositionStops]:
+    return [command for command in bench.log if isinstance(command, SetPositionStops)]
+
+
+def test_signal_when_the_venue_may_hold_stops_then_the_opening_child_carries_them():
+    execution = ExecutionConfig(entry="passive", passive=PassiveEntry(chase_bps_max=10.0))
+    bench = make(config=EngineConfig(risk=RISK, execution=execution))
+    bench.say(long(stop_loss_fraction=0.005, take_profit_fraction=0.015))
+    order = bench.placed()
+    # Around the worst price it may come to, 600,600: 3,003 ticks below and 9,009 above.
+    assert (600_000, 597_597, 609_609) == (
+        order.price_units,
+        order.stop_loss_price_units,
+        order.take_profit_price_units,
+    )
+    rest(bench, order)
+    (amend,) = amends(bench.book(600_100, after_ms=400))
+    moved(bench, order, amend)
+    bench.fill(order, price=600_100)
+    bench.report(order, OrderState.FILLED, filled=order.size_units, price_units=600_100)
+    plan = bench.engine.state.plans["one", BTC]
+    assert ([], True) == (held(bench), plan.bracket.is_empty)
+
+
+def test_signal_when_a_stop_would_lie_inside_the_chase_then_asked_for_after_the_fill():
+    execution = ExecutionConfig(entry="passive", passive=PassiveEntry(chase_bps_max=100.0))
+    bench = make(config=EngineConfig(risk=RISK, execution=execution))
+    bench.say(long(stop_loss_fraction=0.005, take_profit_fraction=0.015))
+    order = bench.placed()
+    assert (None, None) == (order.stop_loss_price_units, order.take_profit_price_units)
+    rest(bench, order)
+    bench.fill(order)
+    assert [597_000] == [command.stop_units for command in held(bench)]
+
+
+def test_signal_when_sliced_then_later_slices_add_and_the_stop_follows_closer():
+    execution = ExecutionConfig(entry="twap", twap=TwapEntry(duration_ms=2_000, slices=2))
+    bench = make(config=EngineConfig(risk=RISK, execution=execution))
+    bench.say(long(stop_loss_fraction=0.005, take_profit_fraction=0.015))
+    first = bench.placed()
+    assert first.stop_loss_price_units is not None
+    bench.execute(first)
+    commands = bench.pass_time(900) + bench.book(601_000, after_ms=1)
+    (second,) = bench.places(commands + bench.book(601_000, after_ms=200))
+    assert second.stop_loss_price_units is None
+    bench.execute(second, price=601_001)
+    plan = bench.engine.state.plans["one", BTC]
+    # The average entry went up by about 350 ticks, and the stop with it, by a request.
+    assert plan.levels is not None
+    assert [plan.levels.static_units] == [command.stop_units for command in held(bench)]
+    assert plan.levels.static_units > first.stop_loss_price_units
 
 
 # amends -------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tickwright.core.commands import CancelOrder, PlaceOrder
+from tickwright.core.commands import AmendOrder, CancelOrder, PlaceOrder
 from tickwright.core.errors import StorageError
 from tickwright.core.identity import AccountId, Category, ClientId, InstrumentId, Leg, StrategyId
 from tickwright.core.orders import OrderState, OrderType, Side, TimeInForce, TriggerBy
@@ -108,6 +108,35 @@ def test_journal_when_an_order_settles_twice_then_it_is_written_once(tmp_path: P
     journal.close()
     ends = [e.record for e in read_segment(journal.path) if isinstance(e.record, Settled)]
     assert [Settled(ClientId("TW1"), OrderState.FILLED, 10)] == ends
+
+
+def amend(number: int, size_units: int | None) -> AmendOrder:
+    return AmendOrder(
+        account_id=ACCOUNT,
+        client_id=ClientId(f"TW{number}"),
+        venue_id=None,
+        instrument_id=INSTRUMENT,
+        price_units=101,
+        size_units=size_units,
+        event_id=number,
+    )
+
+
+def test_journal_when_an_amend_was_promised_then_the_larger_size_is_what_is_open(
+    tmp_path: Path,
+) -> None:
+    journal = opened(tmp_path)
+    for number in (1, 2, 3):
+        journal.promise(place(number), number)
+    journal.promise(amend(1, 25), 4)
+    journal.promise(amend(2, 5), 5)
+    journal.promise(amend(3, None), 6)
+    journal.promise(amend(4, 99), 7)
+    journal.close()
+    sizes = {p.client_id: p.size_units for p in open_promises(tmp_path, account=str(ACCOUNT))}
+    # A smaller size counts only when the venue shows it; an amend of nobody's order is nothing.
+    assert {"TW1": 25, "TW2": 10, "TW3": 10} == sizes
+    assert sizes == {name: promise.size_units for name, promise in opened(tmp_path).open.items()}
 
 
 def test_journal_when_a_segment_is_full_then_the_next_tells_what_is_open(tmp_path: Path) -> None:
