@@ -145,7 +145,9 @@ async def budgets(size: Size, rng: Random) -> Result:
 def greedy(world: World, folder: Path) -> Any:
     """Settings of a trader that wishes more orders than the venue's own budgets let pass."""
     execution = {"budget": BudgetLimits(limit=10)}
-    return settings(world, folder, execution=execution, intents=10**9, live_max=LIVE_MAX)
+    return settings(
+        world, folder, execution=execution, intents=10**9, live_max=LIVE_MAX, per_update=20
+    )
 
 
 async def saturated(result: Result, *, seconds: float, seed: int) -> None:

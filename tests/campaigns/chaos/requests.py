@@ -1,5 +1,6 @@
 """R1, R2, R3 and R12: what gets lost between an order and its end never makes two or none of it."""
 
+import asyncio
 from collections.abc import Mapping
 from functools import partial
 from itertools import pairwise
@@ -48,6 +49,7 @@ async def lived_through(
     intents: int,
     by_rest: bool = False,
     execution: Mapping[str, Any] | None = None,
+    lingers_s: float = 0.0,
     **parameters: Any,
 ) -> TraderHistory:
     """Let a strategy make its intents under the faults armed, and compare both sides' logs."""
@@ -60,6 +62,7 @@ async def lived_through(
         async with trading(wanted) as trader:
             strategy = barrage(trader)
             came = await until(lambda: strategy.made >= intents, 30 + intents)
+            await asyncio.sleep(lingers_s)
             result.check(is_true=came, otherwise=f"only {strategy.made} of {intents} intents")
             armed, hit = await world.struck()
             result.armed += armed
@@ -188,6 +191,13 @@ UNSEEN: dict[str, tuple[float, tuple[Fault, ...]]] = {
             {"kind": "topic_outage", "category": "private", "topic": "order*"},
         ),
     ),
+    "resting, filled later, lost": (
+        3.0,
+        (
+            {"kind": "topic_outage", "category": "private", "topic": "execution*", "at_s": 1.5},
+            {"kind": "topic_outage", "category": "private", "topic": "order*", "at_s": 1.5},
+        ),
+    ),
     "lost, and queries 3 s late": (
         6.0,
         (
@@ -201,6 +211,8 @@ UNSEEN: dict[str, tuple[float, tuple[Fault, ...]]] = {
     ),
 }
 """What is lost, and how long a fill may stay unknown: a reading every 2.5 s, and its lag."""
+LINGER_S = 4.5
+"""How long orders rest after the last intent before anything is compared."""
 UNSEEN_INTENTS = {"ci": 40, "nightly": 2_500}
 
 
@@ -209,12 +221,20 @@ async def unseen_fills(size: Size, rng: Random) -> Result:
     """The stream loses executions, or tells them before the answer; queries are late."""
     result = Result(timed="until known")
 
-    async def play(part: Result, *, bound_s: float, faults: tuple[Fault, ...], seed: int) -> None:
+    async def play(
+        part: Result, *, what: str, bound_s: float, faults: tuple[Fault, ...], seed: int
+    ) -> None:
         async with venue(seed=seed) as world:
             for fault in faults:
                 await world.arm(**fault, count=0)
             intents = UNSEEN_INTENTS[size]
-            history = await lived_through(world, part, intents=intents, taking_percent=50)
+            chosen: dict[str, Any] = {"taking_percent": 50}
+            if what.startswith("resting"):
+                # Nothing is under way that would be asked about: the reading alone can tell.
+                chosen = {"taking_percent": 0, "is_near": True, "live_max": 1_000}
+            history = await lived_through(
+                world, part, intents=intents, lingers_s=LINGER_S, **chosen
+            )
             late = [
                 history.known_ns[name] / 1e9 - execution.at_ms / 1e3
                 for name, execution in history.executions.items()
@@ -229,7 +249,10 @@ async def unseen_fills(size: Size, rng: Random) -> Result:
     await together(
         result,
         [
-            (what, partial(play, bound_s=bound_s, faults=faults, seed=rng.getrandbits(30)))
+            (
+                what,
+                partial(play, what=what, bound_s=bound_s, faults=faults, seed=rng.getrandbits(30)),
+            )
             for what, (bound_s, faults) in UNSEEN.items()
         ],
     )

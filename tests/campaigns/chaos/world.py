@@ -38,6 +38,8 @@ __all__ = ["Barrage", "World", "scratch", "settings", "until", "venue"]
 
 SYMBOL = "BTCUSDT"
 BTC = InstrumentId("bybit", Category.LINEAR, SYMBOL)
+RESTING_SHARE = 0.96
+"""Of the highest price: what lies below was to rest."""
 RATE = 100
 """How many times the venue's own request budgets: rows are about faults, not about patience."""
 
@@ -48,6 +50,9 @@ class BarrageParameters(StrategyParameters, frozen=True):
     intents: Annotated[int, Meta(ge=0)] = 100
     taking_percent: Annotated[int, Meta(ge=0, le=100)] = 0
     live_max: Annotated[int, Meta(ge=1)] = 8
+    per_update: Annotated[int, Meta(ge=1)] = 1
+    is_near: bool = False
+    """Rest where somebody soon trades, not far away."""
     is_racing: bool = False
     """One order at a time, in the market, withdrawn as soon as the venue has it."""
 
@@ -60,6 +65,7 @@ class Barrage(Strategy):
 
     def on_start(self) -> Decision:
         self.made = 0
+        self.base = 0
         return None
 
     def on_book(self, book: OrderBook) -> Decision:
@@ -70,8 +76,15 @@ class Barrage(Strategy):
         live = self.context.orders()
         if parameters.is_racing:
             return None if live else self._racer(book, twice)
+        if parameters.per_update > 1:
+            return [self._wish(book, twice) for _ in range(parameters.per_update)]
         if len(live) >= parameters.live_max:
             return CancelIntent(client_id=live[0].client_id, reason="room for the next")
+        return self._wish(book, twice)
+
+    def _wish(self, book: OrderBook, twice: int) -> OrderIntent:
+        """Return the next intent: through the touch, or resting at a price of its own."""
+        parameters = self.parameters
         self.made += 1
         instrument = self.context.instrument(book.instrument_id)
         tick = instrument.tick_units
@@ -90,9 +103,17 @@ class Barrage(Strategy):
             side=Side.BUY,
             size_units=size,
             order_type=OrderType.LIMIT,
-            price_units=(twice * 47 // 100 // tick + self.made) * tick,
+            price_units=self._slot(twice, tick),
             reason=f"resting {self.made}",
         )
+
+    def _slot(self, twice: int, tick: int) -> int:
+        """Return a price that no other intent of this run has: far below, or close to the touch."""
+        if self.parameters.is_near:
+            return (twice // 2 // tick - 1) * tick
+        if not self.base:
+            self.base = twice * 45 // 100 // tick
+        return (self.base + self.made) * tick
 
     def on_order(self, order: Order) -> Decision:
         if not self.parameters.is_racing or order.is_final:
@@ -189,12 +210,16 @@ class World:
         """Ids and prices of which there is more than one: an intent became two orders."""
         rows = [row for row in await self.orders() if row["orderLinkId"]]
         ids = Counter(row["orderLinkId"] for row in rows)
-        prices = Counter((row["price"], row["orderType"]) for row in rows if row["side"] == "Buy")
+        top = max((float(row["price"]) for row in rows), default=0.0)
+        # Intents that rest far below have a price each; the others may share one.
+        prices = Counter(
+            row["price"]
+            for row in rows
+            if row["side"] == "Buy" and float(row["price"]) < top * RESTING_SHARE
+        )
         found = [f"{name}: {count} orders of one id" for name, count in ids.items() if count > 1]
         return found + [
-            f"{price}: {count} orders of one intent"
-            for price, count in prices.items()
-            if count > 1 and float(price[0]) < 40_000
+            f"{price}: {count} orders of one intent" for price, count in prices.items() if count > 1
         ]
 
     async def differences(self, trader: Trader) -> list[str]:
