@@ -12,7 +12,6 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,12 +20,24 @@ import msgspec
 from tickwright import __version__
 from tickwright.app.door import EngineDoor
 from tickwright.app.notice_log import protection_words, work_words
-from tickwright.app.paper_settings import PaperSettings
-from tickwright.app.plan import TradingPlan, add_strategies, build_engine
+from tickwright.app.plan import add_strategies, build_engine
 from tickwright.app.state_keeper import StateKeeper
 from tickwright.app.timers import Timers
+from tickwright.app.trader_settings import (
+    AccountSettings,
+    FeedSettings,
+    TraderSettings,
+    VenueSettings,
+)
+from tickwright.app.trader_snapshot import (
+    BookLine,
+    TraderSnapshot,
+    book_line,
+    microseconds,
+    percentiles,
+)
 from tickwright.app.venue_kit import BybitKit
-from tickwright.book.order_book import LatencyHistogram, OrderBook
+from tickwright.book.order_book import LatencyHistogram
 from tickwright.core.commands import (
     Command,
     HaltNotice,
@@ -58,22 +69,19 @@ from tickwright.core.instrument import Instrument
 from tickwright.core.orders import FINAL_STATES, OrderState
 from tickwright.core.verdicts import Rejected
 from tickwright.engine.engine import Engine
-from tickwright.engine.summary import EngineSummary
 from tickwright.feed.account_link import AccountLink
-from tickwright.feed.feed import FeedOptions, PublicFeed
+from tickwright.feed.feed import PublicFeed
 from tickwright.net.listener import utc_now_ns
 from tickwright.net.tap import InputTap
 from tickwright.storage.fence import Fence
-from tickwright.storage.journal import Journal, SyncPolicy
+from tickwright.storage.journal import Journal
 from tickwright.storage.kept_state import read_kept_state
 from tickwright.storage.kill_order import read_kill_order
 from tickwright.storage.lease import Lease
 from tickwright.storage.session_log import SessionHeader, SessionWriter
-from tickwright.strategy.base import Strategy
 from tickwright.venues.bybit.account_rest import BybitAccountClient
 from tickwright.venues.bybit.errors import remedy_of
 from tickwright.venues.bybit.hosts import Hosts
-from tickwright.venues.bybit.sign import Credentials
 
 if TYPE_CHECKING:
     from tickwright.app.paper import PaperVenue
@@ -101,111 +109,6 @@ CLOCK_EVERY_S = 60.0
 NOTICES_EVERY_S = 0.1
 START_TRIES_S = 10.0
 """How long a start keeps asking a venue that doesn't answer."""
-
-
-class VenueSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """One configured venue."""
-
-    name: str
-    hosts: Hosts
-    mode: str
-    """What screens and reports call it: simulator, testnet, demo or mainnet."""
-    ca_file: Path | None = None
-    """Certificates to trust in place of the system's, for every address of this venue."""
-
-
-class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Which books are kept on one venue's product line."""
-
-    options: FeedOptions
-    symbols: tuple[str, ...]
-
-
-class AccountSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """One account that trades; the credentials never show."""
-
-    account_id: AccountId
-    credentials: Credentials
-    categories: tuple[Category, ...]
-    orders_by_rest: bool = False
-
-
-class TraderSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a trading process needs; `classes` holds the strategies by their source."""
-
-    plan: TradingPlan
-    classes: dict[str, type[Strategy]]
-    venues: tuple[VenueSettings, ...]
-    feeds: tuple[FeedSettings, ...]
-    accounts: tuple[AccountSettings, ...]
-    state_folder: Path
-    session_folder: Path | None
-    """Where the session log goes; None records nothing."""
-    session_bytes_max: int = 8 * 1024**3
-    journal_sync: SyncPolicy = "never"
-    seed: int = 1
-    paper: PaperSettings | None = None
-    """Match orders in this process; the venues then give public data alone."""
-    has_fresh_accounts: bool = False
-    """The accounts begin with this run: what an earlier one left of risk isn't theirs."""
-
-
-class BookLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One book as a screen shows it; prices and sizes as exact text, None when unknown."""
-
-    symbol: str
-    state: str
-    age_ms: float | None
-    bid: str | None
-    bid_size: str | None
-    ask: str | None
-    ask_size: str | None
-    spread_percent: float | None
-    imbalance: float | None
-    updates: int
-    gaps: int
-    update_id: int
-
-
-class TraderSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole trading process at one moment, for screens, reports and `--json`.
-
-    Latencies: `feed` is venue time to socket read (clock skew included), `callback` socket read to
-    the engine's door, `tick_to_order` socket read to the order's bytes handed to the socket.
-    """
-
-    mode: str
-    market: str
-    """Where the market data comes from; the mode, but for paper runs."""
-    seconds: float
-    cpu_seconds: float
-    messages: int
-    book_updates: int
-    trades: int
-    frames_per_turn_max: int
-    turn_us_p99: float | None
-    conflated: int
-    feed_ms: dict[str, float]
-    callback_us: dict[str, float]
-    tick_to_order_us: dict[str, float]
-    gaps: int
-    resyncs: int
-    reconnects: int
-    suspicions: int
-    alarms: int
-    refused_frames: int
-    audits_agreed: int
-    audits_differed: int
-    clock_offset_ms: float
-    books_synced: int
-    books: tuple[BookLine, ...]
-    engine: EngineSummary
-    log_is_whole: bool
-    log_bytes: int
-    journal_entries: int
-    last_refusals: tuple[str, ...]
-    last_signals: tuple[str, ...]
-    notes: tuple[str, ...]
 
 
 class Trader:
@@ -733,7 +636,7 @@ class Trader:
         for listener in listeners:
             turn.merge(listener.turn_time)
         sessions = [s for f in self.feeds for s in f.sessions]
-        books = [_book_line(b, now_ns) for f in self.feeds for b in f.books if b is not None]
+        books = [book_line(b, now_ns) for f in self.feeds for b in f.books if b is not None]
         offsets = [kit.clock.offset_ns for kit in self._kits.values()]
         return TraderSnapshot(
             mode=self.mode,
@@ -744,11 +647,11 @@ class Trader:
             book_updates=sum(s.book_frame_count for s in sessions),
             trades=sum(s.trade_count for s in sessions),
             frames_per_turn_max=max((x.turn_frames_max for x in listeners), default=0),
-            turn_us_p99=_us(turn.percentile_ns(0.99)),
+            turn_us_p99=microseconds(turn.percentile_ns(0.99)),
             conflated=sum(s.conflated_count for s in sessions),
-            feed_ms=_percentiles(feed_time, 1e6),
-            callback_us=_percentiles(callback, 1e3),
-            tick_to_order_us=_percentiles(self.door.tick_to_order, 1e3),
+            feed_ms=percentiles(feed_time, 1e6),
+            callback_us=percentiles(callback, 1e3),
+            tick_to_order_us=percentiles(self.door.tick_to_order, 1e3),
             gaps=sum(c.gaps for c in counts),
             resyncs=sum(c.resyncs for c in counts),
             reconnects=sum(c.reconnects for c in counts),
@@ -779,43 +682,8 @@ def _trusted(venue: VenueSettings) -> ssl.SSLContext | None:
         raise ConfigError(f"venue {venue.name}: ca_file {venue.ca_file}: {error}") from None
 
 
-def _book_line(book: OrderBook, now_ns: int) -> BookLine:
-    bids, asks = book.bids_text(1), book.asks_text(1)
-    age_ns = book.age_ns(now_ns)
-    return BookLine(
-        symbol=book.symbol,
-        state=book.state.name.lower(),
-        age_ms=None if age_ns is None else age_ns / 1e6,
-        bid=bids[0][0] if bids else None,
-        bid_size=bids[0][1] if bids else None,
-        ask=asks[0][0] if asks else None,
-        ask_size=asks[0][1] if asks else None,
-        spread_percent=book.spread_percent,
-        imbalance=book.imbalance(10),
-        updates=book.update_count + book.snapshot_count,
-        gaps=book.gap_count,
-        update_id=book.update_id,
-    )
-
-
 def _order_text(notice: OrderNotice) -> str:
     # What the venue attached to a position, or another client placed, has no name of ours.
     name = notice.client_id or "held by the venue"
     symbol = notice.instrument_id.symbol
     return f"order {symbol} {name} {notice.state.value}: {notice.reason}"
-
-
-def _percentiles(histogram: LatencyHistogram, unit: float) -> dict[str, float]:
-    if histogram.count == 0:
-        return {}
-    result = {"count": float(histogram.count)}
-    for name, fraction in (("p50", 0.5), ("p99", 0.99)):
-        value = histogram.percentile_ns(fraction)
-        assert value is not None
-        result[name] = value / unit
-    result["max"] = histogram.max_ns / unit
-    return result
-
-
-def _us(value_ns: int | None) -> float | None:
-    return None if value_ns is None else value_ns / 1e3
