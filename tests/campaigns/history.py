@@ -1,14 +1,14 @@
 """Compares what a trader and its venue wrote down, by a ledger of its own; trusts neither side.
 
 It reads logs and nothing else: of the trader the journal and the session logs, of the venue its
-ledger as JSON. Nothing of the trader's code is used, so that a fault in it can't hide itself:
-lines, blocks and numbers are read anew here, and the ledger is a few lines of exact fractions.
+ledger as JSON. Nothing of the trader's judgement is used, so that a fault in it can't hide itself:
+lines and numbers are read anew here, and the ledger is a few lines of exact fractions. Only the
+segments of a session are unpacked by the trader's reader.
 """
 
 import argparse
 import binascii
 import json
-import struct
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +17,8 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+
+from tickwright.storage.segments import REPEATED, read_segments
 
 __all__ = [
     "Ledger",
@@ -28,8 +30,6 @@ __all__ = [
     "read_venue",
 ]
 
-_BLOCK = struct.Struct("<4sII")
-_RECORD = struct.Struct("<IBBHqq")
 _INPUT, _BOOK = 3, 7
 _MONEY = 10**18
 _PREFIX, _CLIENT_ID_LENGTH = "tw", 26
@@ -145,7 +145,7 @@ def read_trader(state: Path, sessions: Sequence[Path]) -> TraderHistory:
         for path in sorted(folder.glob("*.log")):
             _read_segment(path, found)
     for folder in sessions:
-        for kind, now_ns, payload in _records(folder / "inputs.twl", found.faults):
+        for kind, now_ns, payload in _records(folder, found.faults):
             if kind == _BOOK:
                 instrument = json.loads(payload)["instrument"]
                 symbol = instrument["id"]["symbol"]
@@ -177,29 +177,19 @@ def _read_segment(path: Path, found: TraderHistory) -> None:
             found.settled[record["client_id"]] = (record["state"], record["filled_units"])
 
 
-def _records(path: Path, faults: list[str]) -> Iterator[tuple[int, int, bytes]]:
-    raw = path.read_bytes()
-    at = 0
-    while at + _BLOCK.size <= len(raw):
-        magic, size, checksum = _BLOCK.unpack_from(raw, at)
-        block = raw[at + _BLOCK.size : at + _BLOCK.size + size]
-        at += _BLOCK.size + size
-        if len(block) < size:
-            return  # A crash cut it.
-        if magic != b"TWL1" or binascii.crc32(block) != checksum:
-            faults.append(f"{path}: the block before byte {at} is damaged")
-            return
-        inside = 0
-        while inside < size:
-            length, kind, _, _, _, now_ns = _RECORD.unpack_from(block, inside)
-            inside += _RECORD.size
-            yield kind, now_ns, block[inside : inside + length]
-            inside += length
+def _records(folder: Path, faults: list[str]) -> Iterator[tuple[int, int, bytes]]:
+    if not (folder / "inputs-000001.tws").exists():
+        return  # Killed before its log was begun.
+    reader = read_segments(folder)
+    for record in reader:
+        if not record.flags & REPEATED:
+            yield int(record.kind), record.now_ns, record.payload
+    faults += [f"{skip.path}: {skip.reason} at byte {skip.position}" for skip in reader.skips]
 
 
 def inputs(session: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the inputs of a session log with the times they were taken at."""
-    for kind, now_ns, payload in _records(session / "inputs.twl", []):
+    for kind, now_ns, payload in _records(session, []):
         if kind == _INPUT:
             yield now_ns, json.loads(payload)
 

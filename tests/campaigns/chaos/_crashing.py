@@ -112,7 +112,7 @@ def _while_rotating(passing: _Passing) -> None:
             passing()
         return original(self, target)
 
-    Path.rename = patched  # type: ignore[method-assign]
+    Path.rename = patched  # type: ignore[method-assign,assignment]
 
 
 def _always(*_: Any, **__: Any) -> bool:
@@ -171,7 +171,8 @@ def live(
     _turn_segments_over()
     if step != NEVER:
         STEPS[step](_Passing(number))
-    wanted = settings(addresses, Path(folder), **parameters)
+    chosen: dict[str, Any] = dict(parameters)
+    wanted = settings(addresses, Path(folder), **chosen)
     wanted = replace(wanted, session_folder=Path(folder) / session)
     asyncio.run(_trade(wanted))
 

@@ -114,6 +114,10 @@ def journal(state: Path) -> Path:
     return segments(folder)[-1]
 
 
+def put(path: Path, raw: bytes) -> None:
+    path.write_bytes(raw)
+
+
 def cut(path: Path, rng: Random) -> None:
     raw = path.read_bytes()
     path.write_bytes(raw[: rng.randrange(1, len(raw))])
@@ -148,12 +152,12 @@ DAMAGE: dict[str, Callable[[Path, Random], None]] = {
     "journal of another account": lambda state, rng: swap(
         journal(state), b"bybit:main", b"bybit:other"
     ),
-    "journal emptied": lambda state, rng: journal(state).write_bytes(b"") and None,
+    "journal emptied": lambda state, rng: put(journal(state), b""),
     "journal lost": lambda state, rng: shutil.rmtree(journal(state).parent),
     "trading state cut": lambda state, rng: cut(state / KEPT_STATE_FILE, rng),
     "trading state flipped": lambda state, rng: flip(state / KEPT_STATE_FILE, rng),
-    "epoch is no number": lambda state, rng: (state / "epoch").write_text("later") and None,
-    "epoch set back": lambda state, rng: (state / "epoch").write_text("7\n") and None,
+    "epoch is no number": lambda state, rng: put(state / "epoch", b"later"),
+    "epoch set back": lambda state, rng: put(state / "epoch", b"7\n"),
     "fence cut": lambda state, rng: cut(state / "fence", rng),
     "everything lost": lose,
 }

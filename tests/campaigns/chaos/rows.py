@@ -1,11 +1,11 @@
 """What a row of the campaign is and what it found; a row whose fault never struck has failed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 __all__ = ["ROWS", "Result", "Row", "Size", "row", "together"]
 
@@ -52,7 +52,7 @@ class Result:
         return self.runs > 0 and self.hit > 0 and not self.violations
 
 
-Play = Callable[[Size, Random], Awaitable[Result]]
+Play = Callable[[Size, Random], Coroutine[Any, Any, Result]]
 
 
 @dataclass(frozen=True, slots=True)

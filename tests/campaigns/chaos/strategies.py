@@ -22,7 +22,7 @@ from tickwright.book.order_book import OrderBook
 from tickwright.core.commands import Notice, ProtectionNotice
 from tickwright.core.errors import StorageError
 from tickwright.core.orders import OrderIntent, Side
-from tickwright.core.signals import Decision
+from tickwright.core.signals import Action, Decision
 from tickwright.risk.protections_config import ProtectionLimits
 from tickwright.strategy.base import Strategy
 from tickwright.strategy.parameters import StrategyParameters
@@ -55,7 +55,7 @@ class Runaway(Strategy):
         instrument = self.context.instrument(book.instrument_id)
         tick, size = instrument.tick_units, instrument.size_min_units * 5
         mid = twice // 2
-        wishes = []
+        wishes: list[Action] = []
         for number in range(PER_UPDATE):
             self.made += 1
             side = Side.BUY if self.made % 2 else Side.SELL

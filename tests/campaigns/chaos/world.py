@@ -299,8 +299,9 @@ def settings(
     **parameters: Any,
 ) -> TraderSettings:
     """Settings of a trader whose one strategy is the barrage."""
-    made = settings_for(getattr(world, "running", world), folder, [SYMBOL])
-    roomy = {
+    at: Any = world.running if isinstance(world, World) else world
+    made = settings_for(at, folder, [SYMBOL])
+    roomy: dict[str, Any] = {
         "position_percent_max": Decimal(1000),
         "exposure_percent_max": Decimal(1000),
         "leverage_max": Decimal(100),
