@@ -110,3 +110,26 @@ def test_keeper_when_the_disk_refuses_then_told_and_tried_again(tmp_path: Path):
     keeper.close()
     assert ["state.unwritten", "state.written"] == notes
     assert read_kept_state(folder) is not None
+
+
+def test_keeper_when_something_happened_then_covered_only_once_it_is_on_the_disk(tmp_path: Path):
+    bench = Bench()
+    keeper = StateKeeper(bench.engine, tmp_path, on_note=lambda event, text: None)
+    keeper.look(0.0)
+    assert soon((tmp_path / KEPT_STATE_FILE).exists)
+    bench.handle(halt())
+    happened_ns = bench.now_ns
+    keeper.look(0.5 * SAVE_EVERY_S)
+    assert keeper.covered_ns < happened_ns
+    keeper.look(2 * SAVE_EVERY_S)
+    # Handed over; the next look finds it written, and nothing changed since.
+    assert soon(lambda: names(tmp_path) != [])
+    second = iter(range(3, 10_000))
+
+    def is_covered() -> bool:
+        keeper.look(next(second) * SAVE_EVERY_S)
+        return keeper.covered_ns >= happened_ns
+
+    assert soon(is_covered)
+    keeper.close()
+    assert keeper.covered_ns >= happened_ns
