@@ -248,6 +248,24 @@ async def test_work_when_run_at_the_venue_then_ends_as_told_and_the_replay_is_id
     assert digest == result.digest
 
 
+async def test_follow_when_orders_go_by_rest_then_amended_all_the_same(tmp_path: Path) -> None:
+    heard = Heard()
+    async with simulator(SYMBOLS, style=LIVELY) as running:
+        settings = working(running, tmp_path, "follow")
+        accounts = (msgspec.structs.replace(settings.accounts[0], orders_by_rest=True),)
+        settings = msgspec.structs.replace(settings, accounts=accounts)
+        async with trading(settings, on_notice=heard) as trader:
+            await until(
+                lambda: bool(heard.ended(WorkState.DONE) and trader.engine.summary().amends),
+                "a work done by amends",
+                40.0,
+            )
+            account = await wind_up(trader, running)
+            check_fills(trader, heard, account)
+            check_follow(trader, account)
+    assert "" == Replay(tmp_path / "session").run().difference
+
+
 FAULTS: list[tuple[str, dict[str, object]]] = [
     ("follow", {"kind": "reply_dropped", "topic": "order.amend", "count": 3}),
     ("follow", {"kind": "reply_delayed", "topic": "order.amend", "count": 3, "delay_s": 1.5}),

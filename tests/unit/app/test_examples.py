@@ -64,6 +64,22 @@ def test_example_when_asks_outweigh_bids_then_sells_and_its_reason_is_told():
     assert "average imbalance -" in signal.signal.reason
 
 
+def test_example_of_a_target_when_below_then_bought_in_slices():
+    strategy = load_config(EXAMPLE.with_name("hold_target.toml")).strategies[0]
+    assert {"target": "0.02", "minutes": 0.5, "slices": 5} == msgspec.to_builtins(
+        strategy.parameters
+    )
+    bench = Bench(CONFIG, strategies={"hold": strategy.kind()})
+    # The default: 0.02 are 20 units, in six slices over a minute.
+    sizes = []
+    for _ in range(400):
+        for order in bench.places(bench.book(600_000, after_ms=1) + bench.pass_time(199)):
+            sizes.append(order.size_units)
+            bench.execute(order)
+    assert (6, 20, 20) == (len(sizes), sum(sizes), bench.share("hold"))
+    assert {} == bench.engine.state.works
+
+
 def test_strategy_of_the_readme_when_bids_outweigh_asks_then_buys(tmp_path: Path):
     code = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
     (tmp_path / "lean.py").write_text(code[0])
