@@ -87,7 +87,8 @@ async def look_at_venues(where: TraderFolder, target: KillTarget) -> list[VenueA
                 shown = {one.client_id for one in reports}
                 lines += await _missing(asked, [o for o in before if o.client_id not in shown])
         except (*_FAULTS, ConfigError) as error:
-            found.append(VenueAccountOrders(account=account, fault=str(error)))
+            where_from = "" if name not in target.inside else "it lives inside a run: "
+            found.append(VenueAccountOrders(account=account, fault=f"{where_from}{error}"))
         else:
             found.append(VenueAccountOrders(account=account, orders=tuple(lines)))
     return found

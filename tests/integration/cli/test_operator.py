@@ -354,6 +354,31 @@ def test_explain_when_a_replay_differs_then_only_what_agreed_is_believed(
     assert ("log", "state") in kinds(story)
 
 
+def test_explain_when_a_later_run_took_an_order_over_then_both_runs_tell(
+    venue: Venue, tmp_path: Path
+):
+    folder = made(venue, tmp_path)
+    config = str(folder / "run.toml")
+    with trader(folder) as process:
+        wait_until(lambda: len(plain(venue)) >= 5, 20)
+        process.kill()
+        process.wait()
+    left = [one for one in ask("orders", config, "--open")["orders"] if one["price"]]
+    assert 0 == says("run", config, "--seconds", "2")[0]
+    story = ask("explain", left[-1]["client_id"], config)
+    assert 2 == len(story["sessions"])
+    assert "cancelled" == story["order"]["state"]
+    epochs = [one["epoch"] for one in story["lines"] if one["epoch"]]
+    assert left[-1]["epoch"] == epochs[0] < epochs[-1]
+    steps = kinds(story)
+    assert [("journal", "promise"), ("session", "restored"), ("journal", "settled")] == [
+        step
+        for step in steps
+        if step in (("journal", "promise"), ("session", "restored"), ("journal", "settled"))
+    ]
+    assert [] == story["notes"]
+
+
 # doctor -------------------------------------------------------------------------------------------
 
 
