@@ -111,6 +111,7 @@ MUTANTS = (
     Mutant("cancel of what a crash left", "R4", EvidenceDesk, "_cancel_adopted", _nothing),
     Mutant("promises of an earlier run", "R4", EvidenceDesk, "on_promises", _nothing),
     Mutant("ends written to the journal", "R2", Journal, "settle", _nothing),
+    Mutant("reading the account while trading", "R12", EvidenceDesk, "on_reconciliation", _nothing),
     Mutant("request budget", "R8", RequestBudget, "__init__", _boundless),
     Mutant("doubt of the clock", "R7", VenueClock, "distrust", _nothing),
     Mutant(

@@ -21,7 +21,7 @@ CLOCKS: dict[str, dict[str, object]] = {
     **{f"{step:+g} s": {"offset_s": step} for step in (0.5, -0.5, 1.0, -1.0, 5.0, -5.0, 60.0)},
     "-60 s": {"offset_s": -60.0},
     "200 ppm": {"drift_ppm": 200.0},
-    "+5 s, then back": {"offset_s": 5.0, "duration_s": 2.5},
+    "+5 s, then back": {"offset_s": 5.0, "duration_s": 4.5},
 }
 CORRECTED_S_MAX = 2.0
 CLOCK_INTENTS = {"ci": 120, "nightly": 4_000}

@@ -1,19 +1,23 @@
 """R1, R2, R3 and R12: what gets lost between an order and its end never makes two or none of it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
 from functools import partial
 from itertools import pairwise
 from random import Random
 from typing import Any
 
+import aiohttp
 from msgspec.structs import replace
 
 from tests.campaigns.chaos.rows import Result, Size, row, together
 from tests.campaigns.chaos.world import Barrage, World, scratch, settings, until, venue
 from tests.campaigns.history import TraderHistory
 from tests.integration.app.trading import trading
+from tests.integration.simulator_private.client import Client
 from tickwright.app.trader import Trader
+from tickwright.simulator.private.accounts import DEMO_ACCOUNT, AccountSpec
 
 Fault = dict[str, object]
 POINTS: dict[str, dict[str, object]] = {
@@ -49,7 +53,7 @@ async def lived_through(
     intents: int,
     by_rest: bool = False,
     execution: Mapping[str, Any] | None = None,
-    lingers_s: float = 0.0,
+    meanwhile: Callable[[World], Awaitable[None]] | None = None,
     **parameters: Any,
 ) -> TraderHistory:
     """Let a strategy make its intents under the faults armed, and compare both sides' logs."""
@@ -62,7 +66,8 @@ async def lived_through(
         async with trading(wanted) as trader:
             strategy = barrage(trader)
             came = await until(lambda: strategy.made >= intents, 30 + intents)
-            await asyncio.sleep(lingers_s)
+            if meanwhile is not None:
+                await meanwhile(world)
             result.check(is_true=came, otherwise=f"only {strategy.made} of {intents} intents")
             armed, hit = await world.struck()
             result.armed += armed
@@ -132,7 +137,7 @@ RACE_FAULTS: dict[str, tuple[Fault, ...]] = {
     ),
 }
 RACES = {"ci": 24, "nightly": 3_400}
-LAG_SHARE = 4
+LAG_SHARE = 8
 """An order waits for seconds where queries lag: so many times fewer of them."""
 VENUE_LATENCY_NS = 4_000_000
 
@@ -194,8 +199,8 @@ UNSEEN: dict[str, tuple[float, tuple[Fault, ...]]] = {
     "resting, filled later, lost": (
         3.0,
         (
-            {"kind": "topic_outage", "category": "private", "topic": "execution*", "at_s": 1.5},
-            {"kind": "topic_outage", "category": "private", "topic": "order*", "at_s": 1.5},
+            {"kind": "topic_outage", "category": "private", "topic": "execution*"},
+            {"kind": "topic_outage", "category": "private", "topic": "order*"},
         ),
     ),
     "lost, and queries 3 s late": (
@@ -211,9 +216,30 @@ UNSEEN: dict[str, tuple[float, tuple[Fault, ...]]] = {
     ),
 }
 """What is lost, and how long a fill may stay unknown: a reading every 2.5 s, and its lag."""
+SELLER = AccountSpec("seller-key", "seller-secret", (("USDT", Decimal(100_000_000)),))
 LINGER_S = 4.5
-"""How long orders rest after the last intent before anything is compared."""
+"""How long a trader may take to learn of what somebody sold to it."""
 UNSEEN_INTENTS = {"ci": 40, "nightly": 2_500}
+
+
+async def sold_into(world: World, *, faults: tuple[Fault, ...], result: Result) -> None:
+    """Silence the private stream, then sell into what rests at the touch."""
+    await asyncio.sleep(0.5)
+    for fault in faults:
+        await world.arm(**fault, count=0)
+    before = len((await world.account())["executions"])
+    async with aiohttp.ClientSession() as http:
+        seller = Client(world.running, http)
+        seller.key, seller.secret = SELLER.key, SELLER.secret
+        for _ in range(20):
+            bid, _ = await seller.best()
+            price = f"{bid * 0.999:.1f}"
+            await seller.create(side="Sell", price=price, qty="5", timeInForce="IOC")
+            if len((await world.account())["executions"]) > before:
+                break
+    made = len((await world.account())["executions"]) - before
+    result.check(is_true=made > 0, otherwise="nothing that rested was filled unseen")
+    await asyncio.sleep(LINGER_S)
 
 
 @row("R12", "fill missed between stream and query")
@@ -224,17 +250,23 @@ async def unseen_fills(size: Size, rng: Random) -> Result:
     async def play(
         part: Result, *, what: str, bound_s: float, faults: tuple[Fault, ...], seed: int
     ) -> None:
-        async with venue(seed=seed) as world:
-            for fault in faults:
-                await world.arm(**fault, count=0)
+        async with venue(seed=seed, accounts=(DEMO_ACCOUNT, SELLER)) as world:
             intents = UNSEEN_INTENTS[size]
-            chosen: dict[str, Any] = {"taking_percent": 50}
             if what.startswith("resting"):
                 # Nothing is under way that would be asked about: the reading alone can tell.
-                chosen = {"taking_percent": 0, "is_near": True, "live_max": 1_000}
-            history = await lived_through(
-                world, part, intents=intents, lingers_s=LINGER_S, **chosen
-            )
+                history = await lived_through(
+                    world,
+                    part,
+                    intents=intents,
+                    taking_percent=0,
+                    is_near=True,
+                    live_max=1_000,
+                    meanwhile=partial(sold_into, faults=faults, result=part),
+                )
+            else:
+                for fault in faults:
+                    await world.arm(**fault, count=0)
+                history = await lived_through(world, part, intents=intents, taking_percent=50)
             late = [
                 history.known_ns[name] / 1e9 - execution.at_ms / 1e3
                 for name, execution in history.executions.items()

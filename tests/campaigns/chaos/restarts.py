@@ -99,7 +99,9 @@ async def comes_back(world: World, result: Result, folder: Path) -> None:
             result.check(is_true=False, otherwise=f"after {READY_S_MAX:g} s: {stranger}")
         for difference in await world.agrees(trader):
             result.check(is_true=False, otherwise=difference)
-        left = (await world.account())["open_orders"]
+        # Adopted on both sides is agreement already: their cancels are on the way.
+        await until(lambda: not world.ledger_now()["open_orders"], READY_S_MAX)
+        left = world.ledger_now()["open_orders"]
         result.check(is_true=not left, otherwise=f"{len(left)} orders stay open")
         halted = trader.engine.summary().halted_instruments
         result.check(is_true=not halted, otherwise=f"halted: {halted}")
