@@ -26,6 +26,7 @@ from tickwright.execution.config import ExecutionConfig
 from tickwright.feed.feed import FeedOptions
 from tickwright.net.loop import COALESCE_US_MAX
 from tickwright.risk.limits import RiskLimits, SizingLimits
+from tickwright.storage.segment_writer import SegmentOptions
 from tickwright.venues.bybit.hosts import Environment, Hosts, hosts_of
 from tickwright.venues.public_port import MarketTopic
 
@@ -188,10 +189,25 @@ class FeedConfig(_Section):
 
 
 class SessionConfig(_Section):
-    """Where a run leaves its log and journal."""
+    """Where a run leaves its log and journal; how it is recorded: see `storage.segment_writer`."""
 
     dir: FilePath = Path("sessions")
     record: bool = True
+    segment_mb_max: Annotated[int, Field(ge=1, le=16_384)] = 256
+    segment_s_max: Annotated[float, Field(ge=1, le=86_400)] = 3600.0
+    sync_s: Annotated[float, Field(ge=0, le=3600)] = 5.0
+    disk_free_mb_min: Annotated[int, Field(ge=0, le=1_000_000)] = 512
+    mb_max: Annotated[int, Field(ge=1, le=1_000_000_000)] = 8192
+
+    def options(self) -> SegmentOptions:
+        """Return the same as the recorder reads it."""
+        return SegmentOptions(
+            segment_bytes_max=self.segment_mb_max * 1024**2,
+            segment_s_max=self.segment_s_max,
+            sync_s=self.sync_s,
+            disk_free_min=self.disk_free_mb_min * 1024**2,
+            bytes_max=self.mb_max * 1024**2,
+        )
 
 
 class JournalConfig(_Section):

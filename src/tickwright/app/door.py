@@ -13,15 +13,16 @@ import msgspec
 from tickwright.book.control import BookControl
 from tickwright.book.order_book import LatencyHistogram, OrderBook
 from tickwright.core.commands import Command, PlaceOrder
-from tickwright.core.events import Input
+from tickwright.core.events import BookStateChanged, Input
 from tickwright.core.identity import InstrumentId
 from tickwright.core.instrument import Instrument
 from tickwright.engine.engine import Engine
 from tickwright.net.tap import InputTap
+from tickwright.storage.segments import Mark
 from tickwright.storage.session_log import RecordKind
 from tickwright.venues.public_port import TopicChange
 
-__all__ = ["BookAdded", "Control", "EngineDoor"]
+__all__ = ["BookAdded", "Control", "EngineDoor", "mark_of"]
 
 Control = BookControl | TopicChange
 """What a CONTROL record holds."""
@@ -93,6 +94,8 @@ class EngineDoor:
 
     def on_derived(self, event: Input, now_ns: int) -> None:
         """An input that follows from a recorded frame or control."""
+        if event.__class__ is BookStateChanged:
+            self._record(RecordKind.MARK, now_ns, self._encode(mark_of(event)))
         commands = self.engine.handle(event, now_ns)
         if commands:
             self._carry_out(commands)
@@ -149,6 +152,19 @@ class EngineDoor:
     def _record(self, kind: RecordKind, now_ns: int, payload: bytes) -> None:
         if self._tap is not None:
             self._tap.append(kind, 0, 0, self.engine.event_id, now_ns, payload)
+
+
+def mark_of(change: BookStateChanged) -> Mark:
+    """Return what a recording says of a book's new state, for a reader that replays nothing."""
+    instrument_id = change.instrument_id
+    return Mark(
+        venue=instrument_id.venue,
+        category=instrument_id.category.value,
+        symbol=instrument_id.symbol,
+        state=change.state.name.lower(),
+        was=change.previous.name.lower(),
+        reason=change.reason,
+    )
 
 
 def _nothing() -> None:

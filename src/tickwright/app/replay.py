@@ -86,6 +86,9 @@ class Replay:
         """Repeat everything; returns what was found."""
         result = self.result
         for number, record in enumerate(self.reader.records()):
+            if record.kind is RecordKind.LOSS:
+                # A hole would replay as a lie: what is behind it is the market's, not this run's.
+                break
             self._take(record)
             if result.difference:
                 break
@@ -97,6 +100,8 @@ class Replay:
 
     def _take(self, record: Record) -> None:
         kind = record.kind
+        if kind is RecordKind.MARK:
+            return
         if kind not in (RecordKind.DIGEST, RecordKind.STOP):
             self._answered.clear()
         if kind is RecordKind.FRAME:

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tickwright.app.replay import Replay
 from tickwright.app.report import ReplayCheck
+from tickwright.storage.session_log import SessionReader
 
 __all__ = ["check_replay", "replay_session", "replay_words"]
 
@@ -85,8 +86,7 @@ def replay_session(folder: Path, *, file: TextIO | None = None) -> tuple[int, Re
         disable=not console.is_terminal,
     )
     with bar:
-        size = (folder / "inputs.twl").stat().st_size if (folder / "inputs.twl").is_file() else 1
-        task = bar.add_task("", total=size)
+        task = bar.add_task("", total=max(1, SessionReader(folder).size))
         check = check_replay(folder, on_progress=lambda at: bar.update(task, completed=at))
     (file or sys.stdout).write(f"{folder}\n{replay_words(check)}\n")
     return (0 if check.is_identical else DIFFERS), check

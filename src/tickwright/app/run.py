@@ -41,8 +41,6 @@ T = TypeVar("T")
 SHOW_EVERY_S = 0.5
 REMARKS_MAX = 50
 NOTES_SHOWN = 30
-SESSION_BYTES_MAX = 8 * 1024**3
-"""A session log stops growing there, and the report says that it isn't whole; trading goes on."""
 UNSOUND = 1
 """Exit code of a run that broke, or whose ledger differs from the venue's."""
 
@@ -54,7 +52,8 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None
     started_ns: int
     cut_at_s: float | None = None
-    session_bytes_max: int = SESSION_BYTES_MAX
+    session_bytes_max: int | None = None
+    """Bounds the session log below its configuration."""
 
 
 class _Run:
@@ -112,7 +111,9 @@ class _Run:
     async def _begin(self, stack: contextlib.AsyncExitStack) -> LedgerWatch:
         simulated = await self.side.start(self.config, stack)
         settings = trader_settings(self.config, now_ns=self.plan.started_ns, simulated=simulated)
-        settings = msgspec.structs.replace(settings, session_bytes_max=self.plan.session_bytes_max)
+        if (bytes_max := self.plan.session_bytes_max) is not None:
+            kept = msgspec.structs.replace(settings.session_options, bytes_max=bytes_max)
+            settings = msgspec.structs.replace(settings, session_options=kept)
         for name, hosts in simulated.items():
             note_hosts(settings.state_folder, name, hosts)
         self._listen_for_kill(settings.state_folder, stack)

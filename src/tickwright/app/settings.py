@@ -76,6 +76,7 @@ def trader_settings(
         ),
         state_folder=state_folder(config.session_dir(), is_paper=file.is_paper),
         session_folder=_session_folder(config, now_ns),
+        session_options=file.session.options(),
         journal_sync=file.journal.sync,
         seed=file.run.seed,
         has_fresh_accounts=_begins_anew(config, venues),

@@ -78,7 +78,7 @@ from tickwright.storage.journal import Journal
 from tickwright.storage.kept_state import read_kept_state
 from tickwright.storage.kill_order import read_kill_order
 from tickwright.storage.lease import Lease
-from tickwright.storage.session_log import SessionHeader, SessionWriter
+from tickwright.storage.session_log import FORMAT, SessionHeader, SessionWriter
 from tickwright.venues.bybit.account_rest import BybitAccountClient
 from tickwright.venues.bybit.errors import remedy_of
 from tickwright.venues.bybit.hosts import Hosts
@@ -313,7 +313,7 @@ class Trader:
             return None
         tap = InputTap()
         header = SessionHeader(
-            format=1,
+            format=FORMAT,
             code_version=__version__,
             config_digest=settings.plan.digest(),
             config=settings.plan.to_builtins(),
@@ -323,7 +323,7 @@ class Trader:
             mode=self.mode,
         )
         self._log = SessionWriter(
-            settings.session_folder, header, tap, bytes_max=settings.session_bytes_max
+            settings.session_folder, header, tap, options=settings.session_options
         )
         return tap
 

@@ -9,6 +9,7 @@ from tickwright.app.plan import TradingPlan
 from tickwright.core.identity import AccountId, Category
 from tickwright.feed.feed import FeedOptions
 from tickwright.storage.journal import SyncPolicy
+from tickwright.storage.segment_writer import SegmentOptions
 from tickwright.strategy.base import Strategy
 from tickwright.venues.bybit.hosts import Hosts
 from tickwright.venues.bybit.sign import Credentials
@@ -54,7 +55,7 @@ class TraderSettings(msgspec.Struct, frozen=True, kw_only=True):
     state_folder: Path
     session_folder: Path | None
     """Where the session log goes; None records nothing."""
-    session_bytes_max: int = 8 * 1024**3
+    session_options: SegmentOptions = SegmentOptions()
     journal_sync: SyncPolicy = "never"
     seed: int = 1
     paper: PaperSettings | None = None

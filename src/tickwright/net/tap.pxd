@@ -8,6 +8,8 @@ cdef class InputTap:
     cdef readonly Py_ssize_t bytes_max
     cdef readonly int64_t record_count
     cdef readonly bint is_full
+    cdef readonly int64_t dropped_count
+    cdef int64_t dropped_told
 
     cdef int add(
         self, int kind, int flags, int source, int64_t number, int64_t now_ns,

@@ -2,8 +2,8 @@
 
 Records are appended in the order the engine sees its inputs, raw frames by a plain memory copy.
 Another thread writes what `take` hands out. The buffer is bounded: a writer that falls behind by
-`bytes_max` makes the tap full; from then on nothing is recorded, and the log says that it is not
-whole (a hole would replay as a lie). Trading goes on.
+`bytes_max` makes the tap full; until it takes again records are counted and dropped, and the log
+says where how many are missing. Trading goes on.
 
 A record: u32 payload size, u8 kind, u8 flags, u16 source, i64 number, i64 now_ns, payload; little-
 endian.
@@ -43,10 +43,10 @@ cdef class InputTap:
         cdef uint8_t* place
         cdef uint32_t size_written = <uint32_t> size
         cdef uint16_t source_written = <uint16_t> source
-        if self.is_full:
-            return 0
-        if wanted > self.bytes_max:
+        # One hole a block: nothing enters behind what was dropped until the writer has taken.
+        if self.is_full or wanted > self.bytes_max:
             self.is_full = True
+            self.dropped_count += 1
             return 0
         if wanted > self.room:
             room = min(max(2 * self.room, wanted, 65536), self.bytes_max)
@@ -83,11 +83,18 @@ cdef class InputTap:
 
     def take(self):
         """Return all waiting records as one block and start over."""
+        return self.take_counted()[0]
+
+    def take_counted(self):
+        """Return all waiting records as one block and how many were dropped after them."""
         cdef bytes block = (<const char*> self.buffer)[: self.used] if self.used else b""
+        cdef int64_t dropped = self.dropped_count - self.dropped_told
+        self.dropped_told = self.dropped_count
+        self.is_full = False
         self.used = 0
         if self.room > 8 * 1024 * 1024:
             # A burst is over: give the memory back.
             free(self.buffer)
             self.buffer = NULL
             self.room = 0
-        return block
+        return block, dropped

@@ -1,66 +1,46 @@
 """Owns the session log: the engine's inputs in order, so that a run can be repeated exactly.
 
-Layout of a session folder: `header.json` (format, code version, digest of the configuration,
-parameters, seed, start) and `inputs.twl`. The file is a row of blocks: magic, size, CRC-32, then
-records as `net.tap` lays them out. A cut tail (a crash) is read up to the last whole block; a block
-with a wrong checksum ends the reading with a clear error. It refuses to slow trading: a thread
-writes, and a log that could not keep up says that it is not whole.
+A session folder holds `header.json` (format, code version, digest of the configuration, parameters,
+seed, start) and segments (`storage.segments`): the recording of the market and the log of the
+engine's inputs are one row of records, so that an input's place is its place among the frames. It
+refuses to slow trading: a thread of its own packs and writes, and a log that could not keep up says
+where how much is missing.
 """
 
-import binascii
-import contextlib
-import enum
-import os
-import struct
 import threading
-from collections import deque
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
 from tickwright.core.errors import StorageError
-from tickwright.net.tap import HEADER_SIZE, InputTap
+from tickwright.net.tap import InputTap
+from tickwright.storage.segment_writer import SegmentOptions, SegmentWriter
+from tickwright.storage.segments import (
+    REPEATED,
+    Record,
+    RecordKind,
+    SegmentReader,
+    last_record,
+)
 
 __all__ = [
+    "FORMAT",
     "Record",
     "RecordKind",
     "SessionHeader",
     "SessionReader",
     "SessionWriter",
     "last_record",
+    "read_header",
 ]
 
-FORMAT = 1
-_MAGIC = b"TWL1"
-_BLOCK = struct.Struct("<4sII")
-_RECORD = struct.Struct("<IBBHqq")
-_BLOCK_BYTES_MAX = 512 * 1024 * 1024
-FLUSH_S = 0.05
-TAIL_BYTES = 4 * 1024 * 1024
-"""How much of a log's end is looked at for its last record."""
-
-assert _RECORD.size == HEADER_SIZE
-
-
-class RecordKind(enum.IntEnum):
-    """What a record holds; the numbers are on disk."""
-
-    FRAME = 1
-    """A raw frame of the public feed; `source` is the connection, flag 1 the last of a read."""
-    CONTROL = 2
-    """What the feed did to a book or topic, JSON (money is wider than 64 bits)."""
-    INPUT = 3
-    """An engine input of its own, JSON (money is wider than 64 bits)."""
-    START = 4
-    """The engine was started at this time."""
-    DIGEST = 5
-    """The engine's digest after event `number`: a replay stops at the first that differs."""
-    STOP = 6
-    """The engine was stopped in order; payload is the final digest."""
-    BOOK = 7
-    """A book was added: its slot and instrument, JSON (money is wider than 64 bits)."""
+FORMAT = 2
+POLL_S = 0.05
+FLUSH_S = 0.25
+"""How long a record waits in a quiet market: what a crash of the process costs."""
+FLUSH_BYTES = 256 * 1024
 
 
 class SessionHeader(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,23 +56,11 @@ class SessionHeader(msgspec.Struct, frozen=True, kw_only=True):
     mode: str
 
 
-class Record(msgspec.Struct, frozen=True, gc=False):
-    """One record of the log."""
-
-    kind: RecordKind
-    flags: int
-    source: int
-    number: int
-    now_ns: int
-    payload: bytes
-
-
 class SessionWriter:
     """Writes a session folder from a tap, in a thread of its own.
 
     Args:
         folder: made here; must not hold a session yet.
-        bytes_max: the log stops growing there and says that it isn't whole; trading goes on.
 
     Raises:
         StorageError: the folder can't be made or holds a session already.
@@ -104,22 +72,19 @@ class SessionWriter:
         header: SessionHeader,
         tap: InputTap,
         *,
-        bytes_max: int = 8 * 1024**3,
+        options: SegmentOptions | None = None,
     ) -> None:
         self.folder = folder
         self.tap = tap
-        self.bytes_written = 0
-        self.fault = ""
-        """Why the log isn't whole; empty while it is."""
-        self._bytes_max = bytes_max
+        self.cpu_seconds = 0.0
+        """Of the thread that packs and writes."""
         self._stop = threading.Event()
+        self._written_s = time.monotonic()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            path = folder / "inputs.twl"
-            self._file: BinaryIO = path.open("xb")
-            (folder / "header.json").write_bytes(
-                msgspec.json.format(msgspec.json.encode(header), indent=1)
-            )
+            with (folder / "header.json").open("xb") as file:
+                file.write(msgspec.json.format(msgspec.json.encode(header), indent=1))
+            self.segments = SegmentWriter(folder, options or SegmentOptions())
         except FileExistsError:
             raise StorageError(f"{folder} holds a session already") from None
         except OSError as error:
@@ -132,42 +97,65 @@ class SessionWriter:
         self._thread.start()
 
     @property
+    def bytes_written(self) -> int:
+        """Bytes on disk."""
+        return self.segments.bytes_written
+
+    @property
+    def fault(self) -> str:
+        """Why the log isn't whole; empty while it is."""
+        return self.segments.fault
+
+    @property
     def is_whole(self) -> bool:
         """Whether everything so far is, or will be, in the file."""
-        return not self.fault and not self.tap.is_full
+        return not self.segments.fault and not self.tap.dropped_count
 
     def close(self) -> None:
         """Write what is left and close the file."""
         self._stop.set()
         self._thread.join()
-        self._write(self.tap.take())
-        self._file.close()
+        self._write()
+        self.segments.close()
 
     def _work(self) -> None:
-        # `take` swaps under the GIL in one C call, so the trading thread can't be half-way in it.
-        while not self._stop.wait(FLUSH_S):
-            self._write(self.tap.take())
+        began_s = time.thread_time()
+        while not self._stop.wait(POLL_S):
+            is_due = time.monotonic() - self._written_s >= FLUSH_S
+            if is_due or self.tap.pending_bytes >= FLUSH_BYTES or self.tap.is_full:
+                self._write()
+            self.cpu_seconds = time.thread_time() - began_s
 
-    def _write(self, block: bytes) -> None:
-        if self.tap.is_full and not self.fault:
-            self.fault = f"the disk was too slow: {self.tap.bytes_max} bytes waited"
-        if not block or self.fault:
-            return
-        if self.bytes_written + len(block) > self._bytes_max:
-            self.fault = f"the log reached its bound of {self._bytes_max} bytes"
-            return
-        try:
-            self._file.write(_BLOCK.pack(_MAGIC, len(block), binascii.crc32(block)))
-            self._file.write(block)
-            self._file.flush()
-        except OSError as error:
-            self.fault = f"the log can't be written: {error}"
-            return
-        self.bytes_written += len(block) + _BLOCK.size
+    def _write(self) -> None:
+        # Taken under the GIL in one C call, so the trading thread can't be half-way in it.
+        block, dropped = self.tap.take_counted()
+        self._written_s = time.monotonic()
+        self.segments.write(block, dropped=dropped)
+
+
+def read_header(folder: Path) -> SessionHeader:
+    """Return what a session's folder says of itself.
+
+    Raises:
+        StorageError: no session there, or of another format.
+    """
+    try:
+        raw = (folder / "header.json").read_bytes()
+    except OSError as error:
+        raise StorageError(f"{folder} holds no session: {error.strerror}") from None
+    try:
+        header = msgspec.json.decode(raw, type=SessionHeader)
+    except msgspec.MsgspecError as error:
+        raise StorageError(f"{folder / 'header.json'}: {error}") from None
+    if header.format != FORMAT:
+        raise StorageError(
+            f"{folder} has session format {header.format}; this version reads {FORMAT}"
+        )
+    return header
 
 
 class SessionReader:
-    """Reads a session folder back.
+    """Reads a session folder back, strictly: what is damaged can't be repeated.
 
     Raises:
         StorageError: no session there, another format, or a damaged file (with its position).
@@ -175,96 +163,27 @@ class SessionReader:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        try:
-            raw = (folder / "header.json").read_bytes()
-        except OSError as error:
-            raise StorageError(f"{folder} holds no session: {error.strerror}") from None
-        try:
-            self.header = msgspec.json.decode(raw, type=SessionHeader)
-        except msgspec.MsgspecError as error:
-            raise StorageError(f"{folder / 'header.json'}: {error}") from None
-        if self.header.format != FORMAT:
-            raise StorageError(
-                f"{folder} has session format {self.header.format}; this version reads {FORMAT}"
-            )
-        self.position = 0
+        self.header = read_header(folder)
+        self._segments: SegmentReader | None = None
+
+    @property
+    def position(self) -> int:
         """Bytes read so far, for a progress bar."""
-        self.is_cut = False
-        """Whether the file ended inside a block: a crash, or a session still being written."""
+        return 0 if self._segments is None else self._segments.position
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the log has no end: a crash, or a session still being written."""
+        return self._segments is not None and self._segments.is_cut
 
     @property
     def size(self) -> int:
-        """Bytes of the inputs file."""
-        return os.stat(self.folder / "inputs.twl").st_size
+        """Bytes of all segments."""
+        return sum(path.stat().st_size for path in self.folder.glob("inputs-*.tws"))
 
     def records(self) -> Iterator[Record]:
-        """Yield the records in order."""
-        path = self.folder / "inputs.twl"
-        try:
-            file = path.open("rb")
-        except OSError as error:
-            raise StorageError(f"{path}: {error.strerror}") from None
-        with contextlib.closing(file):
-            while True:
-                position = file.tell()
-                head = file.read(_BLOCK.size)
-                if len(head) < _BLOCK.size:
-                    self.is_cut = len(head) > 0
-                    return
-                magic, size, checksum = _BLOCK.unpack(head)
-                if magic != _MAGIC or size > _BLOCK_BYTES_MAX:
-                    raise StorageError(f"{path}: no block starts at byte {position}")
-                block = file.read(size)
-                if len(block) < size:
-                    self.is_cut = True
-                    return
-                if binascii.crc32(block) != checksum:
-                    raise StorageError(f"{path}: the block at byte {position} is damaged")
-                self.position = file.tell()
-                yield from _records(block, path, position)
-
-
-def _records(block: bytes, path: Path, position: int) -> Iterator[Record]:
-    at = 0
-    while at < len(block):
-        if len(block) - at < HEADER_SIZE:
-            raise StorageError(f"{path}: half a record in the block at byte {position}")
-        size, kind, flags, source, number, now_ns = _RECORD.unpack_from(block, at)
-        at += HEADER_SIZE
-        if at + size > len(block):
-            raise StorageError(f"{path}: half a record in the block at byte {position}")
-        try:
-            known = RecordKind(kind)
-        except ValueError:
-            raise StorageError(
-                f"{path}: record kind {kind} in the block at byte {position} is unknown"
-            ) from None
-        yield Record(known, flags, source, number, now_ns, block[at : at + size])
-        at += size
-
-
-def last_record(folder: Path) -> Record | None:
-    """Return the last whole record of a session's log, read from its end; None when there is none.
-
-    The tail of the last block alone is looked at: a session that ended in order ends with a small
-    one.
-    """
-    path = folder / "inputs.twl"
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - TAIL_BYTES))
-            tail = file.read()
-    except OSError:
-        return None
-    at = tail.rfind(_MAGIC)
-    while at >= 0:
-        if len(tail) - at >= _BLOCK.size:
-            _, length, checksum = _BLOCK.unpack_from(tail, at)
-            block = tail[at + _BLOCK.size : at + _BLOCK.size + length]
-            # The letters may stand in a frame too: only a block fits its length and checksum.
-            if len(block) == length and binascii.crc32(block) == checksum:
-                records = deque(_records(block, path, at), maxlen=1)
-                return records[0] if records else None
-        at = tail.rfind(_MAGIC, 0, at)
-    return None
+        """Yield the records in order, each once."""
+        self._segments = SegmentReader(self.folder, is_strict=True)
+        for record in self._segments:
+            if not (record.kind is RecordKind.BOOK and record.flags & REPEATED):
+                yield record

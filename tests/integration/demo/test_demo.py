@@ -132,7 +132,8 @@ def test_replay_when_a_decision_was_other_then_code_one_and_where(demo, tmp_path
     (fast,) = (one for one in header["config"]["strategies"] if one["strategy_id"] == "fast")
     fast["parameters"]["entry_z"] = 3.3
     (session / "header.json").write_text(json.dumps(header))
-    (session / "inputs.twl").write_bytes((Path(report["session"]) / "inputs.twl").read_bytes())
+    for segment in Path(report["session"]).glob("inputs-*.tws"):
+        (session / segment.name).write_bytes(segment.read_bytes())
     again = _run(tmp_path, "run", "--replay", "session", "--json", "found.json")
     found = _report(tmp_path / "found.json")
     assert (1, False) == (again.returncode, found["is_identical"])

@@ -6,16 +6,18 @@ import pytest
 
 from tickwright.core.errors import StorageError
 from tickwright.net.tap import InputTap
+from tickwright.storage.segment_writer import SegmentOptions
+from tickwright.storage.segments import Loss, last_record
 from tickwright.storage.session_log import (
+    FORMAT,
     RecordKind,
     SessionHeader,
     SessionReader,
     SessionWriter,
-    last_record,
 )
 
 HEADER = SessionHeader(
-    format=1,
+    format=FORMAT,
     code_version="test",
     config_digest="00",
     config={"accounts": []},
@@ -26,13 +28,11 @@ HEADER = SessionHeader(
 )
 
 
-def written(folder: Path, payloads: list[bytes], *, blocks: int = 1) -> Path:
+def written(folder: Path, payloads: list[bytes]) -> Path:
     tap = InputTap()
     writer = SessionWriter(folder, HEADER, tap)
     for index, payload in enumerate(payloads):
         tap.append(RecordKind.FRAME, index % 2, 3, index, 1000 + index, payload)
-        if blocks > 1:
-            writer._write(tap.take())  # one block a record
     writer.close()
     assert writer.is_whole
     return folder
@@ -48,46 +48,23 @@ def test_log_when_read_back_then_records_and_header_are_equal(tmp_path: Path) ->
         (r.source, r.number, r.now_ns) for r in records
     ]
     assert HEADER == reader.header
-    assert not reader.is_cut
-
-
-@pytest.mark.parametrize("lost", [1, 5, 11, 12, 13, 30])
-def test_log_when_its_tail_is_cut_then_whole_blocks_are_read(tmp_path: Path, lost: int) -> None:
-    folder = written(tmp_path / "s", [b"one", b"two", b"three"], blocks=3)
-    path = folder / "inputs.twl"
-    path.write_bytes(path.read_bytes()[:-lost])
-    reader = SessionReader(folder)
-    assert [b"one", b"two"] == [r.payload for r in reader.records()]
-    assert reader.is_cut
-
-
-def test_log_when_a_byte_is_flipped_then_the_position_is_named(tmp_path: Path) -> None:
-    folder = written(tmp_path / "s", [b"one", b"two"], blocks=2)
-    path = folder / "inputs.twl"
-    raw = bytearray(path.read_bytes())
-    raw[-1] ^= 1
-    path.write_bytes(raw)
-    with pytest.raises(StorageError, match=r"block at byte 39 is damaged"):
-        list(SessionReader(folder).records())
-
-
-def test_log_when_the_file_is_foreign_then_it_is_refused(tmp_path: Path) -> None:
-    folder = written(tmp_path / "s", [b"one"])
-    (folder / "inputs.twl").write_bytes(b"not a log at all, whatever it is")
-    with pytest.raises(StorageError, match="no block starts at byte 0"):
-        list(SessionReader(folder).records())
+    assert (False, reader.size) == (reader.is_cut, reader.position)
+    last = last_record(tmp_path / "s")
+    assert last is not None
+    assert payloads[2] == last.payload
 
 
 def test_log_when_the_folder_holds_none_then_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="holds no session"):
         SessionReader(tmp_path)
+    assert last_record(tmp_path) is None
 
 
-def test_log_when_the_format_is_newer_then_it_is_refused(tmp_path: Path) -> None:
+def test_log_when_the_format_is_another_then_it_is_refused(tmp_path: Path) -> None:
     folder = written(tmp_path / "s", [b"one"])
     path = folder / "header.json"
-    path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
-    with pytest.raises(StorageError, match="session format 2"):
+    path.write_text(path.read_text().replace(f'"format": {FORMAT}', '"format": 1'))
+    with pytest.raises(StorageError, match="session format 1"):
         SessionReader(folder)
 
 
@@ -99,42 +76,24 @@ def test_log_when_a_session_is_there_then_it_is_not_overwritten(tmp_path: Path) 
 
 def test_log_when_its_bound_is_reached_then_it_stops_and_says_so(tmp_path: Path) -> None:
     tap = InputTap()
-    writer = SessionWriter(tmp_path / "s", HEADER, tap, bytes_max=100)
+    writer = SessionWriter(tmp_path / "s", HEADER, tap, options=SegmentOptions(bytes_max=10))
     tap.append(RecordKind.FRAME, 0, 0, 0, 1, b"x" * 200)
     writer.close()
     assert not writer.is_whole
-    assert "bound of 100 bytes" in writer.fault
+    assert "bound of 10 bytes" in writer.fault
     assert [] == list(SessionReader(tmp_path / "s").records())
 
 
-def test_log_when_the_writer_falls_behind_then_the_log_is_not_whole(tmp_path: Path) -> None:
+def test_log_when_the_writer_falls_behind_then_the_hole_stands_in_the_log(tmp_path: Path) -> None:
     tap = InputTap(bytes_max=64)
     writer = SessionWriter(tmp_path / "s", HEADER, tap)
-    tap.append(RecordKind.FRAME, 0, 0, 0, 1, b"x" * 1000)
-    writer.close()
+    tap.append(RecordKind.FRAME, 0, 0, 0, 1, b"before")
+    tap.append(RecordKind.FRAME, 0, 0, 0, 2, b"x" * 1000)
     assert tap.is_full
+    writer.close()
     assert not writer.is_whole
     assert "too slow" in writer.fault
-
-
-@pytest.mark.parametrize(("lost", "expected"), [(0, b"three"), (1, b"two"), (20, b"two")])
-def test_log_when_asked_for_its_last_record_then_reads_the_tail_alone(
-    tmp_path: Path, lost: int, expected: bytes
-) -> None:
-    folder = written(tmp_path / "s", [b"one", b"two", b"three"], blocks=3)
-    path = folder / "inputs.twl"
-    raw = path.read_bytes()
-    path.write_bytes(raw[: len(raw) - lost])
-    record = last_record(folder)
-    assert record is not None
-    assert expected == record.payload
-
-
-def test_log_when_a_frame_holds_the_letters_of_a_block_then_is_not_taken_for_one(
-    tmp_path: Path,
-) -> None:
-    folder = written(tmp_path / "s", [b"one", b"TWL1 stands in a frame, with bytes behind it"])
-    record = last_record(folder)
-    assert record is not None
-    assert record.payload.startswith(b"TWL1 stands")
-    assert None is last_record(tmp_path / "nowhere")
+    kinds = [(r.kind, r.payload) for r in SessionReader(tmp_path / "s").records()]
+    told = b'{"records":1,"reason":"the disk was too slow"}'
+    assert [(RecordKind.FRAME, b"before"), (RecordKind.LOSS, told)] == kinds
+    assert 1 == Loss(1, "").records
