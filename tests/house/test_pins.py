@@ -30,7 +30,7 @@ ASKED = [*BUILD, *RUN, *(requirement for lines in EXTRAS.values() for requiremen
 
 # What the process that trades may import at its top; anything else comes with an extra, so the
 # room that uses it imports it where it is needed, or is a room that only the extra's users open.
-ROOMS_OF_EXTRAS = {"bench": "bench", "cache": "redis"}
+ROOMS_OF_EXTRAS = {"bench": "bench", "cache": "redis", "storage/lake": "lake"}
 OWNERS = packages_distributions()
 
 
@@ -104,10 +104,9 @@ def third_party_imports(path: Path, *, nested: bool) -> set[str]:
 def test_module_when_it_imports_a_package_then_pyproject_declares_it(path: Path):
     core = {canonicalize_name(r.name) for r in RUN}
     extras = {canonicalize_name(r.name) for lines in EXTRAS.values() for r in lines}
-    room = path.relative_to(ROOT / "src" / "tickwright").parts[0]
-    at_top = core | {
-        canonicalize_name(r.name) for r in EXTRAS.get(ROOMS_OF_EXTRAS.get(room, ""), [])
-    }
+    inside = path.relative_to(ROOT / "src" / "tickwright").as_posix()
+    extra = [of for room, of in ROOMS_OF_EXTRAS.items() if inside.startswith(f"{room}/")]
+    at_top = core | {canonicalize_name(r.name) for name in extra for r in EXTRAS[name]}
 
     assert set() == third_party_imports(path, nested=False) - at_top
     assert set() == third_party_imports(path, nested=True) - core - extras

@@ -12,6 +12,7 @@ from tickwright.cli.doctor import doctor
 from tickwright.cli.explain import explain
 from tickwright.cli.init import init
 from tickwright.cli.kill import kill
+from tickwright.cli.lake import lake
 from tickwright.cli.orders import orders
 from tickwright.cli.protections import protections
 from tickwright.cli.risk import risk
@@ -52,6 +53,7 @@ COMMANDS = (
 for command in COMMANDS:
     app.command()(command)
 app.command("tell")(tell_verb)
+app.add_typer(lake)
 
 
 def _show_version(is_wanted: bool) -> None:  # noqa: FBT001 - typer calls it so

@@ -1,0 +1,396 @@
+"""Owns turning a recorded session into rows of the lake; refuses to make up what wasn't applied.
+
+Frames go through the production scanner and books, as in a replay but without an engine. A book
+frame becomes a row only if the live book took it; what a book lost becomes a row of doubt. The
+companion of level 1, by which a feed proves quiet books, stays in the session.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from tickwright.app.door import BookAdded, Control
+from tickwright.app.venue_kit import make_replay_session
+from tickwright.book.control import BookVerb, control_book
+from tickwright.book.order_book import OrderBook
+from tickwright.core.commands import Command
+from tickwright.core.errors import InstrumentUnknown, StorageError
+from tickwright.core.events import (
+    BookState,
+    CandleUpdate,
+    FundingUpdate,
+    IndexPrice,
+    Input,
+    InstrumentChanged,
+    LastPrice,
+    Liquidation,
+    MarketEvent,
+    MarkPrice,
+    OrderReport,
+    Reconciliation,
+    SyncReport,
+    Trade,
+)
+from tickwright.core.identity import InstrumentId
+from tickwright.core.instrument import Instrument
+from tickwright.core.orders import Fill, Side
+from tickwright.core.units import money_to_decimal
+from tickwright.feed.feed import FeedOptions, book_policy
+from tickwright.storage.lake.schema import (
+    BookRow,
+    CandleRow,
+    FillRow,
+    FundingRow,
+    LiquidationRow,
+    MessageKind,
+    OrderRow,
+    Row,
+    Table,
+    TickerRow,
+    TradeRow,
+)
+from tickwright.storage.lake.writer import LakeWriter
+from tickwright.storage.session_log import Record, RecordKind
+from tickwright.venues.bybit.decode import BookFrame, decode_orderbook
+from tickwright.venues.public_port import PublicSession, TopicChange
+
+__all__ = ["RecordSource", "SessionRows"]
+
+FILLS_SEEN_MAX = 5_000_000
+"""Executions of one session remembered, so that a recovered one isn't written twice."""
+_BOOK_TOPIC = re.compile(rb'"orderbook\.(\d+)\.([^"]+)"')
+_SIDES = {Side.BUY: 1, Side.SELL: -1}
+
+
+class RecordSource(Protocol):
+    """What holds a session's records in order: its log today, its segments tomorrow."""
+
+    def records(self) -> Iterator[Record]:
+        """Yield the records."""
+        ...
+
+
+class SessionRows:
+    """Writes the rows of one session.
+
+    Raises:
+        StorageError: the session is damaged; what came before it has been appended.
+    """
+
+    def __init__(self, source: RecordSource, writer: LakeWriter) -> None:
+        self.remarks: list[str] = []
+        self._source = source
+        self._writer = writer
+        self._books: dict[int, OrderBook] = {}
+        self._by_topic: dict[tuple[int, bytes], OrderBook] = {}
+        self._depths: dict[InstrumentId, int] = {}
+        self._instruments: dict[InstrumentId, Instrument] = {}
+        self._by_symbol: dict[str, Instrument] = {}
+        self._sessions: dict[int, PublicSession] = {}
+        self._seen: set[str] = set()
+        self._unknown = 0
+        self._now_ns = 0
+        self._decode_input = msgspec.json.Decoder(Input).decode
+        self._decode_control = msgspec.json.Decoder(Control).decode
+        self._decode_book = msgspec.json.Decoder(BookAdded).decode
+
+    def run(self, on_record: Callable[[], None]) -> None:
+        """Read everything; `on_record` is called after every 5,000 records."""
+        for number, record in enumerate(self._source.records()):
+            self._now_ns = record.now_ns
+            self._take(record)
+            if number % 5_000 == 0:
+                on_record()
+        if self._unknown:
+            self.remarks.append(f"{self._unknown} orders or fills of unknown instruments left out")
+
+    def _take(self, record: Record) -> None:
+        kind = record.kind
+        if kind is RecordKind.FRAME:
+            self._frame(record)
+        elif kind is RecordKind.INPUT:
+            self._input(self._decode_input(record.payload), record.now_ns)
+        elif kind is RecordKind.CONTROL:
+            control = self._decode_control(record.payload)
+            if isinstance(control, TopicChange):
+                self._session(control.source).apply_topic(control)
+            else:
+                self._do(control.slot, control.verb, control.reason, record.now_ns)
+        elif kind is RecordKind.BOOK:
+            self._add_book(self._decode_book(record.payload))
+
+    # books --------------------------------------------------------------------------------------
+
+    def _frame(self, record: Record) -> None:
+        session = self._session(record.source)
+        frame = record.payload
+        found = _BOOK_TOPIC.search(frame, 0, 200)
+        book = None if found is None else self._by_topic.get((record.source, found[0]))
+        if book is None:
+            session.sink.feed(frame, record.now_ns, last=bool(record.flags & 1))
+            return
+        before = book.update_count + book.snapshot_count
+        session.sink.feed(frame, record.now_ns, last=bool(record.flags & 1))
+        if book.update_count + book.snapshot_count > before:
+            message = decode_orderbook(frame, lambda _: book.instrument)
+            self._write(Table.BOOK, book.instrument, book_row(message, record.now_ns))
+
+    def _add_book(self, added: BookAdded) -> None:
+        instrument = added.instrument
+        options = FeedOptions(
+            venue=instrument.id.venue, category=instrument.id.category, depth=added.depth
+        )
+        book = OrderBook(instrument, capacity=added.capacity, policy=book_policy(options))
+        book.slot = added.slot
+        self._books[added.slot] = book
+        self._depths[instrument.id] = added.depth
+        self._learn(instrument)
+        topic = f'"orderbook.{added.depth}.{instrument.symbol}"'.encode()
+        self._by_topic[added.source, topic] = book
+        session = self._sessions.get(added.source)
+        if session is None:
+            session = make_replay_session(instrument.id, added.depth, self, added.source)
+            self._sessions[added.source] = session
+        session.add_book(book)
+        session.add_trades(instrument, added.slot)
+
+    def _session(self, source: int) -> PublicSession:
+        session = self._sessions.get(source)
+        if session is None:
+            raise StorageError(f"frames of source {source} before its books")
+        return session
+
+    def _do(self, slot: int, verb: BookVerb, reason: str, now_ns: int) -> None:
+        book = self._books[slot]
+        previous = book.state
+        control_book(book, verb, reason, now_ns)
+        self._judge(book, previous, now_ns)
+
+    def _judge(self, book: OrderBook, previous: BookState, now_ns: int) -> None:
+        if previous is BookState.SYNCED and not book.is_synced:
+            reason = book.stale_reason or book.state.name.lower()
+            depth = self._depths[book.instrument_id]
+            self._write(
+                Table.BOOK,
+                book.instrument,
+                BookRow(now_ns, 0, 0, MessageKind.DOUBT, depth, 0, 0, 0, 0, [], [], [], [], reason),
+            )
+
+    def _learn(self, instrument: Instrument) -> None:
+        self._instruments[instrument.id] = instrument
+        self._by_symbol[instrument.symbol] = instrument
+
+    # inputs -------------------------------------------------------------------------------------
+
+    def _input(self, event: Input, now_ns: int) -> None:
+        if isinstance(event, InstrumentChanged):
+            self._change_instrument(event.instrument)
+        elif isinstance(event, OrderReport):
+            self._order(event)
+        elif isinstance(event, Fill):
+            self._fill(event)
+        elif isinstance(event, (SyncReport, Reconciliation)):
+            report = event.report if isinstance(event, Reconciliation) else event
+            for order in report.orders:
+                self._order(order)
+            for fill in report.fills:
+                self._fill(fill)
+        elif isinstance(event, Trade):
+            self.on_trades([event])
+        elif isinstance(
+            event, (LastPrice, MarkPrice, IndexPrice, FundingUpdate, CandleUpdate, Liquidation)
+        ):
+            self.on_market(event, now_ns)
+
+    def _change_instrument(self, instrument: Instrument) -> None:
+        self._learn(instrument)
+        for book in self._books.values():
+            if book.instrument_id == instrument.id:
+                previous = book.state
+                book.change_instrument(instrument)
+                self._judge(book, previous, self._now_ns)
+        for session in self._sessions.values():
+            session.change_instrument(instrument)
+
+    def _order(self, order: OrderReport) -> None:
+        self._write_own(
+            Table.ORDERS,
+            order.instrument_id,
+            OrderRow(
+                received_ns=order.received_ns or self._now_ns,
+                venue_ns=order.venue_ns,
+                account=str(order.account_id),
+                client_id=order.client_id,
+                venue_id=order.venue_id,
+                parent_id=order.parent_id,
+                side=_SIDES[order.side],
+                order_type=order.order_type.value,
+                state=order.state.value,
+                price=order.price_units,
+                trigger_price=order.trigger_price_units,
+                size=order.size_units,
+                filled_size=order.filled_units,
+                leg=order.leg.value,
+                is_reduce_only=order.reduce_only,
+                is_from_query=order.is_from_query,
+                reason=order.reason,
+            ),
+        )
+
+    def _fill(self, fill: Fill) -> None:
+        if fill.execution_id in self._seen:
+            return
+        if len(self._seen) < FILLS_SEEN_MAX:
+            self._seen.add(fill.execution_id)
+        self._write_own(
+            Table.FILLS,
+            fill.instrument_id,
+            FillRow(
+                received_ns=fill.received_ns or self._now_ns,
+                venue_ns=fill.venue_ns,
+                account=str(fill.account_id),
+                client_id=fill.client_id,
+                venue_id=fill.venue_id,
+                execution_id=fill.execution_id,
+                kind=fill.kind.value,
+                side=_SIDES[fill.side],
+                price=fill.price_units,
+                size=fill.size_units,
+                fee=money_to_decimal(fill.fee),
+                fee_asset=fill.fee_asset,
+                cash=money_to_decimal(fill.cash),
+                is_maker=fill.is_maker,
+                leg=fill.leg.value,
+            ),
+        )
+
+    def _write_own(self, table: Table, instrument_id: InstrumentId, row: Row) -> None:
+        instrument = self._instruments.get(instrument_id)
+        if instrument is None:
+            self._unknown += 1
+            return
+        self._write(table, instrument, row)
+
+    def _write(self, table: Table, instrument: Instrument, row: Row) -> None:
+        self._writer.append(
+            table,
+            instrument.id,
+            row,
+            price_decimals=instrument.price_decimals,
+            size_decimals=instrument.size_decimals,
+        )
+
+    # the host of the sessions -------------------------------------------------------------------
+
+    def on_book(self, slot: int, now_ns: int) -> Sequence[Command] | None:
+        """A book changed; the frame is written by whoever fed it."""
+        return None
+
+    def on_trades(self, trades: list[Trade]) -> Sequence[Command] | None:
+        """Trades came, oldest first."""
+        for trade in trades:
+            self._write(
+                Table.TRADES,
+                self._instruments[trade.instrument_id],
+                TradeRow(
+                    received_ns=trade.received_ns or self._now_ns,
+                    venue_ns=trade.venue_ns,
+                    side=_SIDES[trade.side],
+                    price=trade.price_units,
+                    size=trade.size_units,
+                    trade_id=trade.trade_id,
+                    sequence=trade.sequence,
+                    is_block=trade.is_block,
+                ),
+            )
+        return None
+
+    def on_commands(self, commands: Sequence[Command]) -> None:
+        """Nobody answers."""
+
+    def on_book_state(self, slot: int, previous: BookState, now_ns: int) -> None:
+        """A frame changed what a book is worth."""
+        self._judge(self._books[slot], previous, now_ns)
+
+    def on_market(self, event: MarketEvent, now_ns: int) -> None:
+        """A price, funding, candle or liquidation came."""
+        if isinstance(event, InstrumentChanged):
+            return
+        table, row = market_row(event, now_ns)
+        self._write_own(table, event.instrument_id, row)
+
+    def control_book(
+        self, slot: int, verb: BookVerb, reason: str, now_ns: int, *, is_derived: bool = False
+    ) -> None:
+        """Repeat what follows from a frame; the rest stands in the log."""
+        if is_derived:
+            self._do(slot, verb, reason, now_ns)
+
+    def on_topic(self, change: TopicChange, now_ns: int) -> None:
+        """Topic changes stand in the log."""
+
+    def on_refused(self, topic: str, text: str) -> None:
+        """Nothing was asked of a venue."""
+
+    def on_instrument_doubt(self, symbol: str) -> None:
+        """A new version, if there was one, stands in the log."""
+
+    def instrument_for(self, symbol: str) -> Instrument:
+        """Look a symbol up; raises InstrumentUnknown."""
+        instrument = self._by_symbol.get(symbol)
+        if instrument is None:
+            raise InstrumentUnknown(f"{symbol} is not among the recorded instruments")
+        return instrument
+
+
+def book_row(message: BookFrame, received_ns: int) -> BookRow:
+    """Return the row of a book message."""
+    bids, asks = message.bids, message.asks
+    return BookRow(
+        received_ns,
+        message.ts_ms * 1_000_000,
+        message.cts_ms * 1_000_000,
+        MessageKind.SNAPSHOT if message.is_snapshot else MessageKind.DELTA,
+        message.depth,
+        message.update_id,
+        0,
+        -1,
+        message.sequence,
+        [price for price, _ in bids],
+        [size for _, size in bids],
+        [price for price, _ in asks],
+        [size for _, size in asks],
+        "",
+    )
+
+
+def market_row(
+    event: LastPrice | MarkPrice | IndexPrice | FundingUpdate | CandleUpdate | Liquidation,
+    now_ns: int,
+) -> tuple[Table, Row]:
+    """Return the table and row of a market event."""
+    if isinstance(event, FundingUpdate):
+        return Table.FUNDING, FundingRow(
+            now_ns, event.venue_ns, event.rate_e9, event.next_funding_ns
+        )
+    if isinstance(event, CandleUpdate):
+        return Table.CANDLES, CandleRow(
+            received_ns=now_ns,
+            venue_ns=event.venue_ns,
+            interval_ns=event.interval_ns,
+            start_ns=event.start_ns,
+            open_price=event.open_units,
+            high_price=event.high_units,
+            low_price=event.low_units,
+            close_price=event.close_units,
+            volume_size=event.volume_units,
+            is_final=event.is_final,
+        )
+    if isinstance(event, Liquidation):
+        return Table.LIQUIDATIONS, LiquidationRow(
+            now_ns, event.venue_ns, _SIDES[event.side], event.price_units, event.size_units
+        )
+    kind = {LastPrice: "last", MarkPrice: "mark", IndexPrice: "index"}[type(event)]
+    return Table.TICKERS, TickerRow(now_ns, event.venue_ns, kind, event.price_units)

@@ -1,0 +1,1 @@
+"""A lake of Parquet files: what the market said and what we did, for backtests and research."""
