@@ -282,12 +282,15 @@ def compare(trader: TraderHistory, venue: VenueHistory, *, skew_ms: int = 1_000)
     `skew_ms` is how far the venue's clock may be behind the trader's; it stamps in its own steps.
     """
     ours = {name for name in venue.orders if _is_ours(name)}
+    # Within one millisecond only the venue knows which came first, and average cost depends on it.
+    order = {name: number for number, name in enumerate(venue.executions)}
+    told = sorted(trader.executions.values(), key=lambda row: order.get(row.execution_id, -1))
     return [
         *trader.faults,
         *venue.faults,
         *_orders(trader, venue, ours, skew_ms),
         *_executions(trader, venue, ours),
-        *_money(folded(trader.executions.values()), venue, "the trader's"),
+        *_money(folded(told), venue, "the trader's"),
         *_money(folded(venue.executions.values()), venue, "the venue's"),
     ]
 

@@ -28,7 +28,7 @@ POINTS: dict[str, dict[str, object]] = {
     "cut after booking": {"kind": "cut_after_booking", "topic": "trade.order.create"},
     "page for JSON": {"kind": "reply_html", "topic": "order.create"},
 }
-INTENTS = {"ci": 60, "nightly": 10_000}
+INTENTS = {"ci": 40, "nightly": 10_000}
 SHARE = 0.2
 
 

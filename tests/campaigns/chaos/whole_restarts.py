@@ -26,7 +26,7 @@ __all__ = ["kill_again_and_again"]
 
 READY_S_MAX = 5.0
 MONEY_ERROR_MAX = Decimal("0.000001")
-KILLS = {"ci": 20, "nightly": 1_000}
+KILLS = {"ci": 8, "nightly": 1_000}
 KILLS_A_LIFE = 20
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.campaigns.chaos._swinging"])
