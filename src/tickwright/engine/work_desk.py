@@ -293,9 +293,8 @@ class WorkDesk:
                 stop_loss_price_units=bracket.stop_units,
                 take_profit_price_units=bracket.take_units,
             )
-        blocked = self._orders.obstacle(
-            file.account_id, wish.instrument_id, is_urgent=wish.reduce_only
-        )
+        # The reserve is for exits that can't wait: a slower way out must not use it up.
+        blocked = self._orders.obstacle(file.account_id, wish.instrument_id, is_urgent=False)
         if blocked is not None:
             return blocked
         verdict = self._judge(file, capped, lane)

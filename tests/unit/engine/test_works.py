@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.unit.engine.bench import ACCOUNT, BTC, CONFIG, MS, RISK, Bench, Scripted, leave, long
@@ -24,7 +25,7 @@ from tickwright.core.events import (
     Outcome,
 )
 from tickwright.core.exits import Exits
-from tickwright.core.identity import ClientId
+from tickwright.core.identity import ClientId, StrategyId
 from tickwright.core.instrument import AmendKind, Capabilities
 from tickwright.core.orders import OrderIntent, OrderState, RequestKind, Side, TimeInForce
 from tickwright.core.signals import AmendIntent, CancelIntent
@@ -69,11 +70,15 @@ def amends(commands: list[Command]) -> list[AmendOrder]:
     return [command for command in commands if type(command) is AmendOrder]
 
 
-def works(bench: Bench) -> list[Work]:
-    """Return what the strategy heard of its works."""
+def worker(bench: Bench) -> Worker:
     strategy = bench.strategies["one"]
     assert isinstance(strategy, Worker)
-    return [item for kind, item in strategy.heard if kind == "work"]
+    return strategy
+
+
+def works(bench: Bench) -> list[Work]:
+    """Return what the strategy heard of its works."""
+    return [item for kind, item in worker(bench).heard if kind == "work"]
 
 
 def live(bench: Bench) -> list[Work]:
@@ -157,12 +162,12 @@ def test_work_when_ioc_leaves_a_part_then_the_next_child_asks_for_that_part_afte
 def test_work_when_the_first_child_is_refused_then_it_never_begins():
     bench = make()
     bench.stale()
-    bench.strategies["one"].answers.append(wish(FOLLOW))
+    worker(bench).answers.append(wish(FOLLOW))
     bench.handle(OperatorCommand(OperatorVerb.LIFT, "all", "x"))
     bench.take(bench.engine.on_book(0, bench.now_ns))
     assert [] == live(bench)
     assert "book_not_synced" in bench.order_notices()[-1].reason
-    assert 1 == bench.engine.state.runs["one"].refusals["book_not_synced"]
+    assert 1 == bench.engine.state.runs[StrategyId("one")].refusals["book_not_synced"]
 
 
 @pytest.mark.parametrize(
@@ -395,6 +400,39 @@ def test_follow_when_the_budget_is_used_up_then_paused_and_not_faster():
     assert any(work.reason == "rate_limit" for work in works(bench))
 
 
+def test_follow_when_as_many_amends_left_as_risk_allows_then_paused_until_they_are_old():
+    risk = msgspec.structs.replace(RISK, amends_per_second_max=2)
+    execution = ExecutionConfig(brackets="synthetic")
+    bench = make(config=EngineConfig(risk=risk, execution=execution))
+    order = begin(bench, wish(FollowTouch(amend_ms_min=10, give_up_ms=60_000, chase_bps_max=50)))
+    rest(bench, order)
+    times, bid = [], 600_000
+    for _ in range(25):
+        bid += 10
+        for amend in amends(bench.book(bid, after_ms=100)):
+            times.append(bench.now_ns)
+            moved(bench, order, amend)
+    assert len(times) > 3
+    gaps = [later - earlier for earlier, later in zip(times, times[2:], strict=False)]
+    assert min(gaps) >= 1_000 * MS
+    assert any(work.reason == "amend_rate" for work in works(bench))
+
+
+def test_work_when_it_closes_then_leaves_the_reserve_of_the_budget_to_exits():
+    limits = {"create.linear": BudgetLimits(limit=4, window_ms=60_000, reserve_fraction=0.5)}
+    execution = ExecutionConfig(brackets="synthetic", budgets=limits)
+    bench = make(config=EngineConfig(risk=RISK, execution=execution))
+    bench.say(long(stop_loss_fraction=0.01, take_profit_fraction=None))
+    bench.execute(bench.placed())
+    iceberg = Iceberg(shown_units=10, price_units=600_010)
+    order = begin(bench, wish(iceberg, 100, SELL, reduce_only=True))
+    rest(bench, order)
+    commands = bench.fill(order, 10) + bench.report(order, OrderState.FILLED, filled=10)
+    assert ([], "rate_limit") == (bench.places(commands), live(bench)[0].reason)
+    (stop,) = bench.places(bench.book(590_000))
+    assert (True, TimeInForce.IOC) == (stop.reduce_only, stop.time_in_force)
+
+
 @pytest.mark.parametrize("kind", [AmendKind.NONE, AmendKind.REPLACE])
 def test_follow_when_the_venue_can_not_amend_then_replaced_with_what_is_left_once_proven(kind):
     item = the_instrument(capabilities=Capabilities(amend=kind))
@@ -517,7 +555,7 @@ def test_work_when_withdrawn_then_its_child_is_cancelled_and_no_other_follows(ho
     elif how == "leave":
         commands = bench.say(leave())
     elif how == "raise":
-        bench.strategies["one"].answers.append("nonsense")
+        worker(bench).answers.append("nonsense")  # type: ignore[arg-type]
         commands = bench.book(600_000)
     else:
         target = work.work_id if how == "cancel" else order.client_id
@@ -611,7 +649,7 @@ def test_signal_when_entries_are_passive_then_followed_and_no_second_until_it_en
     bench.fill(order, price=600_010)
     bench.report(order, OrderState.FILLED, filled=order.size_units, price_units=600_010)
     assert order.size_units == bench.share()
-    plan = bench.engine.state.plans["one", BTC]
+    plan = bench.engine.state.plans[StrategyId("one"), BTC]
     # Half a per cent below 600,010 is 597,009.95: rounded toward the market.
     assert (None, 597_010) == (plan.entry_id, plan.bracket.stop_units)
 
@@ -642,7 +680,7 @@ def test_signal_when_worked_in_parts_then_the_exits_guard_the_whole(entry, chang
             break
         (order,) = places
     assert 166 == bench.share()
-    plan = bench.engine.state.plans["one", BTC]
+    plan = bench.engine.state.plans[StrategyId("one"), BTC]
     assert (None, 166) == (plan.entry_id, plan.size_units)
     assert plan.bracket.stop_units is not None
 
@@ -667,7 +705,7 @@ def test_signal_when_the_venue_may_hold_stops_then_the_opening_child_carries_the
     moved(bench, order, amend)
     bench.fill(order, price=600_100)
     bench.report(order, OrderState.FILLED, filled=order.size_units, price_units=600_100)
-    plan = bench.engine.state.plans["one", BTC]
+    plan = bench.engine.state.plans[StrategyId("one"), BTC]
     assert ([], True) == (held(bench), plan.bracket.is_empty)
 
 
@@ -693,9 +731,10 @@ def test_signal_when_sliced_then_later_slices_add_and_the_stop_follows_closer():
     (second,) = bench.places(commands + bench.book(601_000, after_ms=200))
     assert second.stop_loss_price_units is None
     bench.execute(second, price=601_001)
-    plan = bench.engine.state.plans["one", BTC]
+    plan = bench.engine.state.plans[StrategyId("one"), BTC]
     # The average entry went up by about 350 ticks, and the stop with it, by a request.
     assert plan.levels is not None
+    assert plan.levels.static_units is not None
     assert [plan.levels.static_units] == [command.stop_units for command in held(bench)]
     assert plan.levels.static_units > first.stop_loss_price_units
 
@@ -851,7 +890,7 @@ class Market:
                 self._place(command)
             elif isinstance(command, AmendOrder):
                 self._amend(command)
-            else:
+            elif isinstance(command, CancelOrder):
                 self._cancel(command)
         elif self.orders:
             resting = chance.choice(list(self.orders.values()))
@@ -947,14 +986,13 @@ def play(seed: int) -> Bench:
     """Work one random size in a market that misbehaves, to its end."""
     chance = Random(seed)
     side = chance.choice([BUY, SELL])
-    algorithm: Algorithm = chance.choice(
-        [
-            FollowTouch(amend_ms_min=50, give_up_ms=6_000, chase_bps_max=2.0),
-            Twap(duration_ms=5_000, slices=5, randomise_fraction=0.3),
-            Iceberg(shown_units=30, price_units=600_000 - 5 * side, give_up_ms=6_000),
-            Marketable(slippage_bps_max=2.0, give_up_ms=3_000),
-        ]
-    )
+    algorithms: list[Algorithm] = [
+        FollowTouch(amend_ms_min=50, give_up_ms=6_000, chase_bps_max=2.0),
+        Twap(duration_ms=5_000, slices=5, randomise_fraction=0.3),
+        Iceberg(shown_units=30, price_units=600_000 - 5 * side, give_up_ms=6_000),
+        Marketable(slippage_bps_max=2.0, give_up_ms=3_000),
+    ]
+    algorithm = chance.choice(algorithms)
     capabilities = Capabilities(amend=chance.choice(list(AmendKind)))
     bench = make(instruments=(the_instrument(capabilities=capabilities),), seed=seed)
     market = Market(bench, chance)
