@@ -6,7 +6,7 @@ number in quotes is no number. Paths are relative to the file's folder.
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import msgspec
 from pydantic import (
@@ -15,17 +15,19 @@ from pydantic import (
     Field,
     PlainValidator,
     StringConstraints,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
-from tickwright.app.config_faults import read_struct
-from tickwright.core.errors import UnitsError
+from tickwright.app.config_faults import Fault, read_struct
+from tickwright.core.errors import ConfigError, UnitsError
 from tickwright.core.identity import Category
 from tickwright.core.units import decimal_from_units, units_from_text
 from tickwright.execution.config import ExecutionConfig
 from tickwright.feed.feed import FeedOptions
 from tickwright.net.loop import COALESCE_US_MAX
 from tickwright.risk.limits import RiskLimits, SizingLimits
+from tickwright.storage.redis_address import parse_redis_url
 from tickwright.storage.segment_writer import SegmentOptions
 from tickwright.venues.bybit.hosts import Environment, Hosts, hosts_of
 from tickwright.venues.public_port import MarketTopic
@@ -34,12 +36,14 @@ __all__ = [
     "AccountConfig",
     "ConfigFile",
     "FeedConfig",
+    "HistoryConfig",
     "JournalConfig",
     "PaperAccountConfig",
     "PaperConfig",
     "KillConfig",
     "KillFile",
     "SOURCE_WORDS",
+    "RedisConfig",
     "RunConfig",
     "SessionConfig",
     "SimulatorConfig",
@@ -268,6 +272,62 @@ class PaperConfig(_Section):
     accounts: dict[Name, PaperAccountConfig] = {}
 
 
+def _redis_url(value: object) -> str:
+    text = "must be text in quotes"
+    if isinstance(value, str):
+        try:
+            parse_redis_url(value)
+        except ConfigError as error:
+            text = str(error)
+        else:
+            return value
+    # Told as a whole fault: the value may hold a password and is never shown.
+    raise PydanticCustomError("url", "is wrong", {"faults": [Fault("", f"redis.url {text}")]})
+
+
+class RedisConfig(_Section):
+    """The mirror of books, trades and signals in Redis; without `url` there is none.
+
+    The password may come from TICKWRIGHT_REDIS_PASSWORD instead of the URL.
+    """
+
+    url: Annotated[str | None, PlainValidator(_redis_url), Field(repr=False)] = None
+    interval_ms: Annotated[int, Field(ge=10, le=10_000)] = 100
+    levels: Annotated[int, Field(ge=1, le=1_000)] = 10
+    streams_max: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
+    expire_s: Annotated[float, Field(ge=0.5, le=3_600)] = 5.0
+    prefix: Name = "tickwright"
+    ca_file: FilePath | None = None
+
+    @model_validator(mode="after")
+    def _outlives_interval(self) -> Self:
+        if self.expire_s * 1e3 < 3 * self.interval_ms:
+            raise PydanticCustomError("expire", "expire_s must be at least three intervals")
+        return self
+
+
+def _dsn(value: object) -> str:
+    if isinstance(value, str) and value.startswith(("postgresql://", "postgres://")):
+        return value
+    # Told as a whole fault: the value may hold a password and is never shown.
+    text = "history.dsn must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+    raise PydanticCustomError("dsn", "is wrong", {"faults": [Fault("", text)]})
+
+
+class HistoryConfig(_Section):
+    """Where the history goes, and what of it; TICKWRIGHT_HISTORY_DSN may hold the DSN instead.
+
+    `keep_days` 0 keeps market rows for ever.
+    """
+
+    dsn: Annotated[str | None, PlainValidator(_dsn), Field(repr=False)] = None
+    timescale: bool = True
+    sample_s: Annotated[int, Field(ge=0, le=3_600)] = 1
+    levels: Annotated[int, Field(ge=0, le=1_000)] = 10
+    keep_days: Annotated[int, Field(ge=0, le=36_500)] = 0
+    compress_after_days: Annotated[int, Field(ge=0, le=36_500)] = 7
+
+
 class RunConfig(_Section):
     """The process: its loop, its chance, its money's asset and day.
 
@@ -323,6 +383,8 @@ class ConfigFile(_Section):
     kill: KillConfig = KillConfig()
     run: RunConfig = RunConfig()
     paper: PaperConfig = PaperConfig()
+    history: HistoryConfig = HistoryConfig()
+    redis: RedisConfig = RedisConfig()
 
     @property
     def is_paper(self) -> bool:

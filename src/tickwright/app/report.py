@@ -20,6 +20,7 @@ from tickwright.core.commands import Notice, OrderNotice
 from tickwright.core.orders import OrderState
 from tickwright.engine.result_summary import ResultFigures, ResultSummary
 from tickwright.engine.summary import PositionSummary, ProtectionSummary
+from tickwright.storage.redis_mirror import MirrorReport
 
 __all__ = [
     "ArticleRow",
@@ -220,6 +221,8 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     results: tuple[ResultReport, ...] = ()
     """Every account and, in it, every strategy by symbol; whole and since the day began."""
     replay: ReplayCheck | None = None
+    redis: MirrorReport | None = None
+    """What the mirror did, when one is configured."""
     article: tuple[ArticleRow, ...] = ()
     """The demo alone compares itself with the article."""
 
@@ -256,6 +259,7 @@ def make_report(
     cut: CutReport | None,
     session: str | None,
     asset: str = "USDT",
+    redis: MirrorReport | None = None,
 ) -> RunReport:
     """Collect a run's figures from its last snapshot; `labels` by symbol, `asset` the equity's."""
     engine = shot.engine
@@ -347,6 +351,7 @@ def make_report(
         session_mb=round(shot.log_bytes / 1e6, 2),
         session_is_whole=shot.log_is_whole,
         results=tuple(_result(row) for row in engine.results),
+        redis=redis,
     )
 
 

@@ -24,15 +24,17 @@ from tickwright.app.ledger_check import LedgerCheck, LedgerWatch
 from tickwright.app.logs import RunLog
 from tickwright.app.notice_log import log_notice
 from tickwright.app.progress import Frame, Screen, mode_banner
+from tickwright.app.redis_tap import open_mirror, redis_secrets
 from tickwright.app.report import Brackets, CutReport, RunReport, count_bracket, make_report
 from tickwright.app.settings import trader_settings
 from tickwright.app.simulated_side import SimulatedSide
 from tickwright.app.supervisor import Life, supervise
 from tickwright.app.trader import Trader, TraderSnapshot
-from tickwright.core.commands import Notice
+from tickwright.core.commands import Notice, SignalNotice
 from tickwright.core.events import OperatorCommand, OperatorVerb
 from tickwright.net.listener import utc_now_ns
 from tickwright.storage.kill_order import read_kill_order
+from tickwright.storage.redis_mirror import RedisMirror
 
 __all__ = ["RunPlan", "open_log", "run_plan", "run_trader", "trade"]
 
@@ -72,6 +74,7 @@ class _Run:
         self.is_ending = False
         self.fault = ""
         self.log_fault = ""
+        self.mirror: RedisMirror | None = None
         self.kill: KillEntries
         self.trader: Trader
         self.last: TraderSnapshot
@@ -80,7 +83,9 @@ class _Run:
         """Start everything, trade, end in order."""
         async with contextlib.AsyncExitStack() as stack:
             watch = await _unless_stopping(self._begin(stack), life)
-            async with _beside(self._show(watch), self._read_labels(), self._cut_once()):
+            async with _beside(
+                self._show(watch), self._read_labels(), self._cut_once(), self._mirror_market()
+            ):
                 ending = asyncio.create_task(self._stop_when(life))
                 try:
                     await self.trader.run(
@@ -106,6 +111,7 @@ class _Run:
             cut=self.cut,
             session=None if folder is None else str(folder),
             asset=self.config.file.run.equity_asset,
+            redis=None if self.mirror is None else self.mirror.report(),
         )
 
     async def _begin(self, stack: contextlib.AsyncExitStack) -> LedgerWatch:
@@ -120,6 +126,11 @@ class _Run:
         self.trader = Trader(settings, on_note=self._note, on_notice=self._notice)
         stack.push_async_callback(self.trader.close)
         await self.trader.start()
+        self.mirror = open_mirror(
+            self.config, self.trader, clean=self.log.clean, on_note=self._mirror_note
+        )
+        if self.mirror is not None:
+            stack.push_async_callback(self.mirror.aclose)
         if self.trader.paper_hosts is not None:
             self._remark(mode_banner(self.trader.mode, self.trader.market))
             for account in self.config.file.accounts.values():
@@ -209,6 +220,10 @@ class _Run:
         feeds = self.trader.feeds
         await self.side.read_labels({symbol for feed in feeds for symbol in feed.symbols})
 
+    async def _mirror_market(self) -> None:
+        if self.mirror is not None:
+            await self.mirror.run()
+
     async def _cut_once(self) -> None:
         if self.plan.cut_at_s is not None and self.trader.feeds:
             await asyncio.sleep(self.plan.cut_at_s)
@@ -219,8 +234,14 @@ class _Run:
     def _note(self, event: str, text: str) -> None:
         self.log.note(event, text)
 
+    def _mirror_note(self, event: str, text: str) -> None:
+        self._note(event, text)
+        self.screen.say(f"{event} {self.log.clean(text)}")
+
     def _notice(self, notice: Notice) -> None:
         count_bracket(self.brackets, notice)
+        if self.mirror is not None and isinstance(notice, SignalNotice):
+            self.mirror.on_signal(notice)
         self.kill.on_notice(notice)
         log_notice(self.log, notice)
 
@@ -282,6 +303,7 @@ def open_log(config: Config, *, started_ns: int, is_quiet: bool) -> RunLog:
         for key in config.keys.values()
         for secret in (key.api_secret.get_secret_value(), key.api_key)
     ]
+    secrets += redis_secrets(config)
     return RunLog(
         settings.session_folder or config.session_dir(),
         secrets=secrets,

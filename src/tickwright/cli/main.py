@@ -7,6 +7,7 @@ import typer
 from tickwright import __version__
 from tickwright.cli.bench import bench
 from tickwright.cli.book import book
+from tickwright.cli.cache import cache
 from tickwright.cli.demo import demo
 from tickwright.cli.doctor import doctor
 from tickwright.cli.explain import explain
@@ -38,6 +39,7 @@ COMMANDS = (
     simulate,
     watch,
     book,
+    cache,
     run,
     status,
     orders,

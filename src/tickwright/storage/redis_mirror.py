@@ -233,7 +233,9 @@ class RedisMirror:
                 await self.step()
             await asyncio.sleep(0.005)
         await asyncio.to_thread(self._sender.close)
-        self._settle()
+        outcome = self._sender.take_outcome()
+        if outcome is not None:
+            self._judge(outcome)
         self._lost += len(self._waiting) + len(self._again) + len(self._under_way)
         self._waiting.clear()
         self._again, self._under_way = [], []
