@@ -29,7 +29,7 @@ from tickwright.core.events import (
 )
 from tickwright.core.instrument import Instrument
 from tickwright.feed.feed import FeedOptions, book_policy
-from tickwright.storage.session_log import Record, RecordKind, SessionReader
+from tickwright.storage.session_log import RECORDING_MODE, Record, RecordKind, SessionReader
 from tickwright.venues.public_port import PublicSession, TopicChange
 
 __all__ = ["Replay", "ReplayResult"]
@@ -61,6 +61,11 @@ class Replay:
         self.reader = SessionReader(folder)
         self.result = ReplayResult()
         header = self.reader.header
+        if header.mode == RECORDING_MODE:
+            raise StorageError(
+                f"{folder} is a recording: no decision stands in it; `tickwright book {folder}` "
+                "rebuilds its books"
+            )
         self.plan = TradingPlan.from_builtins(header.config)
         here = Path()
         self._classes = {

@@ -14,6 +14,7 @@ from tickwright.app.recorded_books import Recorded, recorded_kind
 from tickwright.book.order_book import OrderBook
 from tickwright.core.errors import ConfigError, StorageError
 from tickwright.simulator.sources.lines import recorded_lines
+from tickwright.storage.segments import SEGMENT_SUFFIX, RecordKind, read_segments
 
 __all__ = ["BookLine", "ReplayReport", "replay_book"]
 
@@ -112,6 +113,15 @@ def _surveyed(path: Path) -> Recorded:
 def _frames(path: Path, report: ReplayReport) -> Iterator[tuple[bytes, int]]:
     """Yield frames with their receive time (0: none), up to the end or to where the file is cut."""
     try:
+        if path.is_dir() or path.suffix == SEGMENT_SUFFIX:
+            reader = read_segments(path)
+            for record in reader:
+                if record.kind is RecordKind.FRAME and record.payload:
+                    yield record.payload, record.now_ns
+            if reader.skips:
+                skip = reader.skips[0]
+                report.cut = f"{skip.path}: {skip.reason} at byte {skip.position}"
+            return
         for _, received_ns, frame in recorded_lines(path):
             yield frame, received_ns or 0
     except StorageError as error:

@@ -43,6 +43,8 @@ __all__ = [
     "WatchOptions",
     "WatchReport",
     "age_s",
+    "check_options",
+    "instruments_of",
     "watch",
 ]
 
@@ -263,13 +265,15 @@ async def watch(
         InstrumentUnknown: a symbol isn't listed; names near ones.
         ConnectionLost: REST wasn't reachable, or no socket was ever up until the end.
     """
-    _check(options)
+    check_options(options)
     context = None
     if options.ca_path is not None:
         context = ssl.create_default_context(cafile=str(options.ca_path))
     kit = BybitKit("watch", options.hosts, Random(), ssl_context=context)
     try:
-        instruments = await _instruments(options, kit)
+        instruments = await instruments_of(
+            kit, options.hosts, options.category, options.symbols, options.instruments_path
+        )
         watcher = Watcher()
         feed = kit.feed(
             FeedOptions(
@@ -351,7 +355,8 @@ def _refuse_if_nothing_is_left(feed: PublicFeed) -> None:
         raise ConfigError(f"the venue refuses every book: {refused[0]}: {feed.refused[refused[0]]}")
 
 
-def _check(options: WatchOptions) -> None:
+def check_options(options: WatchOptions) -> None:
+    """Refuse options that no endpoint could serve; raises ConfigError."""
     if options.depth not in DEPTHS:
         known = ", ".join(str(depth) for depth in DEPTHS)
         raise ConfigError(f"depth {options.depth} is not served; choose one of {known}")
@@ -365,22 +370,29 @@ def _check(options: WatchOptions) -> None:
         raise ConfigError(f"certificate file {options.ca_path} does not exist")
 
 
-async def _instruments(options: WatchOptions, kit: BybitKit) -> list[Instrument]:
+async def instruments_of(
+    kit: BybitKit, hosts: Hosts, category: Category, symbols: Sequence[str], path: Path | None
+) -> list[Instrument]:
+    """Return the instruments of these symbols, from a file or from REST.
+
+    Raises:
+        ConfigError: there is neither; InstrumentUnknown: a symbol isn't listed, near ones named.
+    """
     listed: Sequence[Instrument]
-    if options.instruments_path is not None:
-        listed = load_instruments(options.instruments_path, options.category).instruments
-        source = f"instruments of {options.instruments_path}"
+    if path is not None:
+        listed = load_instruments(path, category).instruments
+        source = f"instruments of {path}"
     elif kit.market is not None:
-        listed = await kit.market.instruments(options.category)
-        source = f"{options.category.value} instruments of {options.hosts.rest}"
+        listed = await kit.market.instruments(category)
+        source = f"{category.value} instruments of {hosts.rest}"
     else:
         raise ConfigError("instruments are unknown: give --rest-url URL or --instruments FILE.json")
     by_symbol = {instrument.symbol: instrument for instrument in listed}
-    unknown = [symbol for symbol in options.symbols if symbol not in by_symbol]
+    unknown = [symbol for symbol in symbols if symbol not in by_symbol]
     if unknown:
         told = "; ".join(_near(symbol, by_symbol) for symbol in unknown)
         raise InstrumentUnknown(f"not among the {len(by_symbol)} {source}: {told}")
-    return [by_symbol[symbol] for symbol in dict.fromkeys(options.symbols)]
+    return [by_symbol[symbol] for symbol in dict.fromkeys(symbols)]
 
 
 def _near(symbol: str, listed: dict[str, Instrument]) -> str:

@@ -19,7 +19,8 @@ def book(
     file: Annotated[
         Path,
         typer.Argument(
-            help="One JSON frame a line, plain, .gz or .zip; Bybit's or Binance's.", metavar="FILE"
+            help="One JSON frame a line, plain, .gz or .zip, Bybit's or Binance's; or a recording.",
+            metavar="FILE",
         ),
     ],
     *,

@@ -8,6 +8,7 @@ from tickwright import __version__
 from tickwright.cli.bench import bench
 from tickwright.cli.book import book
 from tickwright.cli.cache import cache
+from tickwright.cli.db import db
 from tickwright.cli.demo import demo
 from tickwright.cli.doctor import doctor
 from tickwright.cli.explain import explain
@@ -16,6 +17,7 @@ from tickwright.cli.kill import kill
 from tickwright.cli.lake import lake
 from tickwright.cli.orders import orders
 from tickwright.cli.protections import protections
+from tickwright.cli.record import record
 from tickwright.cli.risk import risk
 from tickwright.cli.run import run
 from tickwright.cli.simulate import simulate
@@ -40,6 +42,7 @@ COMMANDS = (
     watch,
     book,
     cache,
+    record,
     run,
     status,
     orders,
@@ -56,6 +59,7 @@ for command in COMMANDS:
     app.command()(command)
 app.command("tell")(tell_verb)
 app.add_typer(lake)
+app.add_typer(db)
 
 
 def _show_version(is_wanted: bool) -> None:  # noqa: FBT001 - typer calls it so

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tickwright.app.watch import WatchReport
     from tickwright.venues.bybit.hosts import Hosts
 
-__all__ = ["watch"]
+__all__ = ["hosts_from", "watch"]
 
 # What a person should know even when no table is shown.
 _TOLD = frozenset({"watch.unreachable", "feed.topic_refused", "feed.disconnected"})
@@ -73,7 +73,7 @@ def watch(
     if busy_poll and coalesce_us:
         raise ConfigError("--busy-poll and --coalesce-us exclude each other")
     options = WatchOptions(
-        hosts=_hosts(env, public_url, rest_url),
+        hosts=hosts_from(env, public_url, rest_url),
         category=Category(category),
         symbols=tuple(dict.fromkeys(name.strip() for name in symbols.split(",") if name.strip())),
         depth=depth,
@@ -103,7 +103,7 @@ def _tell(event: str, text: str) -> None:
         tell("watch", text)
 
 
-def _hosts(env: str | None, public_url: str | None, rest_url: str | None) -> "Hosts":
+def hosts_from(env: str | None, public_url: str | None, rest_url: str | None) -> "Hosts":
     """Return the addresses: given ones stand alone unless an environment is named too."""
     from tickwright.core.errors import ConfigError
     from tickwright.venues.bybit.hosts import Environment, hosts_of

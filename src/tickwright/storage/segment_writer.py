@@ -105,6 +105,11 @@ class SegmentWriter:
         self._open()
         self._look(time.monotonic())
 
+    @property
+    def segment_count(self) -> int:
+        """Segments begun."""
+        return self._number
+
     def write(self, block: bytes, *, dropped: int = 0) -> None:
         """Write a block of whole records, after which `dropped` more never came."""
         now_s = time.monotonic()

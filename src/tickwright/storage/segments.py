@@ -34,6 +34,7 @@ __all__ = [
     "PIECE_MAGIC",
     "REPEATED",
     "SEGMENT_FORMAT",
+    "SEGMENT_SUFFIX",
     "Loss",
     "Mark",
     "PieceFlag",
@@ -65,6 +66,7 @@ TAIL_BYTES = 8 * 1024 * 1024
 REPEATED = 0x80
 """Flag of a record that stood in an earlier segment already."""
 _RECORD = struct.Struct("<IBBHqq")
+SEGMENT_SUFFIX = ".tws"
 _NAME = "inputs-{:06d}.tws"
 
 assert _RECORD.size == HEADER_SIZE

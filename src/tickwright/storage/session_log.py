@@ -27,6 +27,7 @@ from tickwright.storage.segments import (
 
 __all__ = [
     "FORMAT",
+    "RECORDING_MODE",
     "Record",
     "RecordKind",
     "SessionHeader",
@@ -37,6 +38,8 @@ __all__ = [
 ]
 
 FORMAT = 2
+RECORDING_MODE = "record"
+"""A recording's header says it where a session's says its world."""
 POLL_S = 0.05
 FLUSH_S = 0.25
 """How long a record waits in a quiet market: what a crash of the process costs."""
@@ -112,7 +115,9 @@ class SessionWriter:
         return not self.segments.fault and not self.tap.dropped_count
 
     def close(self) -> None:
-        """Write what is left and close the file."""
+        """Write what is left and close the file; the second time does nothing."""
+        if self._stop.is_set():
+            return
         self._stop.set()
         self._thread.join()
         self._write()

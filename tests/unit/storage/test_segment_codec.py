@@ -10,8 +10,8 @@ from tickwright.storage.segment_codec import RecordCoder, survey
 
 HEAD = struct.Struct("<IBBHqq")
 FRAMES = st.one_of(
-    st.binary(max_size=80),
-    st.from_regex(rb"[0-9a-z.,\\[\"]{0,60}", fullmatch=True),
+    st.binary(max_size=40),
+    st.from_regex(rb"[0-9a-z.,\\[\"]{0,30}", fullmatch=True),
     st.builds(
         lambda topic, numbers: b'{"topic":"book.%d","b":[%s]}' % (topic, b",".join(numbers)),
         st.integers(0, 3),
@@ -27,7 +27,7 @@ RECORDS = st.lists(
         st.integers(-(2**63), 2**63 - 1),
         FRAMES,
     ),
-    max_size=30,
+    max_size=8,
 )
 Record = tuple[int, int, int, int, int, bytes]
 

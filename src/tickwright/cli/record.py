@@ -1,0 +1,159 @@
+"""The verb `record`: public market data into segments, without trading."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from tickwright.cli.json_file import check_json_path, write_json
+from tickwright.cli.outcome import FAILURE, check_sockets, tell, verb
+from tickwright.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tickwright.app.record import RecordReport
+
+__all__ = ["record"]
+
+_TOLD = frozenset({"record.fault", "record.remark", "feed.topic_refused", "feed.disconnected"})
+
+
+@verb("record")
+def record(
+    config: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Records the books that this configuration trades.", metavar="CONFIG.toml"
+        ),
+    ] = None,
+    *,
+    venue: Annotated[
+        Literal["bybit"] | None, typer.Option(help="Records this venue, without a configuration.")
+    ] = None,
+    category: Annotated[Literal["spot", "linear"], typer.Option(help="Product line.")] = "linear",
+    symbol: Annotated[
+        list[str] | None, typer.Option(help="Repeat for each one.", metavar="SYMBOL")
+    ] = None,
+    depth: Annotated[int, typer.Option(help="Levels a side: 1, 50, 200 or 1000.")] = 50,
+    connections: Annotated[
+        int, typer.Option(min=1, max=100, help="Spread the symbols over N sockets.", metavar="N")
+    ] = 1,
+    env: Annotated[
+        Literal["mainnet", "testnet"] | None,
+        typer.Option(help="Whose addresses; mainnet without any URL."),
+    ] = None,
+    public_url: Annotated[
+        str | None,
+        typer.Option(help="Prefix before the category: ws://host:port/v5/public.", metavar="URL"),
+    ] = None,
+    rest_url: Annotated[
+        str | None, typer.Option(help="http(s)://host:port, for the instruments.", metavar="URL")
+    ] = None,
+    ca: Annotated[
+        Path | None, typer.Option(help="Certificate to trust beside none.", metavar="FILE.pem")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="Stop after so long; else on Ctrl-C.", metavar="N")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--dir",
+            help="Holds one folder a recording; `recordings` here or beside CONFIG.",
+            metavar="PATH",
+        ),
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write the report here as JSON.", metavar="PATH")
+    ] = None,
+) -> int:
+    """Record raw market data into compressed segments; nothing is traded and no key is used."""
+    check_json_path(json)
+    if (config is None) == (venue is None):
+        raise ConfigError("give either a configuration or --venue with --symbol")
+    check_sockets()
+    import asyncio
+
+    from tickwright.app.record import plan_of, record_config
+    from tickwright.app.record import record as run_record
+    from tickwright.app.watch import WatchOptions
+    from tickwright.cli.watch import hosts_from
+    from tickwright.core.identity import Category
+    from tickwright.net.loop import make_loop_factory
+    from tickwright.storage.segment_writer import SegmentOptions
+
+    line = _Line(is_live=sys.stderr.isatty())
+    if config is not None:
+        if symbol:
+            raise ConfigError("--symbol belongs to --venue: CONFIG names its symbols itself")
+        from tickwright.app.config import load_config
+
+        loaded = load_config(config)
+        work = record_config(
+            loaded,
+            folder or loaded.path.parent / "recordings",
+            seconds=seconds,
+            on_view=line.show,
+            on_note=line.note,
+        )
+    else:
+        options = WatchOptions(
+            hosts=hosts_from(env, public_url, rest_url),
+            category=Category(category),
+            symbols=tuple(dict.fromkeys(symbol or ())),
+            depth=depth,
+            connections=connections,
+            seconds=seconds,
+            ca_path=ca,
+        )
+        work = run_record(
+            [plan_of(options)],
+            folder or Path("recordings"),
+            options=SegmentOptions(),
+            seconds=seconds,
+            on_view=line.show,
+            on_note=line.note,
+        )
+    with asyncio.Runner(loop_factory=make_loop_factory()) as runner:
+        report = runner.run(work)
+    line.end()
+    if json is not None:
+        write_json(json, report)
+    typer.echo(f"{report.folder}\n{_words(report)}", err=json is not None and str(json) == "-")
+    return 0 if report.is_whole else FAILURE
+
+
+class _Line:
+    """One line that is written again and again; silent where nobody watches."""
+
+    def __init__(self, *, is_live: bool) -> None:
+        self._is_live = is_live
+        self._is_open = False
+
+    def show(self, report: "RecordReport") -> None:
+        if self._is_live:
+            sys.stderr.write(f"\r\x1b[Krecording: {_words(report)}")
+            sys.stderr.flush()
+            self._is_open = True
+
+    def note(self, event: str, text: str) -> None:
+        if event in _TOLD:
+            self.end()
+            tell("record", text)
+
+    def end(self) -> None:
+        if self._is_open:
+            sys.stderr.write("\n")
+            self._is_open = False
+
+
+def _words(report: "RecordReport") -> str:
+    ratio = "" if report.ratio is None else f" ({100 * report.ratio:.1f} %)"
+    lost = f"; {report.lost} LOST: {report.fault}" if report.lost else ""
+    minutes, rest = divmod(report.seconds, 60)
+    return (
+        f"{minutes:.0f}:{rest:04.1f}, {report.messages:,} messages, "
+        f"{report.raw_bytes / 1e6:.1f} MB raw, {report.disk_bytes / 1e6:.1f} MB on disk{ratio}; "
+        f"{report.books_synced} of {report.books} books synced, {report.gaps} gaps, {report.resyncs} resyncs, "
+        f"{report.reconnects} reconnects{lost}"
+    )
