@@ -88,6 +88,15 @@ class IcebergWorker(Worker):
         return Iceberg(shown_units=SHOWN, price_units=price, give_up_ms=3_000)
 
 
+class BriefWorker(Worker):
+    """Rests at its own touch and soon gives up: its orders are withdrawn, some just filled."""
+
+    def algorithm(self, book: OrderBook, side: Side) -> Algorithm:
+        price = book.best_bid if side is Side.BUY else book.best_ask
+        assert price is not None
+        return Iceberg(shown_units=SHOWN, price_units=price, give_up_ms=150)
+
+
 class MarketableWorker(Worker):
     def algorithm(self, book: OrderBook, side: Side) -> Algorithm:
         return Marketable(slippage_bps_max=2.0)
@@ -98,6 +107,7 @@ WORKERS: dict[str, type[Worker]] = {
     "twap": TwapWorker,
     "iceberg": IcebergWorker,
     "marketable": MarketableWorker,
+    "brief": BriefWorker,
 }
 
 
@@ -231,14 +241,22 @@ CHECKS: dict[str, Callable[[Trader, dict[str, Any]], None]] = {
 }
 
 
-@pytest.mark.parametrize("name", WORKERS)
+@pytest.mark.parametrize("name", CHECKS)
 async def test_work_when_run_at_the_venue_then_ends_as_told_and_the_replay_is_identical(
     tmp_path: Path, name: str
 ) -> None:
     heard = Heard()
     async with simulator(SYMBOLS, style=LIVELY) as running:
         async with trading(working(running, tmp_path, name), on_notice=heard) as trader:
-            await until(lambda: len(heard.ended(WorkState.DONE)) >= 3, "three works done", 60.0)
+            wants_amends = name == "follow"
+            await until(
+                lambda: (
+                    len(heard.ended(WorkState.DONE)) >= 3
+                    and trader.engine.summary().amends >= wants_amends
+                ),
+                "three works done",
+                60.0,
+            )
             account = await wind_up(trader, running)
             check_fills(trader, heard, account)
             CHECKS[name](trader, account)
@@ -279,6 +297,10 @@ FAULTS: list[tuple[str, dict[str, object]]] = [
     ("follow", {"kind": "gap", "topic": "orderbook.50.BTCUSDT"}),
     ("iceberg", {"kind": "reply_dropped", "topic": "order.create", "count": 2}),
     ("iceberg", {"kind": "cut", "category": "private", "topic": "execution*"}),
+    ("brief", {"kind": "reply_dropped", "topic": "order.cancel", "count": 3}),
+    ("brief", {"kind": "reply_error", "topic": "order.cancel", "count": 3}),
+    ("brief", {"kind": "cut_before_booking", "topic": "trade.order.cancel"}),
+    ("brief", {"kind": "cut_after_booking", "topic": "trade.order.cancel"}),
     ("twap", {"kind": "cut_after_booking", "topic": "trade.order.create"}),
     ("marketable", {"kind": "reorder_event", "category": "private", "topic": "*", "count": 20}),
 ]
