@@ -154,6 +154,6 @@ def _words(report: "RecordReport") -> str:
     return (
         f"{minutes:.0f}:{rest:04.1f}, {report.messages:,} messages, "
         f"{report.raw_bytes / 1e6:.1f} MB raw, {report.disk_bytes / 1e6:.1f} MB on disk{ratio}; "
-        f"{report.books_synced} of {report.books} books synced, {report.gaps} gaps, {report.resyncs} resyncs, "
-        f"{report.reconnects} reconnects{lost}"
+        f"{report.books_synced} of {report.books} books synced, {report.gaps} gaps, "
+        f"{report.resyncs} resyncs, {report.reconnects} reconnects{lost}"
     )
