@@ -19,6 +19,7 @@ from tickwright.bench.machine import load_warning, read_machine
 from tickwright.bench.matching import measure_matching
 from tickwright.bench.memory import measure_memory
 from tickwright.bench.order_path import measure_order_path
+from tickwright.bench.record import measure_record
 from tickwright.bench.reconnect import measure_reconnect
 from tickwright.bench.report import Section, print_section, write_json
 from tickwright.bench.runs import RunFailed, Session, opened_session
@@ -36,6 +37,7 @@ _MEASURES: Final[dict[str, Callable[[Session], Section | list[Section]]]] = {
     "memory": measure_memory,
     "order_path": measure_order_path,
     "reconnect": measure_reconnect,
+    "record": measure_record,
 }
 #: What can be asked for, in the order it is measured.
 SECTIONS: Final = tuple(_MEASURES)
