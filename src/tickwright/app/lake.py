@@ -237,7 +237,7 @@ def _source_of(path: Path, kind: str) -> "Source":
     if kind == _SESSION:
         # A session that goes on is the same source with more in it; a file is what it holds.
         head = _digest([path / "header.json"])
-        inputs = _digest([path / "header.json", path / "inputs.twl"])
+        inputs = _digest([path / "header.json", *sorted(path.glob("inputs-*"))])
         return Source(key=head, checksum=inputs, kind=kind, name=str(path))
     whole = _digest([path])
     return Source(key=whole, checksum=whole, kind=kind, name=str(path))
@@ -302,12 +302,18 @@ def query_lake(place: str, sql: str) -> tuple[list[str], Iterator[tuple[object, 
     try:
         answer = connection.execute(sql)
     except duckdb.Error as error:
+        connection.close()
         raise ConfigError(f"DuckDB: {error}") from None
     names = [one[0] for one in answer.description or []]
 
     def rows() -> Iterator[tuple[object, ...]]:
-        while batch := answer.fetchmany(1_000):
-            yield from batch
+        try:
+            while batch := answer.fetchmany(1_000):
+                yield from batch
+        except duckdb.Error as error:
+            raise StorageError(f"DuckDB: {error}") from None
+        finally:
+            connection.close()
 
     return names, rows()
 

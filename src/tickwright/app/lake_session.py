@@ -91,6 +91,7 @@ class SessionRows:
         self._sessions: dict[int, PublicSession] = {}
         self._seen: set[str] = set()
         self._unknown = 0
+        self._losses = 0
         self._now_ns = 0
         self._decode_input = msgspec.json.Decoder(Input).decode
         self._decode_control = msgspec.json.Decoder(Control).decode
@@ -105,6 +106,8 @@ class SessionRows:
                 on_record()
         if self._unknown:
             self.remarks.append(f"{self._unknown} orders or fills of unknown instruments left out")
+        if self._losses:
+            self.remarks.append(f"the recording says {self._losses} times that records are missing")
 
     def _take(self, record: Record) -> None:
         kind = record.kind
@@ -120,6 +123,9 @@ class SessionRows:
                 self._do(control.slot, control.verb, control.reason, record.now_ns)
         elif kind is RecordKind.BOOK:
             self._add_book(self._decode_book(record.payload))
+        elif kind is RecordKind.LOSS:
+            # A book notices by its own ids what it lost; for trades nothing can.
+            self._losses += 1
 
     # books --------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ Refuses to show a file before it is whole: a local file comes by rename, an obje
 
 import os
 import shutil
+import socket
 import tempfile
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ from tickwright.core.errors import ConfigError, StorageError
 __all__ = ["FolderStore", "LakeStore", "ObjectStore", "open_store", "remove_scratch"]
 
 SCRATCH = "_tmp"
+_HOST = socket.gethostname().replace("/", "_")
 
 
 class LakeStore(Protocol):
@@ -66,7 +68,8 @@ class FolderStore:
         folder = self.root / SCRATCH
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            return Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=folder))
+            _remove_dead(folder)
+            return Path(tempfile.mkdtemp(prefix=f"{_HOST}-{os.getpid()}-", dir=folder))
         except OSError as error:
             raise StorageError(
                 f"the lake {self.root} can't be written: {error.strerror or error}"
@@ -232,6 +235,24 @@ def open_store(place: str, *, cache: Path | None = None) -> LakeStore:
         raise ConfigError(f"the lake {place} can't be opened: {error}") from None
     folder = cache or Path.home() / ".cache" / "tickwright" / "lake" / place.replace("/", "_")
     return ObjectStore(store, place, folder)
+
+
+def _remove_dead(folder: Path) -> None:
+    """Remove the drafts of processes of this machine that are no more."""
+    for one in folder.iterdir():
+        host, _, rest = one.name.rpartition("-")[0].rpartition("-")
+        if host == _HOST and rest.isdigit() and not _is_alive(int(rest)):
+            shutil.rmtree(one, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _sync_folder(folder: Path) -> None:

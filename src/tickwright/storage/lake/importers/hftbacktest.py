@@ -54,7 +54,7 @@ def read_npz(path: Path) -> Events:
         StorageError: it is damaged, or holds something else.
     """
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
             data = held["data" if "data" in held.files else held.files[0]]
     except (ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise StorageError(f"{path} is damaged or no npz of events: {error}") from None
@@ -363,6 +363,6 @@ def _both_clocks(rows: Events) -> Events:
             picks.append(local_at)
             flags.append(_LOCAL)
             local_at += 1
-    out = rows[np.array(picks)]
+    out: Events = rows[np.array(picks)]
     out["ev"] |= np.array(flags, dtype=np.uint64)
     return out

@@ -58,7 +58,7 @@ def import_book(path: Path, instrument_id: InstrumentId, writer: LakeWriter) -> 
             messages,
             received.tolist(),
             venue.tolist(),
-            [text == "true" for text in batch.column("is_snapshot").to_pylist()],
+            [text.lower() == "true" for text in batch.column("is_snapshot").to_pylist()],
             [text in ("bid", "buy") for text in batch.column("side").to_pylist()],
             units_in(batch.column("price"), price_decimals, f"{path}: price").tolist(),
             units_in(batch.column("amount"), size_decimals, f"{path}: amount").tolist(),
