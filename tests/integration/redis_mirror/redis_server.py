@@ -69,7 +69,7 @@ class RedisServer:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            preexec_fn=_die_with_parent,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 (one call into libc)
         )
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""The mirror against a real Redis: what readers see, and what becomes of it when Redis misbehaves."""
+"""The mirror against a real Redis: what readers see, and what Redis may do to it."""
 
 import asyncio
 import signal
@@ -50,9 +50,10 @@ async def test_book_when_mirrored_then_is_read_back_level_by_level(server, marke
     assert book.is_synced
     assert 10 == len(book.bids) == len(book.asks)
     assert (Decimal("100.00"), Decimal("1.001")) == book.bids[0]
-    assert tuple(
-        (Decimal(10_001 + i).scaleb(-2), Decimal(2_000 + i).scaleb(-3)) for i in range(10)
-    ) == book.asks
+    assert (
+        tuple((Decimal(10_001 + i).scaleb(-2), Decimal(2_000 + i).scaleb(-3)) for i in range(10))
+        == book.asks
+    )
     assert (book.bids[0], book.asks[0]) == ((top.bid, top.bid_size), (top.ask, top.ask_size))
     assert book.bids[:3] == shallow.bids
     assert ["BTCUSDT", "ETHUSDT"] == [one.symbol for one in names]
@@ -303,10 +304,10 @@ async def test_password_when_wrong_then_the_fault_says_so_without_it(market):
             report = mirror.report()
         assert "WRONGPASS" in report.fault
         assert "canary" not in repr(report) + repr(notes) + repr(parse_redis_url(wrong))
-        right = parse_redis_url(server.url, password="right-canary")  # noqa: S106
+        right = parse_redis_url(server.url, password="right-canary")
         async with mirroring(right, market) as mirror:
             await until(lambda: mirror.report().is_up, "the right one")
-            with open_cache(server.url, password="right-canary") as cache:  # noqa: S106
+            with open_cache(server.url, password="right-canary") as cache:
                 assert cache.book("BTCUSDT") is not None
         with (
             open_cache(wrong) as cache,
