@@ -128,16 +128,16 @@ async def cuts(size: Size, rng: Random) -> Result:
 RACE_FAULTS: dict[str, tuple[Fault, ...]] = {
     "the wire alone": (),
     "answers of cancels lost": (
-        {"kind": "reply_dropped", "topic": "order.cancel", "probability": 0.2},
+        {"kind": "reply_dropped", "topic": "trade.order.cancel", "probability": 0.2},
         {"kind": "reply_error", "topic": "order.cancel", "probability": 0.2},
     ),
     "queries as of 5 s ago": (
         {"kind": "lagging_rest", "delay_s": 5.0, "probability": 1.0},
-        {"kind": "reply_dropped", "topic": "order.cancel", "probability": 0.2},
+        {"kind": "reply_dropped", "topic": "trade.order.cancel", "probability": 0.2},
     ),
 }
-RACES = {"ci": 24, "nightly": 3_400}
-LAG_SHARE = 8
+RACES = {"ci": 60, "nightly": 3_400}
+LAG_SHARE = 4
 """An order waits for seconds where queries lag: so many times fewer of them."""
 VENUE_LATENCY_NS = 4_000_000
 

@@ -37,8 +37,9 @@ _SIGNS = {"Buy": 1, "Sell": -1, "": 0, "None": 0}
 async def whole_restarts(size: Size, rng: Random) -> Result:
     """Killed under load: shares, sums, plans and orders go on as the venue has them."""
     result = Result(timed="until in order")
-    for _ in range(KILLS[size] // KILLS_A_LIFE):
-        await kill_again_and_again(result, rng=rng, kills=KILLS_A_LIFE)
+    for first in range(0, KILLS[size], KILLS_A_LIFE):
+        kills = min(KILLS_A_LIFE, KILLS[size] - first)
+        await kill_again_and_again(result, rng=rng, kills=kills)
     return result
 
 
