@@ -1,0 +1,432 @@
+"""Owns writing batches: each row exactly once, whatever is killed in between.
+
+A batch is one transaction, and the offset up to which its source is written is committed with it:
+what is sent again is cut there. Market rows go by binary COPY. Rows with names of their own
+(orders, executions, candles, fundings) go through a staging table and are one each by that name,
+whichever source brings them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tickwright.core.errors import StorageError
+from tickwright.storage.history.batch import SAMPLED, HistoryBatch, RecordRow
+from tickwright.storage.history.copy_image import (
+    Column,
+    copy_image,
+    nullable,
+    text_column,
+    timestamps,
+)
+from tickwright.storage.history.database import HistoryRefused, connect, translated
+from tickwright.storage.history.migrate import check_schema
+from tickwright.storage.history.minutes import minute_candles
+from tickwright.storage.history.rows import (
+    CandleRow,
+    EquityRow,
+    ExecutionRow,
+    FundingRow,
+    InstrumentRef,
+    OrderRow,
+    PositionRow,
+    RiskEventRow,
+    SignalRow,
+)
+
+if TYPE_CHECKING:
+    import asyncpg
+
+__all__ = ["HistoryWriter", "Written"]
+
+DAYS_MAX = 400
+"""Days that one batch may touch: more is no history but a clock gone wrong."""
+DAYS_KNOWN_MAX = 4_000
+INSTRUMENTS_KNOWN_MAX = 20_000
+PLACES = 1_024
+"""Trades of one microsecond that keep their order."""
+CHUNK = 1 << 20
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ATTRIBUTES = {"instrument_name": "instrument", "instrument": "instrument_id"}
+_KEYS: dict[type, tuple[str, str]] = {
+    OrderRow: ("order_rows", "account, order_id"),
+    ExecutionRow: ("execution_rows", "account, execution_id"),
+    CandleRow: ("candle_rows", "instrument_id, interval_s, at"),
+    FundingRow: ("funding_rows", "instrument_id, funding_at"),
+}
+_NAMES: dict[type, Callable[[Any], object]] = {
+    OrderRow: attrgetter("account", "order_id"),
+    ExecutionRow: attrgetter("account", "execution_id"),
+    CandleRow: attrgetter("instrument", "interval_s", "at_ns"),
+    FundingRow: attrgetter("instrument", "funding_ns"),
+}
+_PLAIN: dict[type, str] = {
+    SignalRow: "signal_rows",
+    PositionRow: "position_rows",
+    EquityRow: "equity_rows",
+    RiskEventRow: "risk_rows",
+}
+_MONEY = {"fee", "cash"}
+_WIDTHS = {"side": "<i2", "interval_s": "<i4"}
+_NUMERIC = {
+    "size", "entry_price", "realised", "unrealised", "funding", "equity", "exposure", "day_loss",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a batch: rows written, and rows left out as written before."""
+
+    rows: int
+    skipped: int
+
+
+class HistoryWriter:
+    """Writes batches over one connection; make one with `open`."""
+
+    def __init__(self, connection: "asyncpg.Connection", layout: str) -> None:
+        self._connection = connection
+        self._layout = layout
+        self._ids: dict[InstrumentRef, int] = {}
+        self._days: set[tuple[str, int]] = set()
+        self._new_days: set[tuple[str, int]] = set()
+        self._staged: set[type] = set()
+
+    @classmethod
+    async def open(cls, dsn: str) -> "HistoryWriter":
+        """Connect and look at the schema.
+
+        Raises:
+            ConfigError, ConnectionLost: see `connect`.
+            StorageError: the schema isn't this version's.
+        """
+        connection = await connect(dsn)
+        try:
+            state = await check_schema(connection)
+        except BaseException:
+            await connection.close()
+            raise
+        return cls(connection, state.layout)
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        await self._connection.close(timeout=2)
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        self._connection.terminate()
+
+    async def committed(self, source: str) -> int:
+        """Return the offset up to which a source is written; 0 for a new one."""
+        with translated("asking for the committed offset"):
+            found = await self._connection.fetchval(
+                "SELECT committed FROM tickwright.sources WHERE source = $1", source
+            )
+        return found or 0
+
+    async def write(self, batch: HistoryBatch) -> Written:
+        """Write what of a batch isn't written yet, and its offset, in one transaction.
+
+        Raises:
+            ConnectionLost: nothing is known of it: write it again.
+            HistoryRefused: the database takes these rows never.
+            StorageError: a person must look.
+        """
+        self._new_days.clear()
+        with translated("naming instruments"):
+            # Before the transaction: names stay, whatever becomes of the rows.
+            await self._learn([*batch.instruments, *_named(batch.records)])
+            await self._stage({type(record) for _, record in batch.records})
+        try:
+            with translated("writing history"):
+                async with self._connection.transaction():
+                    written = await self._write(batch)
+        except HistoryRefused:
+            # Somebody may have dropped a day that was there: the next try makes it again.
+            self._days.clear()
+            raise
+        if len(self._days) > DAYS_KNOWN_MAX:
+            self._days.clear()
+        self._days |= self._new_days
+        return written
+
+    async def _write(self, batch: HistoryBatch) -> Written:
+        connection = self._connection
+        await connection.execute(
+            "INSERT INTO tickwright.sources (source) VALUES ($1) ON CONFLICT DO NOTHING",
+            batch.source,
+        )
+        row = await connection.fetchrow(
+            "SELECT committed, sampled_ns FROM tickwright.sources WHERE source = $1 FOR UPDATE",
+            batch.source,
+        )
+        assert row is not None
+        committed, sampled_ns = row["committed"], row["sampled_ns"]
+        written = 0
+        sampled = sampled_ns
+        ids = self._ids
+        numbers = np.array([ids[one] for one in batch.instruments], dtype=np.int32)
+        for table, rows in batch.market.items():
+            if table in SAMPLED:
+                kept = rows[rows["at_ns"] > sampled_ns]
+                sampled = max(sampled, int(kept["at_ns"].max(initial=0)))
+            else:
+                kept = rows[rows["offset"] > committed]
+            if len(kept):
+                await self._copy(table, kept, numbers)
+                written += len(kept)
+        groups: dict[type, list[RecordRow]] = {}
+        for offset, record in batch.records:
+            if isinstance(record, (PositionRow, EquityRow)):
+                if record.at_ns <= sampled_ns:
+                    continue
+                sampled = max(sampled, record.at_ns)
+            elif offset <= committed:
+                continue
+            groups.setdefault(type(record), []).append(record)
+        for kind, records in groups.items():
+            if kind in _KEYS:
+                await self._merge(kind, records, ids)
+            else:
+                columns, tuples = _columns(kind, records, ids)
+                await connection.copy_records_to_table(
+                    _PLAIN[kind], schema_name="tickwright", records=tuples, columns=columns
+                )
+            written += len(records)
+        await connection.execute(
+            "UPDATE tickwright.sources SET committed = greatest(committed, $2), sampled_ns = $3,"
+            " rows = rows + $4, lost = lost + $5, written_at = now() WHERE source = $1",
+            batch.source,
+            batch.last,
+            sampled,
+            written,
+            batch.lost if batch.last > committed else 0,
+        )
+        return Written(written, batch.row_count - written)
+
+    # market rows --------------------------------------------------------------------------------
+
+    async def _copy(self, table: str, rows: NDArray[np.void], numbers: NDArray[np.int32]) -> None:
+        at = timestamps(rows["at_ns"])
+        await self._ensure_days(table, at)
+        ids = numbers[rows["instrument"]]
+        columns = [Column(ids), Column(at)]
+        names = ["instrument_id", "at"]
+        for name in rows.dtype.names or ():
+            if name not in ("offset", "instrument", "at_ns"):
+                columns.append(Column(rows[name]))
+                names.append(name)
+        if table == "trade_rows":
+            place = _places(ids, at)
+            columns.append(Column(place))
+            names.append("place")
+            if self._layout == "native":
+                await self._add_minutes(ids, at, place, rows)
+        await self._connection.copy_to_table(
+            table,
+            schema_name="tickwright",
+            columns=names,
+            format="binary",
+            source=_chunks(memoryview(copy_image(columns))),
+        )
+
+    async def _ensure_days(self, table: str, at: NDArray[np.int64]) -> None:
+        if self._layout != "native":
+            return
+        days = [int(day) for day in np.unique(at // 86_400_000_000)]
+        wanted = [day for day in days if (table, day) not in self._days]
+        if len(days) > DAYS_MAX:
+            raise StorageError(f"a batch of history spans {len(days)} days: a clock went wrong")
+        if wanted:
+            first = datetime(2000, 1, 1, tzinfo=UTC).date()
+            await self._connection.execute(
+                "SELECT tickwright.ensure_days($1, $2::date[])",
+                table,
+                [first + timedelta(days=day) for day in wanted],
+            )
+            self._new_days |= {(table, day) for day in wanted}
+
+    async def _add_minutes(
+        self,
+        instruments: NDArray[np.int32],
+        at: NDArray[np.int64],
+        place: NDArray[np.int64],
+        rows: NDArray[np.void],
+    ) -> None:
+        """Keep the candle table: these trades are new, so what they add is added once."""
+        candles = minute_candles(instruments, at, place, rows["price_units"], rows["size_units"])
+        await self._connection.execute(
+            """
+            INSERT INTO tickwright.minute_rows AS m
+            SELECT i, timestamptz '2000-01-01 00:00:00+00' + t * interval '1 minute',
+                   o, h, l, c, v, n, op, cp
+            FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
+                        $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[])
+                 AS x(i, t, o, h, l, c, v, n, op, cp)
+            ON CONFLICT (instrument_id, at) DO UPDATE SET
+                open_units = CASE WHEN excluded.open_place < m.open_place
+                                  THEN excluded.open_units ELSE m.open_units END,
+                close_units = CASE WHEN excluded.close_place >= m.close_place
+                                   THEN excluded.close_units ELSE m.close_units END,
+                open_place = least(excluded.open_place, m.open_place),
+                close_place = greatest(excluded.close_place, m.close_place),
+                high_units = greatest(excluded.high_units, m.high_units),
+                low_units = least(excluded.low_units, m.low_units),
+                volume_units = m.volume_units + excluded.volume_units,
+                trades = m.trades + excluded.trades
+            """,
+            *candles,
+        )
+
+    # rows with names ----------------------------------------------------------------------------
+
+    async def _merge(
+        self, kind: type, records: list[RecordRow], ids: dict[InstrumentRef, int]
+    ) -> None:
+        table, key = _KEYS[kind]
+        # Of one batch the last of a name stands: rows come in the order of what happened.
+        newest = dict(zip(map(_NAMES[kind], records), records, strict=True))
+        names, columns = _image_columns(kind, list(newest.values()), ids)
+        connection = self._connection
+        await connection.copy_to_table(
+            f"stage_{table}",
+            columns=names,
+            format="binary",
+            source=_chunks(memoryview(copy_image(columns))),
+        )
+        does = "NOTHING"
+        if kind is not ExecutionRow:
+            changes = ", ".join(f"{name} = excluded.{name}" for name in names)
+            does = f"UPDATE SET {changes} WHERE excluded.at >= m.at"
+        chosen = ", ".join(
+            f"{name}::numeric * 0.000000000000000001" if name in _MONEY else name for name in names
+        )
+        await connection.execute(
+            f"INSERT INTO tickwright.{table} AS m ({', '.join(names)})"
+            f" SELECT {chosen} FROM stage_{table} ON CONFLICT ({key}) DO {does}"
+        )
+
+    async def _stage(self, kinds: set[type]) -> None:
+        """Make the staging tables of this connection that rows of these kinds need."""
+        for kind in kinds & _KEYS.keys() - self._staged:
+            table = _KEYS[kind][0]
+            await self._connection.execute(
+                f"CREATE TEMP TABLE stage_{table} (LIKE tickwright.{table}) ON COMMIT DELETE ROWS"
+            )
+            for name in _MONEY & set(kind.__struct_fields__):  # type: ignore[attr-defined]
+                await self._connection.execute(
+                    f"ALTER TABLE stage_{table} ALTER COLUMN {name} TYPE text"
+                )
+            self._staged.add(kind)
+
+    async def _learn(self, wanted: Sequence[InstrumentRef]) -> None:
+        """Know the ids of instruments; new ones get theirs."""
+        if len(self._ids) > INSTRUMENTS_KNOWN_MAX:
+            self._ids.clear()
+        for one in dict.fromkeys(wanted):
+            if one in self._ids:
+                continue
+            key = (one.venue, one.category, one.symbol, one.price_decimals, one.size_decimals)
+            await self._connection.execute(
+                "INSERT INTO tickwright.instruments"
+                " (venue, category, symbol, price_decimals, size_decimals)"
+                " VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+                *key,
+            )
+            self._ids[one] = await self._connection.fetchval(
+                "SELECT id FROM tickwright.instruments WHERE venue = $1 AND category = $2"
+                " AND symbol = $3 AND price_decimals = $4 AND size_decimals = $5",
+                *key,
+            )
+
+
+def _named(records: Sequence[tuple[int, RecordRow]]) -> list[InstrumentRef]:
+    return [
+        record.instrument
+        for _, record in records
+        if not isinstance(record, (PositionRow, EquityRow, RiskEventRow))
+    ]
+
+
+def _image_columns(
+    kind: type, records: list[RecordRow], ids: dict[InstrumentRef, int]
+) -> tuple[list[str], list[Column]]:
+    """Return names and columns for a COPY image; money stands as text of its units."""
+    names: list[str] = []
+    columns: list[Column] = []
+    values: Any
+    for field, values in zip(
+        msgspec.structs.fields(kind),
+        zip(*map(msgspec.structs.astuple, records), strict=True),
+        strict=True,
+    ):
+        name = field.name
+        names.append(_column_name(name))
+        if name == "instrument":
+            columns.append(Column(np.array([ids[one] for one in values], dtype=np.int32)))
+        elif name in _MONEY:
+            columns.append(text_column([str(one) for one in values]))
+        elif name.endswith("_ns"):
+            columns.append(Column(timestamps(np.array(values, dtype=np.int64))))
+        elif field.type in (str, str | None):
+            columns.append(text_column(values))
+        elif field.type is bool:
+            columns.append(Column(np.array(values, dtype=bool)))
+        else:
+            columns.append(nullable(values, _WIDTHS.get(name, "<i8")))
+    return names, columns
+
+
+def _columns(
+    kind: type, records: list[Any], ids: dict[InstrumentRef, int]
+) -> tuple[list[str], list[tuple[object, ...]]]:
+    """Return the names of the columns, and the rows as the driver takes them."""
+    names: list[str] = []
+    columns: list[list[object]] = []
+    for field in msgspec.structs.fields(kind):
+        name = field.name
+        values: list[Any] = [getattr(record, name) for record in records]
+        if name == "instrument":
+            values = [ids[one] for one in values]
+        elif name.endswith("_ns"):
+            values = [None if one is None else _moment(one) for one in values]
+        elif name in _NUMERIC:
+            values = [None if one is None else Decimal(one) for one in values]
+        names.append(_column_name(name))
+        columns.append(values)
+    return names, list(zip(*columns, strict=True))
+
+
+def _column_name(name: str) -> str:
+    if name.endswith("_ns"):
+        return "at" if name == "at_ns" else f"{name[:-3]}_at"
+    return _ATTRIBUTES.get(name, name)
+
+
+def _moment(at_ns: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=at_ns // 1_000)
+
+
+def _places(instruments: NDArray[np.int32], at: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return an order of the trades of each instrument: their time, then how they came."""
+    order = np.lexsort((at, instruments))
+    sorted_at, sorted_ids = at[order], instruments[order]
+    begins = np.ones(len(at), dtype=bool)
+    begins[1:] = (sorted_at[1:] != sorted_at[:-1]) | (sorted_ids[1:] != sorted_ids[:-1])
+    index = np.arange(len(at))
+    rank = index - np.maximum.accumulate(np.where(begins, index, 0))
+    place = np.empty(len(at), dtype=np.int64)
+    place[order] = sorted_at * PLACES + np.minimum(rank, PLACES - 1)
+    return place
+
+
+async def _chunks(image: memoryview) -> Any:
+    for start in range(0, len(image), CHUNK):
+        yield image[start : start + CHUNK]

@@ -1,0 +1,346 @@
+"""The history on a real PostgreSQL: schema, exactly once over kills, one answer to each mistake."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+import asyncpg
+import numpy as np
+import pytest
+
+from tests.integration.history.postgres import Postgres, fresh_database, postgres
+from tickwright.core.errors import ConfigError, ConnectionLost, StorageError
+from tickwright.storage.history.batch import LAYOUTS, HistoryBatch, make_batch
+from tickwright.storage.history.database import connect, place_of
+from tickwright.storage.history.migrate import migrate, migrations, schema_state
+from tickwright.storage.history.rows import (
+    CandleRow,
+    EquityRow,
+    ExecutionRow,
+    FundingRow,
+    HistoryRow,
+    InstrumentRef,
+    OrderRow,
+    PositionRow,
+    RiskEventRow,
+    SignalRow,
+    TopRow,
+    TradeRow,
+)
+from tickwright.storage.history.writer import HistoryWriter, Written
+
+BTC = InstrumentRef("bybit", "linear", "BTCUSDT", 1, 3)
+T0 = 1_733_011_200_000_000_000
+"""2024-12-01 00:00 UTC."""
+SECOND = 1_000_000_000
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    with postgres() as running:
+        yield running
+
+
+async def migrated(server: Postgres, name: str) -> str:
+    dsn = await fresh_database(server, name)
+    connection = await connect(dsn)
+    await migrate(connection)
+    await connection.close()
+    return dsn
+
+
+async def ask(dsn: str, query: str, *values: object) -> list[tuple[object, ...]]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return [tuple(row) for row in await connection.fetch(query, *values)]
+    finally:
+        await connection.close()
+
+
+def trade(offset: int, *, price: int = 600_000, size: int = 5, name: str = "") -> HistoryRow:
+    at_ns = T0 + offset * SECOND
+    return TradeRow(BTC, at_ns, at_ns + 7, price, size, 1, offset, False, name or f"t{offset}")
+
+
+def trades(source: str, first: int, count: int) -> HistoryBatch:
+    rows = np.zeros(count, dtype=LAYOUTS["trade_rows"])
+    rows["offset"] = np.arange(first + 1, first + count + 1)
+    rows["at_ns"] = T0 + rows["offset"] * 1_000_000
+    rows["price_units"], rows["size_units"], rows["side"] = 600_000, 1, 1
+    rows["trade_id"] = b"t"
+    return HistoryBatch(source, first, first + count, (BTC,), {"trade_rows": rows})
+
+
+def execution(number: int) -> ExecutionRow:
+    return ExecutionRow(
+        "bybit:main", f"é-{number}", BTC, T0 + number, "trade", -1, 600_000, 5,
+        -1_234_567_890_123_456_789_012, "USDT", 10**18, True, None, f"v{number}",
+    )  # fmt: skip
+
+
+def order(state: str, at_ns: int, *, filled: int = 0) -> OrderRow:
+    return OrderRow(
+        "bybit:main", "o1", BTC, "lean", 1, "market", None, 5, filled, state, "", T0, at_ns, None
+    )
+
+
+# schema -------------------------------------------------------------------------------------------
+
+
+async def test_migrate_when_run_twice_at_once_and_again_then_each_file_is_applied_once(
+    server: Postgres,
+):
+    dsn = await fresh_database(server, "twice")
+    one, two = await connect(dsn), await connect(dsn)
+    applied = await asyncio.gather(migrate(one), migrate(two))
+    everything = tuple(migration.number for migration in migrations())
+    assert sorted([(), everything]) == sorted(applied)
+    assert () == await migrate(one)
+    state = await schema_state(one)
+    assert ("native", everything, ()) == (state.layout, state.applied, state.pending)
+    await one.close()
+    await two.close()
+
+
+async def test_schema_when_newer_changed_or_foreign_then_is_refused_with_words(server: Postgres):
+    dsn = await migrated(server, "newer")
+    connection = await connect(dsn)
+    await connection.execute(
+        "INSERT INTO tickwright.migrations (number, name, checksum) VALUES (9999, 'later', 'x')"
+    )
+    for work in (migrate(connection), HistoryWriter.open(dsn)):
+        with pytest.raises(StorageError, match=r"newer version.*9999 \(later\).*update tickwright"):
+            await work
+    await connection.execute("DELETE FROM tickwright.migrations WHERE number = 9999")
+    await connection.execute("UPDATE tickwright.migrations SET checksum = 'x' WHERE number = 1")
+    with pytest.raises(StorageError, match="applied in another form"):
+        await migrate(connection)
+    await connection.close()
+    foreign = await fresh_database(server, "foreign")
+    connection = await connect(foreign)
+    await connection.execute("CREATE SCHEMA tickwright CREATE TABLE orders (id int)")
+    with pytest.raises(StorageError, match="tickwright didn't make"):
+        await migrate(connection)
+    await connection.close()
+
+
+async def test_writer_when_the_schema_is_missing_then_names_the_remedy(server: Postgres):
+    dsn = await fresh_database(server, "empty")
+    with pytest.raises(StorageError, match="tickwright db migrate"):
+        await HistoryWriter.open(dsn)
+
+
+async def test_database_when_wrong_then_one_sentence_without_the_password(server: Postgres):
+    with pytest.raises(ConfigError, match='database "nowhere" does not exist'):
+        await connect(server.dsn("nowhere"))
+    with pytest.raises(ConfigError, match='role "nobody_here" does not exist'):
+        await connect(server.dsn(user="nobody_here"))
+    with pytest.raises(ConnectionLost, match=r"me@127\.0\.0\.1:1/x can't be reached") as caught:
+        await connect("postgresql://me:canary@127.0.0.1:1/x")
+    assert "canary" not in str(caught.value)
+    for dsn in ("mysql://me:canary@h/x", "postgresql://me:canary@h:port/x", "canary"):
+        with pytest.raises(ConfigError, match="postgresql://USER:PASSWORD") as refused:
+            place_of(dsn)
+        assert "canary" not in str(refused.value)
+
+
+async def test_rights_when_missing_then_migration_and_writing_say_so(server: Postgres):
+    dsn = await migrated(server, "rights")
+    admin = await connect(dsn)
+    await admin.execute("DROP ROLE IF EXISTS reader")
+    await admin.execute("CREATE ROLE reader LOGIN")
+    await admin.execute("GRANT USAGE ON SCHEMA tickwright TO reader")
+    await admin.execute("GRANT SELECT ON ALL TABLES IN SCHEMA tickwright TO reader")
+    writer = await HistoryWriter.open(server.dsn("rights", user="reader"))
+    with pytest.raises(StorageError, match=r"permission denied.*rights on the schema tickwright"):
+        await writer.write(trades("s", 0, 1))
+    await writer.close()
+    empty = await fresh_database(server, "bare")
+    reader = await connect(empty.replace("postgres@", "reader@"))
+    with pytest.raises(StorageError, match=r"permission denied.*needs CREATE on the database"):
+        await migrate(reader)
+    await reader.close()
+    await admin.close()
+
+
+# rows ---------------------------------------------------------------------------------------------
+
+
+async def test_rows_when_of_every_kind_then_each_reads_back_exactly(server: Postgres):
+    dsn = await migrated(server, "kinds")
+    writer = await HistoryWriter.open(dsn)
+    rows: list[tuple[int, HistoryRow]] = [
+        (1, trade(1, price=600_001, name="")),
+        (2, TopRow(BTC, T0 + SECOND, 600_000, 5, 0, 0, 77)),
+        (3, CandleRow(BTC, 60, T0, 1, 4, 1, 2, 9)),
+        (4, FundingRow(BTC, T0 + 100 * SECOND, -12_345, T0)),
+        (5, SignalRow(T0, 5, "lean", BTC, "long", 0.5, "z", "rejected", "drawdown: 1", None)),
+        (6, order("working", T0)),
+        (7, execution(1)),
+        (8, PositionRow(T0 + SECOND, "bybit:main", None, "bybit:linear:BTCUSDT", "-0.005", None,
+                        "1.25", None, "0")),
+        (9, EquityRow(T0 + SECOND, "bybit:main", "10000.000000000000000001", None, "0")),
+        (10, RiskEventRow(T0, 10, "drawdown", "bybit:main", "halted", "15 %", None, "")),
+    ]  # fmt: skip
+    assert Written(10, 0) == await writer.write(make_batch("s", rows, first=0, last=10))
+    assert [("buy", "60000.1", "0.005")] == await ask(
+        dsn, "SELECT side, price::text, size::text FROM tickwright.trades"
+    )
+    assert [("60000.0", "0.005", None)] == await ask(
+        dsn, "SELECT bid::text, bid_size::text, ask FROM tickwright.tops"
+    )
+    assert [("0.1", "0.4", "0.009")] == await ask(
+        dsn, "SELECT open::text, high::text, volume::text FROM tickwright.candles"
+    )
+    assert [(-12_345,)] == await ask(dsn, "SELECT (rate * 1e9)::int FROM tickwright.fundings")
+    assert [("long", 0.5, "rejected")] == await ask(
+        dsn, "SELECT kind, confidence, verdict FROM tickwright.signals"
+    )
+    assert [("working", None)] == await ask(dsn, "SELECT state, price FROM tickwright.orders")
+    assert [("é-1", "-1234.567890123456789012", "1.000000000000000000", None)] == await ask(
+        dsn, "SELECT execution_id, fee::text, cash::text, client_id FROM tickwright.executions"
+    )
+    assert [("-0.005", None)] == await ask(
+        dsn, "SELECT size::text, entry_price FROM tickwright.positions"
+    )
+    assert [("10000.000000000000000001", None)] == await ask(
+        dsn, "SELECT equity::text, exposure FROM tickwright.equity"
+    )
+    assert [("drawdown", None)] == await ask(
+        dsn, "SELECT kind, until_at FROM tickwright.risk_events"
+    )
+    await writer.close()
+
+
+async def test_rows_when_written_again_in_other_batches_then_each_is_there_once(server: Postgres):
+    dsn = await migrated(server, "again")
+    writer = await HistoryWriter.open(dsn)
+    assert Written(10, 0) == await writer.write(trades("s", 0, 10))
+    assert Written(0, 10) == await writer.write(trades("s", 0, 10))
+    assert Written(5, 5) == await writer.write(trades("s", 5, 10))
+    assert Written(4, 0) == await writer.write(trades("other", 0, 4))
+    assert [(19, 19)] == await ask(
+        dsn, "SELECT (SELECT count(*) FROM tickwright.trades), sum(trades)::int"
+        " FROM tickwright.trade_candles"
+    )  # fmt: skip
+    assert 15 == await writer.committed("s")
+    await writer.close()
+
+
+async def test_named_rows_when_two_sources_bring_them_then_the_newest_stands_once(server: Postgres):
+    dsn = await migrated(server, "named")
+    writer = await HistoryWriter.open(dsn)
+    first: list[tuple[int, HistoryRow]] = [
+        (1, order("working", T0 + SECOND)),
+        (2, order("filled", T0 + 9 * SECOND, filled=5)),
+        (3, execution(1)),
+    ]
+    await writer.write(make_batch("a", first, first=0, last=3))
+    late: list[tuple[int, HistoryRow]] = [(1, order("working", T0 + 2 * SECOND)), (2, execution(1)), (3, execution(2))]
+    await writer.write(make_batch("b", late, first=0, last=3))
+    assert [("filled", "0.005")] == await ask(
+        dsn, "SELECT state, filled::text FROM tickwright.orders"
+    )
+    assert [(2,)] == await ask(dsn, "SELECT count(*) FROM tickwright.executions")
+    await writer.close()
+
+
+async def test_candles_when_trades_come_in_several_batches_then_equal_those_of_all_trades(
+    server: Postgres,
+):
+    dsn = await migrated(server, "candles")
+    writer = await HistoryWriter.open(dsn)
+    rows = [(n, trade(n // 3, price=600_000 + n * 37 % 101, size=n)) for n in range(1, 900)]
+    for first in range(0, 899, 100):
+        part = [row for row in rows if first < row[0] <= first + 100]
+        await writer.write(make_batch("s", part, first=first, last=first + 100))
+    truth = """
+        SELECT date_trunc('minute', at) AS at, (array_agg(price ORDER BY place))[1] AS open,
+               max(price) AS high, min(price) AS low,
+               (array_agg(price ORDER BY place DESC))[1] AS close, sum(size) AS volume,
+               count(*) AS trades FROM tickwright.trades GROUP BY 1 ORDER BY 1"""
+    kept = (
+        "SELECT at, open, high, low, close, volume, trades FROM tickwright.trade_candles ORDER BY 1"
+    )
+    assert await ask(dsn, truth) == await ask(dsn, kept)
+    assert [(1, 899)] == await ask(
+        dsn, "SELECT count(*)::int, sum(trades)::int FROM tickwright.candles_of('1 hour')"
+    )
+    await writer.close()
+
+
+async def test_days_when_dropped_then_go_whole_and_later_rows_come_in_again(server: Postgres):
+    dsn = await migrated(server, "days")
+    writer = await HistoryWriter.open(dsn)
+    day = 86_400
+    await writer.write(make_batch("s", [(1, trade(1)), (2, trade(day))], first=0, last=2))
+    assert [(1,)] == await ask(dsn, "SELECT tickwright.drop_days('2024-12-02')")
+    assert [(1,)] == await ask(dsn, "SELECT count(*)::int FROM tickwright.trades")
+    late = make_batch("t", [(1, trade(5))], first=0, last=1)
+    with pytest.raises(StorageError, match="refuses the rows"):
+        await writer.write(late)
+    assert Written(1, 0) == await writer.write(late)
+    await writer.close()
+
+
+# kills --------------------------------------------------------------------------------------------
+
+
+async def test_database_when_killed_between_and_in_batches_then_each_row_is_there_once():
+    with postgres() as server:
+        dsn = await migrated(server, "kill")
+        batches = [trades("s", n * 20_000, 20_000) for n in range(20)]
+        kills = 0
+
+        async def killer() -> None:
+            nonlocal kills
+            for pause_s in (0.03, 0.05, 0.09, 0.02):
+                await asyncio.sleep(pause_s)
+                await asyncio.to_thread(server.kill)
+                kills += 1
+                await asyncio.to_thread(server.start)
+
+        killing = asyncio.create_task(killer())
+        writer: HistoryWriter | None = None
+        waiting = list(batches)
+        while waiting or not killing.done():
+            try:
+                writer = writer or await HistoryWriter.open(dsn)
+                # Whatever was the fate of the last one, it is sent again.
+                await writer.write(waiting[0] if waiting else batches[-1])
+                del waiting[:1]
+            except ConnectionLost:
+                if writer is not None:
+                    writer.abort()
+                writer = None
+                await asyncio.sleep(0.01)
+        await killing
+        assert writer is not None
+        await writer.close()
+        assert 4 == kills
+        assert [(400_000, 400_000)] == await ask(
+            dsn, "SELECT count(*)::int, count(DISTINCT at)::int FROM tickwright.trades"
+        )
+        assert [(400_000,)] == await ask(
+            dsn, "SELECT sum(trades)::int FROM tickwright.trade_candles"
+        )
+
+
+async def test_writer_when_cut_in_a_batch_then_another_goes_on_where_it_stood(server: Postgres):
+    dsn = await migrated(server, "writer")
+    for number in range(12):
+        writer = await HistoryWriter.open(dsn)
+        first = await writer.committed("s")
+        batch = trades("s", first, 30_000)
+        cut = asyncio.create_task(writer.write(batch))
+        await asyncio.sleep(0.004 * number)
+        writer.abort()
+        with contextlib.suppress(ConnectionLost):
+            await cut
+    writer = await HistoryWriter.open(dsn)
+    committed = await writer.committed("s")
+    await writer.write(trades("s", committed, 10))
+    await writer.close()
+    assert [(committed + 10,) * 2] == await ask(
+        dsn, "SELECT count(*)::int, count(DISTINCT at)::int FROM tickwright.trades"
+    )
