@@ -6,14 +6,12 @@ Cancels are safe to repeat and are, until the order is gone.
 
 from collections.abc import Callable
 
-from msgspec.structs import replace
-
 from tickwright.core.commands import AmendOrder, CancelAll, CancelOrder, OrderNotice, QueryOrder
 from tickwright.core.exits import PlannedExits
 from tickwright.core.identity import AccountId, Category, ClientId, InstrumentId, StrategyId
-from tickwright.core.instrument import AmendKind
 from tickwright.core.orders import Order, OrderIntent, OrderState, Purpose, RequestKind
-from tickwright.core.verdicts import Check, Reason, Rejected, Verdict
+from tickwright.core.verdicts import Check, Reason, Rejected
+from tickwright.engine.amends import amend_fault, judge_amend
 from tickwright.engine.deadlines import Deadline
 from tickwright.engine.lanes import Lane
 from tickwright.engine.state import TradingState
@@ -173,7 +171,7 @@ class OrderDesk:
         state = self._state
         order, now_ns = record.order, state.now_ns
         is_cancelling = record.is_cancelling or order.client_id in self._waiting_cancels
-        fault = _amend_fault(record, lane, price_units, size_units, is_cancelling=is_cancelling)
+        fault = amend_fault(record, lane, price_units, size_units, is_cancelling=is_cancelling)
         if fault is not None:
             return fault
         group = _AMEND[order.instrument_id.category]
@@ -181,7 +179,8 @@ class OrderDesk:
         if due_ns > now_ns:
             bound = f"one, free in {(due_ns - now_ns) / 1e6:.0f} ms"
             return Rejected(Check(Reason.RATE_LIMIT, f"no {group} request left", bound))
-        verdict = self._judge_amend(record, lane, price_units, size_units)
+        verdict = judge_amend(state, record, lane, price_units, size_units)
+        self.publish(record)
         if isinstance(verdict, Rejected):
             return verdict
         started = state.blotter.start_amend(
@@ -205,43 +204,6 @@ class OrderDesk:
         self.amend_count += 1
         self.publish(record)
         return None
-
-    def _judge_amend(
-        self, record: Record, lane: Lane, price_units: int | None, size_units: int | None
-    ) -> Verdict:
-        """Ask the gate about the order as it would be, as if it were not there now."""
-        state = self._state
-        order, working = record.order, record.working
-        size = order.size_units if size_units is None else size_units
-        intent = replace(
-            order.intent,
-            size_units=size - order.filled_units,
-            price_units=order.price_units if price_units is None else price_units,
-            # Levels that went with the order stay where the venue holds them.
-            stop_loss_price_units=None,
-            take_profit_price_units=None,
-            valid_until_ns=0,
-        )
-        state.portfolio.set_working(
-            order.account_id,
-            order.instrument_id,
-            buy_units=working.buy_units - _plain(record, record.counted_buy_units),
-            sell_units=working.sell_units - _plain(record, record.counted_sell_units),
-            open_orders=working.open_orders - 1,
-            unknown_requests=working.unknown_requests,
-        )
-        verdict = state.gate.check_amend(
-            intent,
-            raises_size=size > order.size_units,
-            strategy_id=order.strategy_id,
-            account_id=order.account_id,
-            now_ns=state.now_ns,
-            book=lane.book,
-            instrument=lane.instrument,
-            view=state.view,
-        )
-        self.publish(record)
-        return verdict
 
     # cancels --------------------------------------------------------------------------------------
 
@@ -544,46 +506,3 @@ class OrderDesk:
                 now_ns=moment.now_ns,
             )
         )
-
-
-def _plain(record: Record, counted_units: int) -> int:
-    """Return what an order counts among those that may open."""
-    return 0 if record.order.intent.reduce_only else counted_units
-
-
-def _amend_fault(
-    record: Record,
-    lane: Lane,
-    price_units: int | None,
-    size_units: int | None,
-    *,
-    is_cancelling: bool,
-) -> Rejected | None:
-    """Say what makes an amend impossible whatever the market does."""
-    order, instrument, amend = record.order, lane.instrument, record.amend
-    words = ""
-    if instrument.capabilities.amend is not AmendKind.IN_PLACE:
-        words = "the venue does not amend here"
-    elif order.state not in (OrderState.WORKING, OrderState.PARTLY_FILLED):
-        words = f"the order is {order.state.value}"
-    elif is_cancelling:
-        words = "a cancel is under way"
-    elif amend is not None and not amend.is_confirmed:
-        words = "an amend is under way"
-    elif order.price_units is None:
-        words = "a market order has no price"
-    elif price_units in (None, order.price_units) and size_units in (None, order.size_units):
-        words = "nothing would change"
-    if words:
-        return Rejected(Check(Reason.AMEND_IMPOSSIBLE, words, "a working order to change"))
-    if size_units is not None:
-        fault = ""
-        if size_units <= order.filled_units:
-            fault = f"{instrument.size_text(order.filled_units)} is filled already"
-        elif size_units % instrument.lot_units or not (
-            instrument.size_min_units <= size_units <= instrument.size_max_units
-        ):
-            fault = f"size {size_units} units is no valid size"
-        if fault:
-            return Rejected(Check(Reason.SIZE_INVALID, fault, "a valid whole size"))
-    return None

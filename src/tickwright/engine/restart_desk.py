@@ -6,6 +6,8 @@ sync, the venue wins, and only then are time stops, closings and entries gone on
 
 from collections.abc import Iterable, Iterator
 
+from msgspec.structs import replace
+
 from tickwright.core.events import PromisedOrder, StateRestored, SyncReport
 from tickwright.core.identity import AccountId, ClientId, InstrumentId, StrategyId
 from tickwright.core.kept_state import (
@@ -88,15 +90,25 @@ class RestartDesk:
         """Return the plans with anything in them."""
         state = self._state
         return tuple(
-            write_plan(
-                plan,
-                state.lanes[plan.instrument_id].instrument,
-                entry_due_ns=self._entry_due_ns(plan.entry_id),
+            replace(
+                write_plan(
+                    plan,
+                    state.lanes[plan.instrument_id].instrument,
+                    entry_due_ns=self._entry_due_ns(self._entry_order(plan)),
+                ),
+                entry_id=self._entry_order(plan),
             )
             for plan in state.plans.values()
             if plan.instrument_id in state.lanes
             and (plan.size_units or plan.entry_id is not None or plan.exit_id is not None)
         )
+
+    def _entry_order(self, plan: PositionPlan) -> ClientId | None:
+        """Return the order of a plan's entry; a work ends with the process, its child may not."""
+        work = None if plan.entry_id is None else self._state.works.get(plan.entry_id)
+        if work is None:
+            return plan.entry_id
+        return None if work.child is None else work.child.client_id
 
     def _entry_due_ns(self, entry_id: ClientId | None) -> int:
         record = None if entry_id is None else self._orders.find(entry_id)

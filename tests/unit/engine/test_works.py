@@ -654,6 +654,20 @@ def test_signal_when_entries_are_passive_then_followed_and_no_second_until_it_en
     assert (None, 597_010) == (plan.entry_id, plan.bracket.stop_units)
 
 
+def test_signal_when_the_process_ends_amid_its_work_then_the_child_is_kept_as_the_entry():
+    bench = signalled("passive")
+    bench.say(long())
+    order = bench.placed()
+    rest(bench, order)
+    (plan,) = bench.engine.kept_state().plans
+    record = bench.engine.state.blotter.find_ours(order.client_id)
+    assert record is not None
+    assert (order.client_id, record.order.created_ns + 5_000 * MS) == (
+        plan.entry_id,
+        plan.entry_due_ns,
+    )
+
+
 @pytest.mark.parametrize(
     ("entry", "changes", "share"),
     [
