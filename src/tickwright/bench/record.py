@@ -137,8 +137,8 @@ def measure_record(session: Session) -> Section:
             ratio=Spread.of(report["ratio"] for report in reports),
             lost=Spread.of(report["lost"] for report in reports),
         )
-        for name in worst:
-            worst[name] = max(worst[name], *(float(report[name]) for report in reports))
+        for name, value in worst.items():
+            worst[name] = max(value, *(float(report[name]) for report in reports))
         if not all(report["is_equal"] for report in reports):
             section.notes.append(f"{shape.name}: the recording read back DIFFERS from the tape.")
     section.aim(
