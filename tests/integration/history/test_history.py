@@ -236,7 +236,11 @@ async def test_named_rows_when_two_sources_bring_them_then_the_newest_stands_onc
         (3, execution(1)),
     ]
     await writer.write(make_batch("a", first, first=0, last=3))
-    late: list[tuple[int, HistoryRow]] = [(1, order("working", T0 + 2 * SECOND)), (2, execution(1)), (3, execution(2))]
+    late: list[tuple[int, HistoryRow]] = [
+        (1, order("working", T0 + 2 * SECOND)),
+        (2, execution(1)),
+        (3, execution(2)),
+    ]
     await writer.write(make_batch("b", late, first=0, last=3))
     assert [("filled", "0.005")] == await ask(
         dsn, "SELECT state, filled::text FROM tickwright.orders"
