@@ -207,6 +207,16 @@ def _endings(report: RunReport) -> Sequence[RenderableType]:
     if report.replay is not None:
         style = "green" if report.replay.is_identical else "bold red"
         parts.append(Text(replay_words(report.replay), style=style))
+    if report.redis is not None:
+        redis = report.redis
+        parts.append(
+            Text(
+                f"mirror {redis.address}: {redis.books} books, {redis.trades} trades, "
+                f"{redis.signals} signals; away {redis.outages} times, {redis.outage_s:.1f} s, "
+                f"{redis.entries_lost} lost",
+                style="yellow" if redis.outages or redis.entries_lost else "",
+            )
+        )
     if report.session is not None:
         whole = "" if report.session_is_whole else ", NOT WHOLE: see the log"
         parts.append(

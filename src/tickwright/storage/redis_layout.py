@@ -6,7 +6,9 @@ tag: all keys of one instrument lie on one node. docs/redis.md has the tables.
 """
 
 import binascii
+import functools
 import struct
+from itertools import chain
 
 import msgspec
 
@@ -23,7 +25,7 @@ __all__ = [
     "BookKeys",
     "PackedBook",
     "command",
-    "hash_fields",
+    "hash_command",
     "key_slot",
     "pack_book",
     "signal_command",
@@ -40,7 +42,6 @@ LEVELS_MAX = 1000
 """Levels a side that one packed book may hold."""
 SLOTS = 16384
 _AGE_UNKNOWN = -1
-_to_json = msgspec.json.Encoder().encode
 
 
 class BookKeys(msgspec.Struct, frozen=True):
@@ -133,9 +134,8 @@ def pack_book(
         book.received_ns,
         _AGE_UNKNOWN if age_ns is None else age_ns,
     )
-    numbers = [number for level in bids for number in level]
-    numbers += [number for level in asks for number in level]
-    return head + struct.pack(f"<{len(numbers)}q", *numbers)
+    count = 2 * (len(bids) + len(asks))
+    return head + struct.pack(f"<{count}q", *chain(*bids, *asks))
 
 
 def unpack_book(raw: bytes) -> PackedBook:
@@ -174,42 +174,76 @@ def unpack_book(raw: bytes) -> PackedBook:
 # readable books -----------------------------------------------------------------------------------
 
 
-def hash_fields(
+_FIELDS = (
+    "state",
+    "bid",
+    "bid_size",
+    "ask",
+    "ask_size",
+    "bids",
+    "asks",
+    "update_id",
+    "age_ms",
+    "written_ns",
+)
+# One format for all fields: a book is written in a few calls, not in one for each word.
+_HASH = b"*%d\r\n$4\r\nHSET\r\n$%%d\r\n%%b\r\n" % (2 + 2 * len(_FIELDS)) + b"".join(
+    b"$%d\r\n%b\r\n$%%d\r\n%%b\r\n" % (len(name), name.encode()) for name in _FIELDS
+)
+_STATES = {state: state.name.lower().encode() for state in BookState}
+
+
+def hash_command(
+    key: str,
     book: OrderBook,
     bids: list[tuple[int, int]],
     asks: list[tuple[int, int]],
     *,
     now_ns: int,
-) -> list[str | bytes]:
-    """Return the fields and values of a book's readable hash; what is unknown is empty."""
+) -> bytes:
+    """Return the command that writes a book's readable hash; what is unknown is empty."""
     price, size = book.price_decimals, book.size_decimals
-    bid_rows = [[units_to_text(p, price), units_to_text(s, size)] for p, s in bids]
-    ask_rows = [[units_to_text(p, price), units_to_text(s, size)] for p, s in asks]
-    bid, bid_size = bid_rows[0] if bid_rows else ("", "")
-    ask, ask_size = ask_rows[0] if ask_rows else ("", "")
     age_ns = book.age_ns(now_ns)
-    return [
-        "state",
-        book.state.name.lower(),
-        "bid",
-        bid,
-        "bid_size",
-        bid_size,
-        "ask",
-        ask,
-        "ask_size",
-        ask_size,
-        "bids",
-        _to_json(bid_rows),
-        "asks",
-        _to_json(ask_rows),
-        "update_id",
-        str(book.update_id),
-        "age_ms",
-        "" if age_ns is None else str(age_ns // 1_000_000),
-        "written_ns",
-        str(now_ns),
+    values = [
+        key.encode(),
+        _STATES[book.state],
+        *_best(bids, price, size),
+        *_best(asks, price, size),
+        _rows(bids, price, size),
+        _rows(asks, price, size),
+        b"%d" % book.update_id,
+        b"" if age_ns is None else b"%d" % (age_ns // 1_000_000),
+        b"%d" % now_ns,
     ]
+    return _HASH % tuple([part for value in values for part in (len(value), value)])
+
+
+def _best(levels: list[tuple[int, int]], price: int, size: int) -> tuple[bytes, bytes]:
+    if not levels:
+        return b"", b""
+    return (
+        units_to_text(levels[0][0], price).encode(),
+        units_to_text(levels[0][1], size).encode(),
+    )
+
+
+def _rows(levels: list[tuple[int, int]], price: int, size: int) -> bytes:
+    """Write levels as JSON; all in one call, for it is most of a book's cost."""
+    if levels and min(levels[0][0], levels[-1][0]) < 0:
+        rows = [[units_to_text(p, price), units_to_text(s, size)] for p, s in levels]
+        return msgspec.json.encode(rows)
+    price_one, size_one = 10**price, 10**size
+    numbers: list[int] = []
+    for level in levels:
+        numbers += divmod(level[0], price_one) if price else (level[0],)
+        numbers += divmod(level[1], size_one) if size else (level[1],)
+    return _row_format(len(levels), price, size) % tuple(numbers)
+
+
+@functools.lru_cache(maxsize=1_024)
+def _row_format(count: int, price: int, size: int) -> bytes:
+    both = [b"%%d.%%0%dd" % decimals if decimals else b"%d" for decimals in (price, size)]
+    return b"[" + b",".join([b'["%b","%b"]' % tuple(both)] * count) + b"]"
 
 
 # streams ------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from tickwright.storage.redis_address import RedisAddress
 from tickwright.storage.redis_layout import (
     BookKeys,
     command,
-    hash_fields,
+    hash_command,
     key_slot,
     pack_book,
     signal_command,
@@ -282,11 +282,10 @@ class RedisMirror:
         deadline = b"%d" % (now_ns // 1_000_000 + packing.plan.offsets_ms[node] + expire_ms)
         bids, asks = book.bids(self.options.levels), book.asks(self.options.levels)
         packed = pack_book(book, bids, asks, now_ns=now_ns, expire_ms=expire_ms)
-        fields = hash_fields(book, bids, asks, now_ns=now_ns)
         packing.add(
             node,
             command("SET", keys.packed, packed, "PXAT", deadline),
-            command("HSET", keys.readable, *fields),
+            hash_command(keys.readable, book, bids, asks, now_ns=now_ns),
             command("PEXPIREAT", keys.readable, deadline),
         )
         self._written[instrument_id] = (mark, now_ns)
@@ -391,6 +390,13 @@ class RedisMirror:
     def _note(self, event: str, text: str) -> None:
         if self._on_note is not None:
             self._on_note(event, text)
+
+    def measure(self, books: Iterable[OrderBook]) -> int:
+        """Pack these books for nobody and return the bytes: what they would cost the loop."""
+        packing = _Packing(RedisPlan(1, None, [0]))
+        for book in books:
+            self._pack_book(packing, book)
+        return sum(map(len, packing.parts))
 
     # looking ------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from tickwright.storage.redis_address import RedisAddress, parse_redis_url
 from tickwright.storage.redis_layout import (
     BookKeys,
     command,
+    hash_command,
     key_slot,
     pack_book,
     unpack_book,
@@ -143,3 +145,31 @@ def test_url_when_wrong_then_is_refused_without_being_repeated(url: str):
     with pytest.raises(ConfigError) as told:
         parse_redis_url(url)
     assert "canary" not in str(told.value)
+
+
+@given(
+    bids=sides,
+    asks=sides,
+    price_decimals=st.integers(0, 8),
+    size_decimals=st.integers(0, 8),
+)
+def test_readable_hash_when_written_then_its_rows_are_the_books_own_text(
+    bids: list[int], asks: list[int], price_decimals: int, size_decimals: int
+):
+    instrument = make_instrument(price_decimals=price_decimals, size_decimals=size_decimals)
+    book = OrderBook(instrument, capacity=50)
+    book.apply_snapshot(
+        [(1_000 - i, size) for i, size in enumerate(bids)],
+        [(1_001 + i, size) for i, size in enumerate(asks)],
+        update_id=1,
+        received_ns=5,
+    )
+
+    text = hash_command("k", book, book.bids(10), book.asks(10), now_ns=5)
+    words = text.split(b"\r\n")[2::2]
+    fields = dict(zip(words[2::2], words[3::2], strict=True))
+
+    assert [b"HSET", b"k"] == words[:2]
+    assert book.bids_text(10) == msgspec.json.decode(fields[b"bids"])
+    assert book.asks_text(10) == msgspec.json.decode(fields[b"asks"])
+    assert text == command("HSET", "k", *words[2:])
