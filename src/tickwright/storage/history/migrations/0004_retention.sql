@@ -26,10 +26,11 @@ BEGIN
     EXECUTE format(
         'SELECT %I.remove_continuous_aggregate_policy(''tickwright.minute_rows'', if_exists => true)',
         place);
+    -- As far back as rows stay: sessions may be loaded late, and candles of dropped days must stay.
     EXECUTE format(
         'SELECT %I.add_continuous_aggregate_policy(''tickwright.minute_rows'','
-        ' start_offset => interval ''1 day'', end_offset => interval ''1 minute'','
-        ' schedule_interval => interval ''1 minute'')', place);
+        ' start_offset => %L::interval, end_offset => interval ''1 minute'','
+        ' schedule_interval => interval ''1 minute'')', place, keep);
 END $$;
 
 -- Drop whole days older than this; in both layouts. Candles of trades stay.
