@@ -108,7 +108,7 @@ MUTANTS = (
     Mutant("journal write before send", "R2", AccountLink, "_promise", _sent_first),
     Mutant("floor rounding of sizes and bids", "R11", Instrument, "_on_step", _ceiled),
     Mutant("query before a retry", "R1", OrderDesk, "chase", _again),
-    Mutant("cancel of what a crash left", "R4", EvidenceDesk, "_cancel_adopted", _nothing),
+    Mutant("cancel of what a crash left", "R4", EvidenceDesk, "_leave_or_cancel", _nothing),
     Mutant("promises of an earlier run", "R4", EvidenceDesk, "on_promises", _nothing),
     Mutant("ends written to the journal", "R2", Journal, "settle", _nothing),
     Mutant("reading the account while trading", "R12", EvidenceDesk, "on_reconciliation", _nothing),
