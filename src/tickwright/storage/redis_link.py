@@ -66,14 +66,11 @@ class _Node:
             if address.db:
                 self.ask("SELECT", str(address.db))
             self.offset_ms = self.measure_offset()
-        except OSError as error:
+        except (OSError, StorageError, ValueError) as error:
+            # A name that can't be a host's raises ValueError.
             if sock is not None:
                 sock.close()
             raise RedisLost(f"{address}: {_words(error)}") from None
-        except StorageError as error:
-            if sock is not None:
-                sock.close()
-            raise RedisLost(f"{address}: {error}") from None
 
     def ask(self, *parts: str) -> object:
         """Send one command and return its reply; raises StorageError for an error."""
@@ -175,7 +172,8 @@ class RedisLink:
         if address.is_cluster:
             try:
                 self._read_cluster(first)
-            except (OSError, StorageError) as error:
+            except (OSError, StorageError, ValueError, TypeError, IndexError) as error:
+                # Rows of another shape are no cluster's.
                 self.close()
                 raise RedisLost(f"{address}: {_words(error)}") from None
 
@@ -194,7 +192,7 @@ class RedisLink:
         try:
             for node in self._nodes:
                 node.offset_ms = node.measure_offset()
-        except (OSError, StorageError) as error:
+        except (OSError, StorageError, ValueError) as error:
             raise RedisLost(f"{self._address}: {_words(error)}") from None
 
     def write(self, parts: Sequence[bytes | bytearray], counts: Sequence[int]) -> list[Replies]:

@@ -352,3 +352,36 @@ async def test_mirror_when_redis_never_was_there_then_it_ends_in_time(market):
         await until(lambda: mirror.report().outages == 1, "the outage")
     assert time.monotonic() - started < 5
     assert isinstance(mirror, RedisMirror)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"*2\r\n$1\r\nx\r\n$1\r\ny\r\n",
+        b"$5\r\nab",
+        b":1\r\n",
+        b"",
+    ],
+)
+@pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
+async def test_server_when_it_is_no_redis_then_is_an_outage_and_dialled_again(
+    market, answer: bytes, scheme: str
+):
+    dials = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal dials
+        dials += 1
+        await reader.read(100)
+        writer.write(answer)
+        writer.close()
+
+    foreign = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = foreign.sockets[0].getsockname()[1]
+    async with mirroring(f"{scheme}://127.0.0.1:{port}", market) as mirror:
+        await until(lambda: dials >= 3, "three dials")
+        report = mirror.report()
+    foreign.close()
+    assert (False, 1, 0) == (report.is_up, report.outages, report.writes)
+    assert report.fault
