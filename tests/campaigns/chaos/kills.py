@@ -25,6 +25,7 @@ import aiohttp
 from tests.campaigns.chaos.rows import Result, Size, row, together
 from tests.campaigns.chaos.world import World, scratch, until, venue
 from tests.integration.kill import quoting, test_kill
+from tests.integration.simulator_private.client import Client
 
 NEW_S_MAX = 0.1
 """From the switch on; what is on the wire by then arrives."""
@@ -304,8 +305,6 @@ async def disk_full_once(seed: int, result: Result) -> None:
 
 async def tickwright_cancel(killed: Killed) -> bool:
     """Cancel every order of the account as a person at the venue's own page would."""
-    from tests.integration.simulator_private.client import Client
-
     async with aiohttp.ClientSession() as http:
         answer = await Client(killed.world.running, http).post(
             "/v5/order/cancel-all", category="linear", settleCoin="USDT", orderFilter="Order"

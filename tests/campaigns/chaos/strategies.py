@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 import aiohttp
+from msgspec.structs import replace
 
 from tests.campaigns.chaos.requests import barrage
 from tests.campaigns.chaos.rows import Result, Size, row, together
@@ -249,7 +250,7 @@ async def trade_beside(result: Result, other: Client, world: World, count: int) 
         result.armed += 2
         result.runs += 2
     account = await world.account()
-    executed = [one for one in account["executions"] if not one["orderLinkId"]]
+    executed = {one["orderId"] for one in account["executions"] if not one["orderLinkId"]}
     result.hit += len(executed) + len(resting)
     result.check(is_true=bool(executed), otherwise="the other program traded nothing")
     return resting
@@ -257,8 +258,6 @@ async def trade_beside(result: Result, other: Client, world: World, count: int) 
 
 async def second_instance(result: Result, wanted: Any, folder: Path) -> None:
     """A second trader on the same state folder ends before its first order."""
-    from msgspec.structs import replace
-
     began = time.monotonic()
     result.armed += 1
     result.runs += 1
