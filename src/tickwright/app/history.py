@@ -6,6 +6,7 @@ is never shown.
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
@@ -20,13 +21,14 @@ from tickwright.app.config_faults import config_error, told
 from tickwright.app.config_model import HistoryConfig
 from tickwright.app.history_rows import EngineRows
 from tickwright.app.replay import Replay
-from tickwright.core.errors import ConfigError, StorageError
+from tickwright.core.errors import ConfigError, ConnectionLost, StorageError
 from tickwright.core.events import Input
 from tickwright.storage.history.database import connect, place_of, translated
 from tickwright.storage.session_log import Record, SessionHeader
 
 if TYPE_CHECKING:
-    from tickwright.storage.history.writer import HistoryWriter
+    from tickwright.storage.history.batch import HistoryBatch
+    from tickwright.storage.history.writer import HistoryWriter, Written
 
 __all__ = [
     "Answer",
@@ -46,6 +48,7 @@ __all__ = [
 DSN_VARIABLE = "TICKWRIGHT_HISTORY_DSN"
 BATCH_ROWS = 20_000
 """Rows gathered before a batch is written."""
+RETRY_S = 0.5
 ROWS_SHOWN_MAX = 100_000
 
 
@@ -280,12 +283,14 @@ def load_session(
     dsn: str,
     settings: HistoryConfig,
     *,
+    wait_s: float = 0.0,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Loaded:
     """Replay a recorded session and write what it lived through, each row exactly once.
 
     Loading again, or going on after a kill, begins where the database says it stands. A session
-    that is still being written is loaded as far as it is. `on_progress` gets bytes read and all.
+    that is still being written is loaded as far as it is. A database that goes away meanwhile is
+    waited for `wait_s`. `on_progress` gets bytes read and all.
 
     Raises:
         StorageError: no session there, it is damaged, its replay differs, or the database refuses.
@@ -293,18 +298,54 @@ def load_session(
     """
     replay = _HistoryReplay(folder, settings)
     with asyncio.Runner() as runner:
+        sink = _Sink(dsn, wait_s)
+        runner.run(sink.open())
+        try:
+            return _load(replay, sink, runner, on_progress)
+        finally:
+            runner.run(sink.close())
+
+
+class _Sink:
+    """Writes batches; a lost connection is dialled again as long as may be waited."""
+
+    def __init__(self, dsn: str, wait_s: float) -> None:
+        self._dsn = dsn
+        self._wait_s = wait_s
+        self._writer: HistoryWriter | None = None
+
+    async def open(self) -> None:
+        """Connect, once."""
         from tickwright.storage.history.writer import HistoryWriter
 
-        writer = runner.run(HistoryWriter.open(dsn))
-        try:
-            return _load(replay, writer, runner, on_progress)
-        finally:
-            runner.run(writer.close())
+        self._writer = await HistoryWriter.open(self._dsn)
+
+    async def write(self, batch: "HistoryBatch") -> "Written":
+        """Write a batch; what became of one that was cut off is found by its offset."""
+        deadline_s = time.monotonic() + self._wait_s
+        while True:
+            try:
+                if self._writer is None:
+                    await self.open()
+                assert self._writer is not None
+                return await self._writer.write(batch)
+            except ConnectionLost:
+                if self._writer is not None:
+                    self._writer.abort()
+                    self._writer = None
+                if time.monotonic() >= deadline_s:
+                    raise
+                await asyncio.sleep(RETRY_S)
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        if self._writer is not None:
+            await self._writer.close()
 
 
 def _load(
     replay: _HistoryReplay,
-    writer: "HistoryWriter",
+    sink: _Sink,
     runner: asyncio.Runner,
     on_progress: Callable[[int, int], None] | None,
 ) -> Loaded:
@@ -320,7 +361,7 @@ def _load(
         taken = replay.rows.take()
         if taken:
             batch = make_batch(source, taken, first=first, last=last)
-            written = runner.run(writer.write(batch))
+            written = runner.run(sink.write(batch))
             rows += written.rows
             skipped += written.skipped
         first = last

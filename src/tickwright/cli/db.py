@@ -83,6 +83,9 @@ def load(
     config: _Config = None,
     *,
     dsn: _Dsn = None,
+    wait: Annotated[
+        float, typer.Option(help="Seconds to wait for a database that goes away.", min=0)
+    ] = 60.0,
     json: _Json = None,
 ) -> int:
     """Write a recorded session into the history; again, or after a kill, it goes on."""
@@ -93,7 +96,7 @@ def load(
         if sys.stderr.isatty():
             sys.stderr.write(f"\rreading the session: {min(100, 100 * done // size)} %\r")
 
-    found = load_session(session, *history_settings(config, dsn), on_progress=show)
+    found = load_session(session, *history_settings(config, dsn), wait_s=wait, on_progress=show)
     if json is not None:
         write_json(json, found)
     if json != STDOUT:

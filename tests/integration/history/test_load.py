@@ -1,7 +1,10 @@
 """A recorded session loaded into a real PostgreSQL by the verbs of the command line."""
 
+import asyncio
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ from typer.testing import CliRunner
 from tests.integration.app.trading import settings_for, simulator, trading, until
 from tests.integration.history.postgres import Postgres, fresh_database, postgres
 from tickwright.app.config_model import HistoryConfig
-from tickwright.app.history import ask_history, load_session
+from tickwright.app.history import ask_history, load_session, migrate_history
 from tickwright.cli.main import app
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
@@ -39,16 +42,41 @@ async def recorded(folder: Path) -> dict[str, int]:
 async def test_session_when_loaded_cut_and_again_then_all_it_lived_through_is_there_once(
     tmp_path: Path, server: Postgres, monkeypatch: pytest.MonkeyPatch
 ):
-    import asyncio
-
     counts = await recorded(tmp_path)
     dsn = await fresh_database(server, "load")
     session = tmp_path / "session"
     await asyncio.to_thread(_checked, session, dsn, counts, monkeypatch)
 
 
+def _taken_away(session: Path, rows_min: int) -> None:
+    """Load into a database that is killed meanwhile and comes back a second later."""
+    # The server ends with the thread that started it: the pool outlives it.
+    with ThreadPoolExecutor(1) as pool, postgres() as server:
+        dsn = server.dsn()
+        migrate_history(dsn, HistoryConfig())
+        kills: list[Future[None]] = []
+
+        def come_back() -> None:
+            time.sleep(1.0)
+            server.start()
+
+        def kill(done: int, size: int) -> None:
+            if not kills and done > size // 3:
+                server.kill()
+                kills.append(pool.submit(come_back))
+
+        loaded = load_session(session, dsn, HistoryConfig(), wait_s=20, on_progress=kill)
+        kills[0].result()
+        assert loaded.rows == rows_min
+        assert [(str(loaded.rows), "0")] == asked(dsn, "SELECT rows, lost FROM sources")
+        assert loaded.rows == load_session(session, dsn, HistoryConfig()).skipped
+
+
 def _checked(
-    session: Path, dsn: str, counts: dict[str, int], monkeypatch: pytest.MonkeyPatch
+    session: Path,
+    dsn: str,
+    counts: dict[str, int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     runner = CliRunner()
     monkeypatch.setenv("TICKWRIGHT_HISTORY_DSN", dsn)
@@ -72,6 +100,7 @@ def _checked(
     rest = load_session(session, dsn, HistoryConfig())
     assert rest.skipped > 0
     once = asked(dsn, "SELECT sum(rows), count(*) FROM tickwright.sources")
+    _taken_away(session, int(once[0][0] or 0))
     again = runner.invoke(app, ["db", "load", str(session), "--json", "-"])
     assert 0 == again.exit_code, again.output
     assert 0 == json.loads(again.output)["rows"]
