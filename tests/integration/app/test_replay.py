@@ -7,7 +7,10 @@ import pytest
 
 from tests.integration.app.trading import settings_for, simulator, trading, until
 from tickwright.app.replay import Replay
+from tickwright.net.tap import InputTap
 from tickwright.simulator.run import RunningSimulator
+from tickwright.storage.segment_writer import SegmentOptions, SegmentWriter
+from tickwright.storage.session_log import Record, SessionReader
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 
@@ -75,6 +78,34 @@ async def test_session_when_cut_short_then_the_rest_still_replays(tmp_path: Path
     assert "" == result.difference
     assert not result.is_complete
     assert result.decisions_checked > 0
+
+
+async def test_session_when_records_were_lost_then_replays_up_to_the_hole(tmp_path: Path) -> None:
+    async with (
+        simulator(SYMBOLS) as running,
+        trading(settings_for(running, tmp_path, SYMBOLS)) as trader,
+    ):
+        await until(lambda: trader.engine.summary().fills >= 2, "two fills")
+    whole = Replay(tmp_path / "session").run()
+    path = tmp_path / "session" / "inputs-000001.tws"
+    records = list(SessionReader(tmp_path / "session").records())
+    path.unlink()
+    writer = SegmentWriter(tmp_path / "session", SegmentOptions(disk_free_min=0))
+    half = len(records) * 2 // 3
+    writer.write(b"".join(map(laid_out, records[:half])), dropped=1)
+    writer.write(b"".join(map(laid_out, records[half + 1 :])))
+    writer.close()
+    result = Replay(tmp_path / "session").run()
+    assert ("", False) == (result.difference, result.is_complete)
+    assert 0 < result.decisions_checked < whole.decisions_checked
+
+
+def laid_out(record: Record) -> bytes:
+    tap = InputTap()
+    tap.append(
+        record.kind, record.flags, record.source, record.number, record.now_ns, record.payload
+    )
+    return tap.take()
 
 
 async def test_session_when_an_input_was_changed_then_the_replay_differs(tmp_path: Path) -> None:
