@@ -292,8 +292,10 @@ class SegmentWriter:
             self._file = None
 
     def _pause(self, reason: str) -> None:
-        self.is_paused = True
-        self._fault(reason)
+        # Told once: figures in it change with every look.
+        if not self.is_paused:
+            self.is_paused = True
+            self._fault(reason)
 
     def _fault(self, reason: str) -> None:
         self.fault = reason

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tickwright.app.config_file import write_template
+from tickwright.storage.segments import SEGMENT_SUFFIX, read_segments
 
 CANARY = "CANARYs3cret0123456789"
 WAIT_S = 50
@@ -194,6 +195,13 @@ def test_demo_when_json_takes_stdout_then_people_read_stderr(tmp_path: Path):
     assert "equals the venue's" in done.stderr
 
 
+def _content(path: Path) -> bytes:
+    """Return what a file holds, a segment unpacked."""
+    if path.suffix == SEGMENT_SUFFIX:
+        return b"".join(record.payload for record in read_segments(path))
+    return path.read_bytes()
+
+
 def test_run_when_keys_come_from_the_environment_then_they_are_nowhere_to_be_read(tmp_path: Path):
     write_template(tmp_path / "tickwright.toml")
     done = _run(
@@ -205,10 +213,10 @@ def test_run_when_keys_come_from_the_environment_then_they_are_nowhere_to_be_rea
         TICKWRIGHT_TRADER_API_KEY=f"{CANARY}key",
         TICKWRIGHT_TRADER_API_SECRET=CANARY,
     )
-    assert 1 == done.returncode
+    assert 2 == done.returncode
     assert "Traceback" not in done.stderr
     left = [path for path in tmp_path.rglob("*") if path.is_file()]
-    holders = [path for path in left if CANARY.encode() in path.read_bytes()]
+    holders = [path for path in left if CANARY.encode() in _content(path)]
     assert ([], False) == (holders, CANARY in done.stdout + done.stderr)
     assert any(path.name == "run.log.jsonl" for path in left)
 
@@ -230,7 +238,7 @@ def test_run_when_a_strategy_lets_a_key_slip_then_stars_and_only_it_is_halted(tm
     assert halt.startswith("reversion: ")
     assert "the key is ***" in halt
     left = [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".py"]
-    holders = [path.name for path in left if b"tickwright-demo-secret" in path.read_bytes()]
+    holders = [path.name for path in left if b"tickwright-demo-secret" in _content(path)]
     assert ([], False) == (holders, "tickwright-demo-secret" in done.stdout + done.stderr)
 
 
