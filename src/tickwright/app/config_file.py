@@ -93,7 +93,7 @@ equity_percent = 10           # notional at full confidence
 
 # How an approved signal becomes orders.
 [execution]
-entry = "marketable"          # marketable: at once, capped | passive: follows the touch | twap | iceberg
+entry = "marketable"          # at once, capped; or passive: follows the touch; or twap, iceberg
 slippage_bps_max = 5.0
 # entry_timeout_ms = 5000
 # exits = { trailing_fraction = 0.01, time_stop_ms = 600000 }  # where a signal names none

@@ -42,7 +42,10 @@ def orders_ever(venue: Venue) -> int:
 
 
 def run(
-    folder: Path, *, before: Callable[[], None] | None = None, **keys: str
+    folder: Path,
+    keys: dict[str, str] | None = None,
+    *,
+    before: Callable[[], None] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tickwright", "run", str(folder / "run.toml"), "--seconds", SECONDS],
@@ -50,7 +53,7 @@ def run(
         check=False,
         text=True,
         timeout=40,
-        env={"PATH": "/usr/bin:/bin", **KEYS, **keys},
+        env={"PATH": "/usr/bin:/bin", **KEYS, **(keys or {})},
         preexec_fn=before,
     )
 
@@ -88,7 +91,7 @@ def test_run_when_the_key_is_wrong_then_refuses_and_says_what_helps(
     venue: Venue, folder: Path, keys: dict[str, str], words: tuple[str, ...]
 ):
     before = orders_ever(venue)
-    refuses(venue, run(folder, **keys), before, *words)
+    refuses(venue, run(folder, keys), before, *words)
 
 
 def refusal(code: int, text: str) -> bytes:

@@ -3,7 +3,18 @@
 import msgspec
 import pytest
 
-from tests.unit.engine.bench import ACCOUNT, BTC, CONFIG, ETH, MS, Bench, Scripted, leave, long, venue_id
+from tests.unit.engine.bench import (
+    ACCOUNT,
+    BTC,
+    CONFIG,
+    ETH,
+    MS,
+    Bench,
+    Scripted,
+    leave,
+    long,
+    venue_id,
+)
 from tickwright.core.commands import CancelOrder, QueryOrder
 from tickwright.core.events import OperatorCommand, OperatorVerb, OrderAbsent, OrderReport, Outcome
 from tickwright.core.identity import ClientId, StrategyId, VenueOrderId

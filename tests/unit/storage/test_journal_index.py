@@ -1,6 +1,7 @@
 """The index says what the segments say, whatever became of either of them."""
 
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from tickwright.core.commands import AmendOrder, CancelAll
 from tickwright.core.identity import ClientId
 from tickwright.core.orders import OrderState
 from tickwright.storage import journal_index
-from tickwright.storage.journal import Journal, segments
+from tickwright.storage.journal import Journal, JournalEntry, read_entries, segments
 from tickwright.storage.journal_index import JournalIndex, index_path
 
 ACCOUNT = place(1).account_id
@@ -73,9 +74,9 @@ def test_index_when_the_journal_grows_then_reads_only_what_is_new(
     fill_in(second := opened(folder, epoch=2), 41, 2)
     second.close()
     read: list[int] = []
-    whole = journal_index.read_entries
+    whole = read_entries
 
-    def counting(where: Path, *, offset: int, expected: int):  # type: ignore[no-untyped-def]
+    def counting(where: Path, *, offset: int, expected: int) -> Iterator[tuple[int, JournalEntry]]:
         for at, entry in whole(where, offset=offset, expected=expected):
             read.append(entry.number)
             yield at, entry

@@ -69,6 +69,9 @@ class World:
     def live_orders(self, strategy_id):
         return ()
 
+    def live_works(self, strategy_id):
+        return ()
+
     def set_timer(self, strategy_id, name, due_ns):
         raise AssertionError(f"no timer was expected: {name} at {due_ns}")
 
