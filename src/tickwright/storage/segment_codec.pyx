@@ -307,7 +307,7 @@ cdef class RecordCoder:
         """
         cdef const uint8_t* at = <const uint8_t*> PyBytes_AS_STRING(columns)
         cdef const uint8_t* end = at + len(columns)
-        cdef uint64_t count = 0, heads_size = 0, bones_size = 0, i
+        cdef uint64_t count = 0, heads_size = 0, bones_size = 0, _i
         cdef Cursor cursor
         cdef bint is_good = True
         cdef bytes block
@@ -329,7 +329,7 @@ cdef class RecordCoder:
         cursor.out = <uint8_t*> PyBytes_AS_STRING(block)
         cursor.out_end = cursor.out + size
         with nogil:
-            for i in range(count):
+            for _i in range(count):
                 if not self._decode_one(&cursor):
                     is_good = False
                     break
