@@ -180,6 +180,7 @@ class BybitKit:
             on_sent=on_sent,
             on_note=on_note,
             fence=fence,
+            silent_ns=self.budget.silent_for_ns,
             reconcile_s=reconcile_s,
             seen_ns=seen_ns,
         )

@@ -19,8 +19,8 @@ from tickwright.bench.machine import load_warning, read_machine
 from tickwright.bench.matching import measure_matching
 from tickwright.bench.memory import measure_memory
 from tickwright.bench.order_path import measure_order_path
-from tickwright.bench.record import measure_record
 from tickwright.bench.reconnect import measure_reconnect
+from tickwright.bench.record import measure_record
 from tickwright.bench.report import Section, print_section, write_json
 from tickwright.bench.runs import RunFailed, Session, opened_session
 

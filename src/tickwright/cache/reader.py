@@ -126,7 +126,7 @@ class Cache:
     """Reads one mirror; make it with `open_cache`.
 
     Instruments are named in whole (`venue:category:SYMBOL`), or by their symbol where one alone has
-    it. All methods raise StorageError when Redis can't be read, ConfigError for a name that can't be.
+    it. All methods raise StorageError when Redis can't be read, ConfigError for an impossible name.
     """
 
     def __init__(self, client: Any, address: RedisAddress, prefix: str) -> None:

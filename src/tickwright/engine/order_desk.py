@@ -7,6 +7,7 @@ Cancels are safe to repeat and are, until the order is gone.
 from collections.abc import Callable
 
 from tickwright.core.commands import AmendOrder, CancelAll, CancelOrder, OrderNotice, QueryOrder
+from tickwright.core.events import Outcome
 from tickwright.core.exits import PlannedExits
 from tickwright.core.identity import AccountId, Category, ClientId, InstrumentId, StrategyId
 from tickwright.core.orders import Order, OrderIntent, OrderState, Purpose, RequestKind
@@ -214,6 +215,15 @@ class OrderDesk:
             return
         state = self._state
         now_ns = state.now_ns
+        asked = record.cancel
+        if (
+            asked is not None
+            and asked.outcome is Outcome.ACCEPTED
+            and not asked.is_confirmed
+            and now_ns < asked.sent_ns + self._answer_ns
+        ):
+            # Accepted, and its end is on the way: once more would say nothing new.
+            return
         if now_ns < record.cancel_due_ns:
             # The last answer said nothing, and the next one would say it again.
             self._waiting_cancels[order.client_id] = reason

@@ -86,6 +86,7 @@ class AccountLink:
         last_price_units: tells the latest trade price of an instrument, for conditional orders.
         on_sent: called with (command, handed to the socket at) right after the bytes left.
         fence: looked at right before the bytes of whatever may open something.
+        silent_ns: says for how long the venue wants to hear nothing from our address.
         reconcile_s: how often the account is read and compared while trading; 0 never.
     """
 
@@ -101,10 +102,12 @@ class AccountLink:
         on_sent: Callable[[PlaceOrder, int], None] | None = None,
         on_note: Callable[[str, str], None] | None = None,
         fence: OrderFence | None = None,
+        silent_ns: Callable[[int], int] | None = None,
         reconcile_s: float = 0.0,
         seen_ns: int = 0,
     ) -> None:
         self._fence = fence
+        self._silent_ns = silent_ns
         self._reconcile_s = reconcile_s
         self.account_id = account_id
         self.counts = LinkCounts()
@@ -243,11 +246,16 @@ class AccountLink:
         self._send(command)
 
     def _is_fenced(self, command: OrderRequest) -> bool:
-        """Refuse what the kill switch forbids; cancels always pass."""
-        if self._fence is None or not self._fence.is_revoked or isinstance(command, CancelOrder):
+        """Refuse what the kill switch or a ban of our address forbids; cancels always pass."""
+        if isinstance(command, CancelOrder):
             return False
-        self._unsent(command, "the kill switch was thrown")
-        return True
+        if self._fence is not None and self._fence.is_revoked:
+            self._unsent(command, "the kill switch was thrown")
+            return True
+        if self._silent_ns is not None and (wait_ns := self._silent_ns(utc_now_ns())):
+            self._unsent(command, f"the venue wants silence for {wait_ns / 1e9:.0f} s more")
+            return True
+        return False
 
     def _send(self, command: OrderRequest) -> None:
         if self._is_fenced(command):

@@ -340,3 +340,17 @@ def test_cancels_when_far_more_wait_than_may_leave_then_one_reminder_serves_them
     bench.pass_time(10_000)
     assert 40 <= len({cancel.client_id for cancel in bench.cancels(bench.log)})
     assert len(bench.engine.state.deadlines) < before + 100
+
+
+def test_cancel_when_accepted_then_not_sent_again_until_its_end_is_overdue():
+    bench = Bench()
+    bench.say(RESTING)
+    order = bench.placed()
+    bench.ack(order)
+    bench.report(order, OrderState.WORKING)
+    bench.say(CancelIntent(client_id=order.client_id))
+    bench.reply(order.client_id, RequestKind.CANCEL, Outcome.ACCEPTED)
+    for _ in range(5):
+        assert [] == bench.cancels(bench.say(CancelIntent(client_id=order.client_id)))
+    bench.pass_time(1_000)
+    assert 1 == len(bench.cancels(bench.say(CancelIntent(client_id=order.client_id))))
