@@ -294,8 +294,9 @@ async def test_trailing_when_its_request_fails_then_watched_and_never_closed_twi
             assert any(f["hit"] for f in running.faults.report())
             await halt(trader)
             await until(lambda: not engine.state.blotter.live_count, "no order open", 20.0)
+            # While a position is held its stops are asked for again: looked at before that works.
+            held = await ledger(running)
             await heal(running)
-        held = await ledger(running)
         account = held["accounts"][0]
         assert held["balanced"]
         assert all(size >= 0 for size in running_sizes(account)), "an exit turned it over"
