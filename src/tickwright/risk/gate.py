@@ -37,6 +37,7 @@ from tickwright.risk.limits import RiskLimits
 from tickwright.risk.losses import drawdown_words, loss_words
 from tickwright.risk.measures import set_sizes, set_worth
 from tickwright.risk.memory import AccountGateState, AccountMemory, GateState
+from tickwright.risk.order_checks import reduced_out_of_band
 from tickwright.risk.protections_table import RestrictionTable
 from tickwright.risk.question import Question, Room
 from tickwright.risk.usage import LimitUse, account_usage
@@ -278,6 +279,8 @@ class Gate:
         if not may_shrink or fitting < max(1, instrument.size_min_units):
             return Rejected(check)
         asked.size_units = fitting
+        if asked.book is not None and (out := reduced_out_of_band(asked)) is not None:
+            return Rejected(out)
         return check
 
     def _ask(

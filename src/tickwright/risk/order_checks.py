@@ -4,7 +4,7 @@ from tickwright.core.instrument import Instrument, InstrumentStatus
 from tickwright.core.orders import OrderIntent, OrderType, Purpose, Side
 from tickwright.core.restrictions import ProtectionKind, Stage
 from tickwright.core.units import INT64_MAX
-from tickwright.core.verdicts import Reason
+from tickwright.core.verdicts import Check, Reason
 from tickwright.risk.bound_limits import PARTS
 from tickwright.risk.question import (
     CLOSING_RATE_FACTOR,
@@ -16,7 +16,7 @@ from tickwright.risk.question import (
     size_text,
 )
 
-__all__ = ["COMMON_GROUPS"]
+__all__ = ["COMMON_GROUPS", "reduced_out_of_band"]
 
 # Looking a member up in its class is a Python call, and these are asked for every order.
 _BUY = Side.BUY
@@ -235,6 +235,17 @@ def _band_fault(q: Question) -> int | None:
 
 def _in_band(q: Question) -> bool:
     return _band_fault(q) is None
+
+
+def reduced_out_of_band(q: Question) -> Check | None:
+    """Look at a market order's worst price again once it is smaller; None when it may go.
+
+    The mark may lie beyond the touch: then the whole order reached into the band, and less of it
+    doesn't.
+    """
+    if not _is_plain_market(q) or _in_band(q):
+        return None
+    return Check(Reason.PRICE_BAND, *_band_words(q))
 
 
 def _band_words(q: Question) -> Words:

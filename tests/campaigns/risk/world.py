@@ -440,6 +440,10 @@ class World:
             name = check.reason.value
             # What was reduced first may be too small at the end: then another limit was passed.
             is_told = name in passed or (name == "notional_too_small" and passed)
+            if name == "price_band" and ask.price is None and passed:
+                # The whole order reached into the band, the part of it that may go doesn't.
+                least = i.quantity(i.size_min_units)
+                is_told = is_told or name in self.model.violations(ask, least)
             assert is_told, f"refused by {verdict}, the model finds {sorted(passed)} for {ask}"
             figures.refused[name] += 1
             return

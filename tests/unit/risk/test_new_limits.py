@@ -10,7 +10,7 @@ from tests.unit.portfolio.worlds import ACCOUNT, ALPHA, BETA, fill, linear, mone
 from tests.unit.risk.rooms import NOW_NS, WIDE, Desk
 from tickwright.core.errors import ConfigError
 from tickwright.core.events import AccountState
-from tickwright.core.orders import OrderType, Side
+from tickwright.core.orders import OrderType, Side, TimeInForce
 from tickwright.core.verdicts import Approved, Reason, Rejected
 from tickwright.risk import LimitOverrides, RiskLimits
 from tickwright.risk.hours import TradingHours
@@ -366,3 +366,29 @@ def test_limits_when_new_figures_contradict_then_both_keys_are_named(
     with pytest.raises(ConfigError) as refused:
         RiskLimits(**changes)
     assert words in str(refused.value)
+
+
+def test_market_order_when_reduced_out_of_the_band_then_refused_by_it():
+    """Whole, it reaches down to where the mark's band begins; the part that may go doesn't."""
+
+    def of(order_notional: int) -> Desk:
+        desk = desk_of(
+            price_band_bps_max=Decimal(100),
+            order_notional_usdt_max=Decimal(order_notional),
+            spread_bps_max=Decimal(500),
+        )
+        assert desk.book is not None
+        desk.book.apply_snapshot(
+            [(5_999_990, 10), (5_990_000, 1_000)],
+            [(6_000_010, 10), (6_000_020, 1_000)],
+            update_id=2,
+            received_ns=NOW_NS,
+        )
+        desk.portfolio.set_mark(desk.instrument.id, 5_935_000)
+        return desk
+
+    market = {"order_type": OrderType.MARKET, "time_in_force": TimeInForce.IOC}
+    whole = of(1_000_000)
+    assert 500 == whole.approve(whole.intent(Side.SELL, 500, **market)).size_units
+    part = of(500)
+    assert Reason.PRICE_BAND is part.reject(part.intent(Side.SELL, 500, **market)).reason
