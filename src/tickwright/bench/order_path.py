@@ -58,6 +58,7 @@ from tickwright.net.listener import utc_now_ns
 from tickwright.net.loop import make_loop_factory
 from tickwright.net.tap import InputTap
 from tickwright.risk.limits import RiskLimits, SizingLimits
+from tickwright.risk.protections_config import ProtectionLimits
 from tickwright.storage.journal import Journal
 from tickwright.strategy.base import Strategy
 from tickwright.venues.bybit.order_encode import OrderEncoder
@@ -216,6 +217,7 @@ def _config() -> EngineConfig:
             orders_per_second_max=10_000,
             orders_per_minute_max=100_000,
             sizing=SizingLimits(depth_share_percent_max=Decimal(100)),
+            protections=ProtectionLimits(order_storm_max=10_000, flip_flops_max=10_000),
         ),
         execution=ExecutionConfig(
             answer_timeout_ms=60_000,

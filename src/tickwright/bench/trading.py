@@ -50,6 +50,7 @@ from tickwright.feed.feed import FeedOptions
 from tickwright.net.listener import utc_now_ns
 from tickwright.net.loop import make_loop_factory
 from tickwright.risk.limits import RiskLimits
+from tickwright.risk.protections_config import ProtectionLimits
 from tickwright.simulator.private.accounts import DEMO_KEY, DEMO_SECRET
 from tickwright.strategy.base import Strategy
 from tickwright.venues.bybit.hosts import Hosts
@@ -153,6 +154,7 @@ def bench_settings(
                 orders_per_second_max=10_000,
                 orders_per_minute_max=100_000,
                 deny_conflicting_position=False,
+                protections=ProtectionLimits(order_storm_max=10_000),
             ),
             execution=ExecutionConfig(
                 answer_timeout_ms=_NEVER_MS, budget=BudgetLimits(limit=100_000)
