@@ -4,6 +4,7 @@ What follows from several tables together is looked at in `app.config`. Values a
 number in quotes is no number. Paths are relative to the file's folder.
 """
 
+import ssl
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -26,6 +27,7 @@ from tickwright.core.units import decimal_from_units, units_from_text
 from tickwright.execution.config import ExecutionConfig
 from tickwright.feed.feed import FeedOptions
 from tickwright.net.loop import COALESCE_US_MAX
+from tickwright.net.trust import trusted_by
 from tickwright.risk.limits import RiskLimits, SizingLimits
 from tickwright.storage.redis_address import parse_redis_url
 from tickwright.storage.segment_writer import SegmentOptions
@@ -124,6 +126,15 @@ class VenueConfig(_Section):
             private_url=self.private_url,
             trade_url=self.trade_url,
         )
+
+    def trusted(self, name: str, folder: Path) -> ssl.SSLContext | None:
+        """Return what `ca_file` of `folder` trusts; None for the system's certificates.
+
+        Raises:
+            ConfigError: the file can't be read as certificates; it is told by the venue's `name`.
+        """
+        path = None if self.ca_file is None else folder / self.ca_file
+        return trusted_by(path, f"venue {name}: ca_file")
 
     def _urls(self) -> tuple[str | None, ...]:
         return (self.rest_url, self.public_url, self.private_url, self.trade_url)

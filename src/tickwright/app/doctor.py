@@ -19,7 +19,6 @@ from tickwright.app.settings import trader_settings
 from tickwright.app.simulated_side import SimulatedSide
 from tickwright.app.trader_folder import TraderFolder
 from tickwright.app.venue_kit import BybitKit
-from tickwright.app.venue_questions import trusted_by
 from tickwright.core.errors import ConfigError, TickwrightError
 from tickwright.net.listener import utc_now_ns
 
@@ -106,7 +105,7 @@ async def _look_at_venues(config: Config, lines: list[DoctorLine]) -> None:
             )
             where = hosts.get(name) or venue.hosts()
             try:
-                context = trusted_by(venue, name, config.path)
+                context = venue.trusted(name, config.path.parent)
                 kit = BybitKit(venue.kind, where, Random(), ssl_context=context)
             except ConfigError as error:
                 found.fault("addresses", error, "correct the table of the venue")

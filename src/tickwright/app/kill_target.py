@@ -4,7 +4,6 @@ A strategy that doesn't load, a limit that contradicts another: none of that may
 """
 
 import contextlib
-import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
@@ -78,17 +77,12 @@ class KillTarget(msgspec.Struct, frozen=True, kw_only=True):
                 hosts = venue.hosts()
                 if name in self.inside:
                     hosts = noted_hosts(self.folder, account.venue)
-                context = None
-                if venue.ca_file is not None:
-                    context = ssl.create_default_context(
-                        cafile=str(self.path.parent / venue.ca_file)
-                    )
                 client, http = emergency_client(
                     hosts,
                     self.credentials(name),
                     _CATEGORIES,
                     random=Random(),
-                    ssl_context=context,
+                    ssl_context=venue.trusted(account.venue, self.path.parent),
                 )
                 stack.push_async_callback(http.aclose)
                 made[name] = client

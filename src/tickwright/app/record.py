@@ -8,7 +8,6 @@ the recording. It refuses keys and sends no order.
 import asyncio
 import contextlib
 import signal
-import ssl
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,13 +25,14 @@ from tickwright.app.watch import WatchOptions, check_options, instruments_of
 from tickwright.book.control import BookControl
 from tickwright.book.order_book import OrderBook
 from tickwright.core.commands import Command
-from tickwright.core.errors import ConfigError, ConnectionLost, StorageError
+from tickwright.core.errors import ConnectionLost, StorageError
 from tickwright.core.events import BookStateChanged, Input
 from tickwright.core.identity import InstrumentId
 from tickwright.core.instrument import Instrument
 from tickwright.feed.feed import FeedOptions, PublicFeed
 from tickwright.net.listener import utc_now_ns
 from tickwright.net.tap import InputTap
+from tickwright.net.trust import trusted_by
 from tickwright.storage.segment_writer import SegmentOptions
 from tickwright.storage.session_log import (
     FORMAT,
@@ -291,7 +291,8 @@ async def record(
     async with contextlib.AsyncExitStack() as stack:
         wanted: list[tuple[FeedPlan, BybitKit, Sequence[Instrument]]] = []
         for plan in plans:
-            kit = BybitKit(plan.name, plan.hosts, Random(), ssl_context=_trusted(plan))
+            trusted = trusted_by(plan.ca_path, "certificate file")
+            kit = BybitKit(plan.name, plan.hosts, Random(), ssl_context=trusted)
             stack.push_async_callback(kit.aclose)
             found = await instruments_of(
                 kit, plan.hosts, plan.options.category, plan.symbols, plan.instruments_path
@@ -372,15 +373,6 @@ async def _run(
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error
     return shot
-
-
-def _trusted(plan: FeedPlan) -> ssl.SSLContext | None:
-    if plan.ca_path is None:
-        return None
-    try:
-        return ssl.create_default_context(cafile=str(plan.ca_path))
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"certificate file {plan.ca_path}: {error}") from None
 
 
 def _named(folder: Path, started_ns: int) -> Path:

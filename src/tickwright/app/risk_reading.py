@@ -7,7 +7,6 @@ orders on their way, what strategies own since more than a day) isn't known here
 """
 
 import contextlib
-import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from random import Random
@@ -26,6 +25,7 @@ from tickwright.core.identity import Category, InstrumentId
 from tickwright.core.instrument import Instrument
 from tickwright.engine.engine import Engine
 from tickwright.net.listener import utc_now_ns
+from tickwright.net.trust import trusted_by
 from tickwright.risk.stress import Conditions
 from tickwright.storage.kept_state import read_kept_state
 
@@ -79,13 +79,7 @@ async def _kits(settings: TraderSettings) -> AsyncIterator[dict[str, BybitKit]]:
     kits: dict[str, BybitKit] = {}
     try:
         for venue in settings.venues:
-            trusted = None
-            if venue.ca_file is not None:
-                try:
-                    trusted = ssl.create_default_context(cafile=str(venue.ca_file))
-                except (OSError, ssl.SSLError) as error:
-                    text = f"venue {venue.name}: ca_file {venue.ca_file}: {error}"
-                    raise ConfigError(text) from None
+            trusted = trusted_by(venue.ca_file, f"venue {venue.name}: ca_file")
             kits[venue.name] = BybitKit(
                 venue.name, venue.hosts, Random(settings.seed), ssl_context=trusted
             )

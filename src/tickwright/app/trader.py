@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import difflib
 import gc
-import ssl
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -73,6 +72,7 @@ from tickwright.feed.account_link import AccountLink
 from tickwright.feed.feed import PublicFeed
 from tickwright.net.listener import utc_now_ns
 from tickwright.net.tap import InputTap
+from tickwright.net.trust import trusted_by
 from tickwright.storage.fence import Fence
 from tickwright.storage.journal import Journal
 from tickwright.storage.kept_state import read_kept_state
@@ -179,7 +179,7 @@ class Trader:
                 f"{kill.words()}; `tickwright kill CONFIG --lift` lets it trade again"
             )
         for venue in settings.venues:
-            trusted = _trusted(venue)
+            trusted = trusted_by(venue.ca_file, f"venue {venue.name}: ca_file")
             self._kits[venue.name] = BybitKit(
                 venue.name, venue.hosts, self._random, ssl_context=trusted
             )
@@ -671,15 +671,6 @@ class Trader:
             last_signals=tuple(self.last_signals),
             notes=tuple(self.notes),
         )
-
-
-def _trusted(venue: VenueSettings) -> ssl.SSLContext | None:
-    if venue.ca_file is None:
-        return None
-    try:
-        return ssl.create_default_context(cafile=str(venue.ca_file))
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"venue {venue.name}: ca_file {venue.ca_file}: {error}") from None
 
 
 def _order_text(notice: OrderNotice) -> str:

@@ -5,22 +5,19 @@ is asked where the run left its address.
 """
 
 import contextlib
-import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 
-from tickwright.app.config_model import VenueConfig
 from tickwright.app.kill_target import KillTarget, noted_hosts
 from tickwright.app.venue_kit import BybitKit
-from tickwright.core.errors import ConfigError, InstrumentUnknown
+from tickwright.core.errors import InstrumentUnknown
 from tickwright.core.identity import AccountId, Category, InstrumentId
 from tickwright.core.instrument import Instrument
 from tickwright.venues.bybit.account_rest import BybitAccountClient
 from tickwright.venues.bybit.sign import Credentials
 
-__all__ = ["Asked", "asking", "trusted_by"]
+__all__ = ["Asked", "asking"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +59,9 @@ async def asking(target: KillTarget, name: str) -> AsyncIterator[Asked]:
     hosts = venue.hosts()
     if name in target.inside:
         hosts = noted_hosts(target.folder, account.venue)
-    kit = BybitKit(
-        venue.kind, hosts, Random(), ssl_context=trusted_by(venue, account.venue, target.path)
-    )
+    trusted = venue.trusted(account.venue, target.path.parent)
+    kit = BybitKit(venue.kind, hosts, Random(), ssl_context=trusted)
     try:
         yield Asked(name, AccountId(venue.kind, name), kit, target.credentials(name), {})
     finally:
         await kit.aclose()
-
-
-def trusted_by(venue: VenueConfig, name: str, path: Path) -> ssl.SSLContext | None:
-    """Return the certificates a configuration trusts; None for the system's.
-
-    Raises:
-        ConfigError: the file can't be read as certificates.
-    """
-    if venue.ca_file is None:
-        return None
-    place = path.parent / venue.ca_file
-    try:
-        return ssl.create_default_context(cafile=str(place))
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"venue {name}: ca_file {place}: {error}") from None

@@ -8,7 +8,6 @@ single book update, so that its figures are those a strategy would see.
 
 import asyncio
 import signal
-import ssl
 import time
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
@@ -29,6 +28,7 @@ from tickwright.core.signals import Decision
 from tickwright.feed.feed import FeedOptions, PublicFeed
 from tickwright.net.listener import utc_now_ns
 from tickwright.net.tap import InputTap
+from tickwright.net.trust import trusted_by
 from tickwright.strategy.base import Strategy
 from tickwright.venues.bybit.hosts import Hosts
 from tickwright.venues.bybit.instruments import load_instruments
@@ -266,10 +266,8 @@ async def watch(
         ConnectionLost: REST wasn't reachable, or no socket was ever up until the end.
     """
     check_options(options)
-    context = None
-    if options.ca_path is not None:
-        context = ssl.create_default_context(cafile=str(options.ca_path))
-    kit = BybitKit("watch", options.hosts, Random(), ssl_context=context)
+    trusted = trusted_by(options.ca_path, "certificate file")
+    kit = BybitKit("watch", options.hosts, Random(), ssl_context=trusted)
     try:
         instruments = await instruments_of(
             kit, options.hosts, options.category, options.symbols, options.instruments_path

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from tickwright.core.errors import ConfigError
+from tickwright.net.trust import trusted_by
 
 __all__ = ["RedisAddress", "parse_redis_url"]
 
@@ -48,12 +49,7 @@ class RedisAddress:
         """
         if not self.is_tls:
             return None
-        try:
-            return ssl.create_default_context(
-                cafile=None if self.ca_file is None else str(self.ca_file)
-            )
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"redis ca_file {self.ca_file}: {error}") from None
+        return trusted_by(self.ca_file, "redis ca_file") or ssl.create_default_context()
 
 
 def parse_redis_url(
