@@ -4,9 +4,8 @@ A query that failed raises: it is never an empty answer. An order request is sen
 failure proves is in the outcome. Rows of instruments we don't hold are counted and left out.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal, InvalidOperation
-from typing import Any, TypeVar
 
 import msgspec
 
@@ -35,6 +34,14 @@ from tickwright.core.identity import AccountId, Category, ClientId, InstrumentId
 from tickwright.core.instrument import FeeRates, Instrument
 from tickwright.core.orders import Fill, RequestKind
 from tickwright.net.http import NeverSent
+from tickwright.venues.bybit.account_calls import (
+    CANCEL_ALL_PATH,
+    SETTLE_ASSETS,
+    cancel_in_turns,
+    pages,
+    row_of,
+    scopes_of,
+)
 from tickwright.venues.bybit.errors import Reaction, outcome_of, reaction_of
 from tickwright.venues.bybit.order_encode import OrderEncoder, request_kind_of
 from tickwright.venues.bybit.private_decode import InstrumentOf, RowReader
@@ -56,20 +63,14 @@ from tickwright.venues.port import AccountTerms, KeyRights, OrderRequest, Unsend
 
 __all__ = ["BybitAccountClient"]
 
-PAGES_MAX = 200
 _DAY_NS = 24 * 3_600_000_000_000
 _WEEK_NS = 7 * _DAY_NS
 _WEEKS_MAX = 104
-_CANCELLED_PER_CALL = 500
-_CANCEL_CALLS_MAX = 20
 _PATHS = {
     RequestKind.CREATE: "/v5/order/create",
     RequestKind.AMEND: "/v5/order/amend",
     RequestKind.CANCEL: "/v5/order/cancel",
 }
-
-Row = dict[str, Any]
-T = TypeVar("T")
 
 
 class BybitAccountClient:
@@ -87,7 +88,7 @@ class BybitAccountClient:
         caller: RestCaller,
         instrument_of: InstrumentOf,
         *,
-        settle_assets: Iterable[str] = ("USDT", "USDC"),
+        settle_assets: Iterable[str] = SETTLE_ASSETS,
         on_limit: Callable[[RateLimitReport], None] | None = None,
     ) -> None:
         self.account_id = account_id
@@ -132,15 +133,16 @@ class BybitAccountClient:
         """Say whether a contract's long and short are held apart; None when it can't be told."""
         scope = (("category", instrument_id.category.value), ("symbol", instrument_id.symbol))
         answer = await self._get("/v5/position/list", scope, "position/list")
-        rows = [_row(raw, PositionRow) for raw in answer.read(Listing).list]
+        rows = [row_of(raw, PositionRow) for raw in answer.read(Listing).list]
         return any(row.positionIdx for row in rows) if rows else None
 
     async def open_orders(self, category: Category) -> tuple[OrderReport, ...]:
         """Read all open orders of a category."""
         reports: dict[str, OrderReport] = {}
-        for scope in self._scopes(category):
-            async for raw, received_ns in self._pages(
-                "/v5/order/realtime", (*scope, ("openOnly", "0"), ("limit", "50")), "order/realtime"
+        for scope in scopes_of(category, self._settle_assets):
+            pairs = (*scope, ("openOnly", "0"), ("limit", "50"))
+            async for raw, received_ns in pages(
+                self._caller, "/v5/order/realtime", pairs, "order/realtime"
             ):
                 try:
                     report = self._rows.order(
@@ -179,9 +181,10 @@ class BybitAccountClient:
         if category is Category.SPOT:
             return ()
         reports = []
-        for scope in self._scopes(category):
-            async for raw, received_ns in self._pages(
-                "/v5/position/list", (*scope, ("limit", "200")), "position/list"
+        for scope in scopes_of(category, self._settle_assets):
+            pairs = (*scope, ("limit", "200"))
+            async for raw, received_ns in pages(
+                self._caller, "/v5/position/list", pairs, "position/list"
             ):
                 try:
                     reports.append(
@@ -218,7 +221,7 @@ class BybitAccountClient:
                 "fee-rate",
             )
             for raw in answer.read(Listing).list:
-                row = _row(raw, FeeRateRow)
+                row = row_of(raw, FeeRateRow)
                 if wanted and row.symbol not in wanted:
                     continue
                 try:
@@ -343,26 +346,16 @@ class BybitAccountClient:
         Raises:
             ConnectionLost, FrameError, VenueError: it may have cancelled some.
         """
+        scopes = scopes_of(category, self._settle_assets)
         if command.instrument_id is not None:
-            scopes: list[Pairs] = [(("symbol", command.instrument_id.symbol),)]
             category = command.instrument_id.category
-        elif category is Category.LINEAR:
-            scopes = [(("settleCoin", asset),) for asset in self._settle_assets]
-        else:
-            scopes = [()]
-        cancelled = 0
-        for scope in scopes:
-            # Without the filter the venue would also take the protective stops away.
-            body = {"category": category.value, **dict(scope), "orderFilter": "Order"}
-            for _ in range(_CANCEL_CALLS_MAX):
-                answer = await self._post(
-                    "/v5/order/cancel-all", body, f"cancel-all.{category.value}"
-                )
-                count = len(answer.read(Listing).list)
-                cancelled += count
-                if count < _CANCELLED_PER_CALL:
-                    break
-        return cancelled
+            scopes = [(("category", category.value), ("symbol", command.instrument_id.symbol))]
+
+        async def post(body: dict[str, str]) -> RestAnswered:
+            return await self._post(CANCEL_ALL_PATH, body, f"cancel-all.{category.value}")
+
+        # Without the filter the venue would also take the protective stops away.
+        return await cancel_in_turns(post, scopes, "Order")
 
     async def set_stops(self, command: SetPositionStops) -> StopsReply:
         """Let the venue hold a position's stops; already holding them is success."""
@@ -395,33 +388,14 @@ class BybitAccountClient:
     def _instrument(self, instrument_id: InstrumentId) -> Instrument:
         return self._instrument_of(instrument_id.category, instrument_id.symbol)
 
-    def _scopes(self, category: Category) -> list[Pairs]:
-        base = ("category", category.value)
-        if category is Category.LINEAR:
-            return [(base, ("settleCoin", asset)) for asset in self._settle_assets]
-        return [(base,)]
-
-    async def _get(self, path: str, pairs: Pairs, group: str, cursor: str = "") -> RestAnswered:
-        return await self._caller.get(path, pairs, group=group, cursor=cursor, is_signed=True)
-
-    async def _pages(self, path: str, pairs: Pairs, group: str) -> AsyncIterator[tuple[Row, int]]:
-        cursor = ""
-        for _ in range(PAGES_MAX):
-            answer = await self._get(path, pairs, group, cursor)
-            page = answer.read(Listing)
-            received_ns = self._caller.now()
-            for raw in page.list:
-                yield raw, received_ns
-            following = page.nextPageCursor or ""
-            # The venue names a cursor after the last page too; the page after that is empty.
-            if not following or following == cursor or not page.list:
-                return
-            cursor = following
-        raise FrameError(f"{path} has no end after {PAGES_MAX} pages")
+    async def _get(self, path: str, pairs: Pairs, group: str) -> RestAnswered:
+        return await self._caller.get(path, pairs, group=group, is_signed=True)
 
     async def _fills(self, pairs: Pairs, category: Category) -> list[Fill]:
         fills = []
-        async for raw, received_ns in self._pages("/v5/execution/list", pairs, "execution/list"):
+        async for raw, received_ns in pages(
+            self._caller, "/v5/execution/list", pairs, "execution/list"
+        ):
             try:
                 fills.append(self._rows.fill(raw, received_ns=received_ns, category=category))
             except InstrumentUnlisted:
@@ -501,13 +475,6 @@ class BybitAccountClient:
 def _is_of(found: OrderReport | Fill | OrderAbsent, client_id: ClientId) -> bool:
     # A venue that ignored the filter must not pass somebody else's order for ours.
     return found.client_id == client_id
-
-
-def _row(raw: Row, kind: type[T]) -> T:
-    try:
-        return msgspec.convert(raw, kind)
-    except msgspec.ValidationError as error:
-        raise FrameError(f"{kind.__name__}: {error}: {shortened(str(raw))}") from None
 
 
 def _rate(text: str) -> Decimal:

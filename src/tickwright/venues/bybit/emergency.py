@@ -4,26 +4,30 @@ It refuses to depend on anything that may be broken in a trader: no socket, no i
 order book. A query that failed raises; it is never an empty answer.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from tickwright.core.errors import FrameError, VenueError
 from tickwright.core.identity import Category
-from tickwright.venues.bybit.account_rest import PAGES_MAX
-from tickwright.venues.bybit.private_wire import KeyRow, Listing, OrderRow, PositionRow
-from tickwright.venues.bybit.rest_call import Pairs, RestAnswered, RestCaller
+from tickwright.venues.bybit.account_calls import (
+    CANCEL_ALL_PATH,
+    SETTLE_ASSETS,
+    Row,
+    cancel_in_turns,
+    pages,
+    row_of,
+    scopes_of,
+)
+from tickwright.venues.bybit.private_wire import KeyRow, OrderRow, PositionRow
+from tickwright.venues.bybit.rest_call import RestAnswered, RestCaller
 from tickwright.venues.bybit.wire import shortened
 from tickwright.venues.port import HeldPosition, RestingOrder
 
 __all__ = ["BybitEmergencyClient"]
 
-T = TypeVar("T")
-
-_CANCELLED_PER_CALL = 500
-_CANCEL_CALLS_MAX = 20
 _AREAS = {
     Category.SPOT: ("Spot",),
     Category.LINEAR: ("ContractTrade", "Derivatives"),
@@ -45,7 +49,7 @@ class BybitEmergencyClient:
         caller: RestCaller,
         categories: Sequence[Category],
         *,
-        settle_assets: Iterable[str] = ("USDT", "USDC"),
+        settle_assets: Iterable[str] = SETTLE_ASSETS,
     ) -> None:
         self._caller = caller
         self._categories = tuple(categories)
@@ -74,10 +78,12 @@ class BybitEmergencyClient:
         found: dict[str, RestingOrder] = {}
         for category in self._categories:
             filters = ("Order", "StopOrder", "tpslOrder") if category is Category.SPOT else ("",)
-            for scope in self._scopes(category):
+            for scope in scopes_of(category, self._settle_assets):
                 for kind in filters:
                     pairs = (*scope, ("openOnly", "0"), ("limit", "50"), ("orderFilter", kind))
-                    async for raw in self._pages("/v5/order/realtime", pairs, "order/realtime"):
+                    async for raw, _ in pages(
+                        self._caller, "/v5/order/realtime", pairs, "order/realtime"
+                    ):
                         order = _order(raw, category)
                         found[order.venue_id] = order
         return tuple(found.values())
@@ -107,9 +113,11 @@ class BybitEmergencyClient:
         for category in self._categories:
             if category is Category.SPOT:
                 continue
-            for scope in self._scopes(category):
+            for scope in scopes_of(category, self._settle_assets):
                 pairs = (*scope, ("limit", "200"))
-                async for raw in self._pages("/v5/position/list", pairs, "position/list"):
+                async for raw, _ in pages(
+                    self._caller, "/v5/position/list", pairs, "position/list"
+                ):
                     position = _position(raw, category)
                     if position.size:
                         found.append(position)
@@ -129,38 +137,16 @@ class BybitEmergencyClient:
         await self._post("/v5/order/create", body, "create", forgiven=_NOTHING_HELD)
 
     async def _cancel_all(self, kind: str) -> int:
-        count = 0
-        for category in self._categories:
-            scopes = [dict(scope) for scope in self._scopes(category)]
-            for scope in scopes:
-                for _ in range(_CANCEL_CALLS_MAX):
-                    answer = await self._post(
-                        "/v5/order/cancel-all", {**scope, "orderFilter": kind}, "cancel-all"
-                    )
-                    named = len(answer.read(Listing).list)
-                    count += named
-                    if named < _CANCELLED_PER_CALL:
-                        break
-        return count
+        scopes = [
+            scope
+            for category in self._categories
+            for scope in scopes_of(category, self._settle_assets)
+        ]
 
-    def _scopes(self, category: Category) -> list[Pairs]:
-        base = ("category", category.value)
-        if category is Category.LINEAR:
-            return [(base, ("settleCoin", asset)) for asset in self._settle_assets]
-        return [(base,)]
+        async def post(body: dict[str, str]) -> RestAnswered:
+            return await self._post(CANCEL_ALL_PATH, body, "cancel-all")
 
-    async def _pages(self, path: str, pairs: Pairs, group: str) -> AsyncIterator[dict[str, Any]]:
-        cursor = ""
-        for _ in range(PAGES_MAX):
-            answer = await self._caller.get(path, pairs, group=group, cursor=cursor, is_signed=True)
-            page = answer.read(Listing)
-            for raw in page.list:
-                yield raw
-            following = page.nextPageCursor or ""
-            if not following or following == cursor or not page.list:
-                return
-            cursor = following
-        raise FrameError(f"{path}: more than {PAGES_MAX} pages")
+        return await cancel_in_turns(post, scopes, kind)
 
     async def _post(
         self,
@@ -181,8 +167,8 @@ class BybitEmergencyClient:
         return answer
 
 
-def _order(raw: dict[str, Any], category: Category) -> RestingOrder:
-    row = _read(raw, OrderRow)
+def _order(raw: Row, category: Category) -> RestingOrder:
+    row = row_of(raw, OrderRow)
     is_conditional = row.orderStatus == "Untriggered" or bool(row.triggerPrice.strip("0."))
     reduces = row.reduceOnly or (category is Category.SPOT and row.side == "Sell")
     return RestingOrder(
@@ -197,8 +183,8 @@ def _order(raw: dict[str, Any], category: Category) -> RestingOrder:
     )
 
 
-def _position(raw: dict[str, Any], category: Category) -> HeldPosition:
-    row = _read(raw, PositionRow)
+def _position(raw: Row, category: Category) -> HeldPosition:
+    row = row_of(raw, PositionRow)
     try:
         size = Decimal(row.size or "0")
     except InvalidOperation:
@@ -209,10 +195,3 @@ def _position(raw: dict[str, Any], category: Category) -> HeldPosition:
         size=-size if row.side == "Sell" else size,
         index=row.positionIdx,
     )
-
-
-def _read(raw: dict[str, Any], kind: type[T]) -> T:
-    try:
-        return msgspec.convert(raw, kind)
-    except msgspec.ValidationError as error:
-        raise FrameError(f"{kind.__name__}: {error}: {shortened(str(raw))}") from None
