@@ -31,16 +31,9 @@ class Life:
         self.signal_name = ""
         self.bug: BaseException | None = None
         self._task: asyncio.Task[int] | None = None
-        self._was_ended_at_once = False
-
-    @property
-    def was_ended_at_once(self) -> bool:
-        """Whether a second signal came."""
-        return self._was_ended_at_once
 
     def _on_signal(self, number: signal.Signals) -> None:
         if self.stopping.is_set() and self._task is not None:
-            self._was_ended_at_once = True
             self._task.cancel()
         self.signal_name = number.name
         self.stopping.set()

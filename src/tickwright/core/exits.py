@@ -89,16 +89,6 @@ class Exits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return Exits(**values)
 
     @property
-    def has_levels(self) -> bool:
-        """Whether any price at all closes the position."""
-        return bool(
-            self.stop_loss_fraction
-            or self.take_profit_fraction
-            or self.trailing_fraction
-            or self.break_even_after_fraction
-        )
-
-    @property
     def follows(self) -> bool:
         """Whether a stop moves with the price."""
         return bool(self.trailing_fraction or self.break_even_after_fraction)

@@ -18,7 +18,6 @@ from tickwright.core.orders import Side
 from tickwright.core.units import (
     MONEY_DECIMALS,
     decimal_from_units,
-    units_from_text,
     units_to_text,
 )
 
@@ -155,14 +154,6 @@ class Instrument(msgspec.Struct, frozen=True):
         """Write a size as the wire wants it: plain decimals, no exponent."""
         return units_to_text(size_units, self.size_decimals)
 
-    def price_units_of(self, text: str) -> int:
-        """Parse wire text into price units; raises UnitsError when it doesn't fit."""
-        return units_from_text(text, self.price_decimals)
-
-    def size_units_of(self, text: str) -> int:
-        """Parse wire text into size units; raises UnitsError when it doesn't fit."""
-        return units_from_text(text, self.size_decimals)
-
     def price_units_floor(self, price: Decimal | float) -> int:
         """Return the highest valid price at or below `price` (for a bid).
 
@@ -203,11 +194,6 @@ class Instrument(msgspec.Struct, frozen=True):
         return units
 
     # money ----------------------------------------------------------------------------------------
-
-    @property
-    def notional_asset(self) -> str:
-        """The asset `notional` and `pnl` count in."""
-        return self.settle_asset
 
     def notional(self, size_units: int, price_units: int) -> int:
         """Return the notional of a size at a price, in money units of `settle_asset`, at least 0.

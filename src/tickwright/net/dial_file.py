@@ -25,8 +25,8 @@ def dial_file(host: str) -> Path:
 class SharedDialBudget(DialBudget):
     """A `DialBudget` that other processes of this user count in, too.
 
-    Stamps are wall-clock based (`net.clock`), so that processes mean the same; one from the future
-    (a clock that was set back) is dropped.
+    Stamps are wall-clock based (`net.listener.utc_now_ns`), so that processes mean the same; one
+    from the future (a clock that was set back) is dropped.
     """
 
     __slots__ = ("fault", "path")

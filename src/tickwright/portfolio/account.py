@@ -472,18 +472,6 @@ class Account:
             total += worth if holding.net_units > 0 else -worth
         return total
 
-    def strategy_worth(self, strategy_id: StrategyId | None) -> int | None:
-        """Return the gross notional of a strategy's shares; None when a price is missing."""
-        total = 0
-        for holding in self.holdings.values():
-            for book in holding.legs.values():
-                share = book.shares.get(strategy_id)
-                worth = None if share is None else holding.worth_of(share.size_units)
-                if share is not None and worth is None:
-                    return None
-                total += worth or 0
-        return total
-
     @property
     def day_base(self) -> int | None:
         """Equity of the day's start with the transfers since: what the day's loss is a part of."""

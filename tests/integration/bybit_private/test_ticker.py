@@ -10,6 +10,7 @@ from tests.unit.portfolio.worlds import linear
 from tickwright.core.errors import FrameError
 from tickwright.core.events import FundingUpdate, LastPrice, MarkPrice
 from tickwright.core.identity import Category
+from tickwright.core.units import units_from_text
 from tickwright.simulator.run import RunningSimulator
 from tickwright.venues.bybit.rest import BybitMarketClient
 
@@ -42,7 +43,7 @@ async def test_ticker_when_fields_are_empty_then_they_make_no_event(script: Scri
         events = await BybitMarketClient(caller).ticker(BTC)
     finally:
         await caller.http.aclose()
-    units = BTC.price_units_of("60000.10")
+    units = units_from_text("60000.10", BTC.price_decimals)
     assert (LastPrice(BTC.id, units, 1_790_000_000_123_000_000),) == events
 
 

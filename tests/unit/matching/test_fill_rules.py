@@ -12,6 +12,7 @@ from tests.oracle.instruments import make_instrument
 from tests.oracle.matching import ExternalLevels as PlainLevels
 from tests.unit.matching.tape import Tape
 from tickwright.core.orders import Side, TimeInForce
+from tickwright.core.units import units_from_text
 from tickwright.matching import (
     BookOrder,
     ExternalLevels,
@@ -301,7 +302,7 @@ def test_order_of_no_size_then_cannot_be_made(size: int):
 def test_size_off_the_lot_or_below_the_least_then_the_instrument_names_the_fault(size: str):
     lots = {"lot_units": 10**5, "size_min_units": 10**5}
     instrument = msgspec.structs.replace(make_instrument(size_decimals=8), **lots)
-    units = instrument.size_units_of(size)
+    units = units_from_text(size, instrument.size_decimals)
     assert instrument.size_fault(units, is_market=False) is not None
 
 

@@ -488,7 +488,7 @@ def test_margins_when_the_venue_tells_them_then_they_are_kept_and_older_ones_are
     assert state == portfolio.account(ACCOUNT).totals
 
 
-def test_worth_when_positions_are_long_and_short_then_gross_net_and_each_strategys_are_told():
+def test_worth_when_positions_are_long_and_short_then_gross_and_net_are_told():
     eth = linear("ETHUSDT", base="ETH")
     portfolio = portfolio_with(BTC, eth)
     portfolio.apply_fill(fill(BTC, Side.BUY, 100, 6_000_000), ALPHA)
@@ -498,11 +498,6 @@ def test_worth_when_positions_are_long_and_short_then_gross_net_and_each_strateg
     portfolio.set_mark(BTC.id, 6_000_000)
     portfolio.set_mark(eth.id, 300_000)
     assert (money(9_000), money(3_000)) == (account.held_worth, account.net_worth)
-    assert (money(6_000), money(3_000), 0) == (
-        account.strategy_worth(ALPHA),
-        account.strategy_worth(BETA),
-        account.strategy_worth(None),
-    )
 
 
 # days

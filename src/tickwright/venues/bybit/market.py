@@ -1,4 +1,4 @@
-"""Owns the decoding of Bybit's tickers, candles, liquidations and price limits; refuses to guess.
+"""Owns the decoding of Bybit's tickers, candles and liquidations; refuses to guess.
 
 Prices that can be traded must fit the instrument exactly. Mark, index and bankruptcy prices and
 volumes are computed figures: the venue may print more decimals, and they are rounded half-even to
@@ -6,9 +6,7 @@ the instrument's units. An empty or zero price is unknown and makes no event.
 """
 
 import re
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
-
-import msgspec
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 from tickwright.core.errors import FrameError
 from tickwright.core.events import (
@@ -33,7 +31,6 @@ from tickwright.venues.bybit.wire import (
     CandleData,
     CandleMessage,
     LiquidationMessage,
-    PriceLimitMessage,
     TickerData,
     TickerMessage,
     read,
@@ -42,13 +39,11 @@ from tickwright.venues.bybit.wire import (
 
 __all__ = [
     "INTERVALS",
-    "PriceLimit",
     "TickerEvent",
     "Tickers",
     "candle_of",
     "decode_candles",
     "decode_liquidations",
-    "decode_price_limit",
     "interval_ns_of",
 ]
 
@@ -71,15 +66,6 @@ _EXACT = Context(prec=80)
 _BILLION_DECIMALS = 9
 
 TickerEvent = LastPrice | MarkPrice | IndexPrice | FundingUpdate
-
-
-class PriceLimit(msgspec.Struct, frozen=True, gc=False):
-    """The highest price a buy and the lowest a sell may name, rounded to the allowed side."""
-
-    symbol: str
-    buy_max_units: int
-    sell_min_units: int
-    venue_ns: int
 
 
 class Tickers:
@@ -196,26 +182,6 @@ def decode_liquidations(frame: bytes, instrument_for: InstrumentFor) -> list[Liq
     return events
 
 
-def decode_price_limit(frame: bytes, instrument_for: InstrumentFor) -> PriceLimit:
-    """Decode a `priceLimit.{symbol}` message.
-
-    Raises:
-        InstrumentMismatch: unknown symbol.
-        FrameError: not such a message.
-    """
-    message = read(frame, PriceLimitMessage)
-    symbol = split_topic(message.topic, "priceLimit", frame)
-    if message.data.symbol != symbol:
-        raise FrameError(f"symbol under another's topic: {shortened(frame)}")
-    instrument = instrument_of(symbol, instrument_for)
-    return PriceLimit(
-        symbol,
-        _rounded(message.data.buyLmt, instrument.price_decimals, frame, ROUND_FLOOR),
-        _rounded(message.data.sellLmt, instrument.price_decimals, frame, ROUND_CEILING),
-        venue_ns_of(message.ts, frame),
-    )
-
-
 def interval_ns_of(interval: str) -> int:
     """Return the length of an interval name ("1", "60", "D"); raises FrameError for others."""
     length = INTERVALS.get(interval)
@@ -243,7 +209,7 @@ def candle_of(
         high_units=high,
         low_units=low,
         close_units=close,
-        volume_units=_rounded(row.volume, instrument.size_decimals, frame, ROUND_HALF_EVEN),
+        volume_units=_rounded(row.volume, instrument.size_decimals, frame),
         is_final=row.confirm,
         venue_ns=venue_ns,
     )
@@ -262,20 +228,20 @@ def _price(text: str | None, instrument: Instrument, frame: bytes) -> int:
     # Spot tickers have no mark and index price; dated contracts leave some empty.
     if not text:
         return 0
-    return _rounded(text, instrument.price_decimals, frame, ROUND_HALF_EVEN)
+    return _rounded(text, instrument.price_decimals, frame)
 
 
 def _signed(rate: str, frame: bytes) -> int:
     if rate.startswith("-"):
-        return -_rounded(rate[1:], _BILLION_DECIMALS, frame, ROUND_HALF_EVEN)
-    return _rounded(rate, _BILLION_DECIMALS, frame, ROUND_HALF_EVEN)
+        return -_rounded(rate[1:], _BILLION_DECIMALS, frame)
+    return _rounded(rate, _BILLION_DECIMALS, frame)
 
 
-def _rounded(text: str, decimals: int, frame: bytes, rounding: str) -> int:
+def _rounded(text: str, decimals: int, frame: bytes) -> int:
     if not _NUMBER.fullmatch(text):
         raise FrameError(f"{shortened(text)} is no number: {shortened(frame)}")
     scaled = _EXACT.scaleb(Decimal(text), decimals)
-    units = int(scaled.to_integral_value(rounding, _EXACT))
+    units = int(scaled.to_integral_value(ROUND_HALF_EVEN, _EXACT))
     if units > INT64_MAX:
         raise FrameError(f"{shortened(text)} is too large: {shortened(frame)}")
     return units

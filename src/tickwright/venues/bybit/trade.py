@@ -130,11 +130,6 @@ class TradeSession:
 
     is_ready = is_proven
 
-    @property
-    def outstanding_count(self) -> int:
-        """Requests sent and not yet answered or given up."""
-        return len(self._outstanding)
-
     def set_clock_offset(self, offset_ns: int) -> None:
         """Say how far the venue's clock is ahead of ours; requests are stamped with its time."""
         self._login.offset_ns = offset_ns

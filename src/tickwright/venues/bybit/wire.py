@@ -26,8 +26,6 @@ __all__ = [
     "LiquidationMessage",
     "OrderBookData",
     "OrderBookMessage",
-    "PriceLimitData",
-    "PriceLimitMessage",
     "RequestEcho",
     "TickerData",
     "TickerMessage",
@@ -111,7 +109,7 @@ class TradeMessage(msgspec.Struct, frozen=True, gc=False):
     data: list[TradeData]
 
 
-# tickers, kline, allLiquidation, priceLimit -------------------------------------------------------
+# tickers, kline, allLiquidation -------------------------------------------------------------------
 
 
 class TickerData(msgspec.Struct, frozen=True, gc=False):
@@ -179,22 +177,6 @@ class LiquidationMessage(msgspec.Struct, frozen=True, gc=False):
     topic: str
     ts: int
     data: list[LiquidationData]
-
-
-class PriceLimitData(msgspec.Struct, frozen=True, gc=False):
-    """The highest allowed buy and the lowest allowed sell price."""
-
-    symbol: str
-    buyLmt: str  # noqa: N815
-    sellLmt: str  # noqa: N815
-
-
-class PriceLimitMessage(msgspec.Struct, frozen=True, gc=False):
-    """The price limits of one symbol; has no `type`."""
-
-    topic: str
-    ts: int
-    data: PriceLimitData
 
 
 # everything that isn't data -----------------------------------------------------------------------

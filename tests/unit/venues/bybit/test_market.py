@@ -16,11 +16,9 @@ from tickwright.core.events import (
 from tickwright.core.instrument import Instrument
 from tickwright.core.orders import Side
 from tickwright.venues.bybit.market import (
-    PriceLimit,
     Tickers,
     decode_candles,
     decode_liquidations,
-    decode_price_limit,
     interval_ns_of,
 )
 from tickwright.venues.bybit.wire import InstrumentMismatch
@@ -161,17 +159,3 @@ def test_liquidations_when_sample_then_side_as_told(sample: Sample, linear: Look
     assert [
         Liquidation(linear("ROSEUSDT").id, Side.SELL, 4499, 20000, 1739502302929 * MS)
     ] == decode_liquidations(sample("ws-all-liquidation"), linear)
-
-
-def test_price_limit_when_sample_then_units(sample: Sample, linear: Lookup):
-    assert PriceLimit("BTCUSDT", 11445000, 10355000, 1750059683782 * MS) == decode_price_limit(
-        sample("ws-price-limit"), linear
-    )
-
-
-def test_price_limit_when_finer_than_units_then_rounded_to_the_allowed_side(
-    sample: Sample, linear: Lookup
-):
-    frame = sample("ws-price-limit").replace(b"114450.00", b"114450.009")
-    limit = decode_price_limit(frame.replace(b"103550.00", b"103550.001"), linear)
-    assert (11445000, 10355001) == (limit.buy_max_units, limit.sell_min_units)

@@ -13,7 +13,6 @@ from tickwright.venues.bybit.market import (
     Tickers,
     decode_candles,
     decode_liquidations,
-    decode_price_limit,
 )
 
 
@@ -39,7 +38,6 @@ def test_market_decoders_when_frames_are_mutated_then_only_frame_error(
             lambda raw: Tickers(linear).decode(raw),
             lambda raw: decode_candles(raw, linear),
             lambda raw: decode_liquidations(raw, linear),
-            lambda raw: decode_price_limit(raw, linear),
         ):
             try:
                 decode(text)

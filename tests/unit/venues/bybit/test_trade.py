@@ -155,7 +155,7 @@ def test_reply_when_accepted_then_accepted_with_venue_id_and_limit():
             account_id=ACCOUNT, group="create.linear", limit=10, remaining=9, reset_ns=NOW + MS
         ),
     ] == host.events
-    assert 0 == session.outstanding_count
+    assert not session._outstanding
 
 
 def test_reply_when_interleaved_then_matched_by_id():
@@ -260,7 +260,7 @@ def test_reply_when_it_has_no_id_then_told_and_the_request_times_out():
     _encode(session, place())
     session.on_frame(b'{"retCode":10005,"retMsg":"Permission denied","op":"order.create"}', NOW)
     assert [("unreadable", "trade")] == [told[:2] for told in host.told]
-    assert 1 == session.outstanding_count
+    assert 1 == len(session._outstanding)
     session.poll(NOW + PATIENCE_NS)
     assert [Outcome.UNKNOWN] == [reply.outcome for reply in _replies(host)]
 
