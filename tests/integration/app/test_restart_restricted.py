@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.app.losing_trader import losing_settings
 from tests.integration.app.trading import ACCOUNT, simulator, trading, until
-from tickwright.app.replay import Replay
+from tickwright.app.replay import Replay, ReplayResult
 from tickwright.app.trader import Trader
 from tickwright.core.errors import StorageError
 from tickwright.simulator.run import RunningSimulator
@@ -47,6 +47,10 @@ async def losing_process(
         await process.wait()
 
 
+async def replayed(session: Path) -> ReplayResult:
+    return await asyncio.to_thread(Replay(session).run)
+
+
 def kinds_kept(folder: Path) -> set[str]:
     state = read_kept_state(folder / "state")
     return set() if state is None else {row.kind.value for row in state.risk.restrictions}
@@ -64,6 +68,9 @@ async def test_trader_when_killed_with_limits_reached_then_starts_restricted_and
             with pytest.raises(StorageError, match=f"in use by process {process.pid} "):
                 await second.start()
             await second.close()
+            # The recording lags behind the kept state by what its thread hasn't written yet.
+            while not (await replayed(tmp_path / "session-killed")).decisions_checked:
+                assert process.returncode is None
             process.kill()
             await process.wait()
         kept = read_kept_state(tmp_path / "state")
@@ -97,11 +104,11 @@ async def test_trader_when_killed_with_limits_reached_then_starts_restricted_and
             day = next(day for day in kept.risk.days if day.account_id == ACCOUNT)
             assert day.day_start_equity == state.portfolio.account(ACCOUNT).day_base
         digest = trader.engine.digest
-    again = Replay(tmp_path / "session-again").run()
+    again = await replayed(tmp_path / "session-again")
     assert "" == again.difference
     assert again.is_complete
     assert digest == again.digest
-    killed = Replay(tmp_path / "session-killed").run()
+    killed = await replayed(tmp_path / "session-killed")
     assert "" == killed.difference
     assert killed.decisions_checked > 0
 

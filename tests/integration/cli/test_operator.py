@@ -105,17 +105,29 @@ def world(venue: Venue, tmp_path_factory: pytest.TempPathFactory) -> World:
         found.seen["orders"] = ask("orders", found.config, "--open", "--venue")
         found.seen["doctor"] = ask("doctor", found.config)
         http.cancel_order(category="linear", symbol="ETHUSDT", orderLinkId="theirs")
-        process.send_signal(signal.SIGSTOP)
-        try:
-            dog.kill()
-            wait_until(lambda: ask("status", found.config, code=None)["exit_code"] == 4, 10)
-            found.seen["silent"] = ask("status", found.config, code=4)
-        finally:
-            process.send_signal(signal.SIGCONT)
         process.send_signal(signal.SIGINT)
         process.wait(20)
+    dog.kill()
     dog.wait()
+    found.seen["silent"] = silenced(venue, made(venue, tmp_path_factory.mktemp("silenced")))
     return found
+
+
+def silenced(venue: Venue, folder: Path) -> dict[str, Any]:
+    """What `status` says of a stopped process.
+
+    It has a folder of its own: a trader that was stopped finds its private stream silent when it
+    goes on and cancels for that reason, and the world's orders shall end for one reason only.
+    """
+    config = str(folder / "run.toml")
+    with trader(folder) as process:
+        wait_until(lambda: len(plain(venue)) >= 1, 20)
+        process.send_signal(signal.SIGSTOP)
+        try:
+            wait_until(lambda: ask("status", config, code=None)["exit_code"] == 4, 10)
+            return ask("status", config, code=4)
+        finally:
+            process.send_signal(signal.SIGCONT)
 
 
 # status -------------------------------------------------------------------------------------------
