@@ -6,6 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tickwright.cli.endpoint import (
+    CaPath,
+    CategoryName,
+    Connections,
+    Depth,
+    EnvName,
+    PublicUrl,
+    RestUrl,
+    hosts_from,
+)
 from tickwright.cli.json_file import check_json_path, write_json
 from tickwright.cli.outcome import FAILURE, check_sockets, tell, verb
 from tickwright.core.errors import ConfigError
@@ -30,28 +40,16 @@ def record(
     venue: Annotated[
         Literal["bybit"] | None, typer.Option(help="Records this venue, without a configuration.")
     ] = None,
-    category: Annotated[Literal["spot", "linear"], typer.Option(help="Product line.")] = "linear",
+    category: CategoryName = "linear",
     symbol: Annotated[
         list[str] | None, typer.Option(help="Repeat for each one.", metavar="SYMBOL")
     ] = None,
-    depth: Annotated[int, typer.Option(help="Levels a side: 1, 50, 200 or 1000.")] = 50,
-    connections: Annotated[
-        int, typer.Option(min=1, max=100, help="Spread the symbols over N sockets.", metavar="N")
-    ] = 1,
-    env: Annotated[
-        Literal["mainnet", "testnet"] | None,
-        typer.Option(help="Whose addresses; mainnet without any URL."),
-    ] = None,
-    public_url: Annotated[
-        str | None,
-        typer.Option(help="Prefix before the category: ws://host:port/v5/public.", metavar="URL"),
-    ] = None,
-    rest_url: Annotated[
-        str | None, typer.Option(help="http(s)://host:port, for the instruments.", metavar="URL")
-    ] = None,
-    ca: Annotated[
-        Path | None, typer.Option(help="Certificate to trust beside none.", metavar="FILE.pem")
-    ] = None,
+    depth: Depth = 50,
+    connections: Connections = 1,
+    env: EnvName = None,
+    public_url: PublicUrl = None,
+    rest_url: RestUrl = None,
+    ca: CaPath = None,
     seconds: Annotated[
         float | None, typer.Option(min=0.1, help="Stop after so long; else on Ctrl-C.", metavar="N")
     ] = None,
@@ -77,7 +75,6 @@ def record(
     from tickwright.app.record import plan_of, record_config
     from tickwright.app.record import record as run_record
     from tickwright.app.watch import WatchOptions
-    from tickwright.cli.watch import hosts_from
     from tickwright.core.identity import Category
     from tickwright.net.loop import make_loop_factory
     from tickwright.storage.segment_writer import SegmentOptions

@@ -6,14 +6,23 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tickwright.cli.endpoint import (
+    CaPath,
+    CategoryName,
+    Connections,
+    Depth,
+    EnvName,
+    PublicUrl,
+    RestUrl,
+    hosts_from,
+)
 from tickwright.cli.json_file import check_json_path, write_json
 from tickwright.cli.outcome import check_sockets, tell, verb
 
 if TYPE_CHECKING:
     from tickwright.app.watch import WatchReport
-    from tickwright.venues.bybit.hosts import Hosts
 
-__all__ = ["hosts_from", "watch"]
+__all__ = ["watch"]
 
 # What a person should know even when no table is shown.
 _TOLD = frozenset({"watch.unreachable", "feed.topic_refused", "feed.disconnected"})
@@ -23,32 +32,20 @@ _TOLD = frozenset({"watch.unreachable", "feed.topic_refused", "feed.disconnected
 def watch(
     *,
     venue: Annotated[Literal["bybit"], typer.Option(help="Whose protocol it is.")] = "bybit",
-    category: Annotated[Literal["spot", "linear"], typer.Option(help="Product line.")],
+    category: CategoryName,
     symbols: Annotated[str, typer.Option(help="Separated by commas.", metavar="A,B,...")],
-    depth: Annotated[int, typer.Option(help="Levels a side: 1, 50, 200 or 1000.")] = 50,
-    connections: Annotated[
-        int, typer.Option(min=1, max=100, help="Spread the symbols over N sockets.", metavar="N")
-    ] = 1,
-    env: Annotated[
-        Literal["mainnet", "testnet"] | None,
-        typer.Option(help="Whose addresses; mainnet without any URL."),
-    ] = None,
-    public_url: Annotated[
-        str | None,
-        typer.Option(help="Prefix before the category: ws://host:port/v5/public.", metavar="URL"),
-    ] = None,
-    rest_url: Annotated[
-        str | None, typer.Option(help="http(s)://host:port, for the instruments.", metavar="URL")
-    ] = None,
+    depth: Depth = 50,
+    connections: Connections = 1,
+    env: EnvName = None,
+    public_url: PublicUrl = None,
+    rest_url: RestUrl = None,
     instruments: Annotated[
         Path | None,
         typer.Option(
             help="Instruments-info as a file, where there is no REST.", metavar="FILE.json"
         ),
     ] = None,
-    ca: Annotated[
-        Path | None, typer.Option(help="Certificate to trust beside none.", metavar="FILE.pem")
-    ] = None,
+    ca: CaPath = None,
     seconds: Annotated[
         float | None, typer.Option(help="Stop after so long; else on Ctrl-C.", metavar="N")
     ] = None,
@@ -101,19 +98,6 @@ def watch(
 def _tell(event: str, text: str) -> None:
     if event in _TOLD:
         tell("watch", text)
-
-
-def hosts_from(env: str | None, public_url: str | None, rest_url: str | None) -> "Hosts":
-    """Return the addresses: given ones stand alone unless an environment is named too."""
-    from tickwright.core.errors import ConfigError
-    from tickwright.venues.bybit.hosts import Environment, hosts_of
-
-    if env is None and public_url is None:
-        if rest_url is not None:
-            raise ConfigError("--rest-url alone names no socket: give --public-url or --env too")
-        env = "mainnet"
-    environment = None if env is None else Environment(env)
-    return hosts_of(environment, rest_url=rest_url, public_url=public_url)
 
 
 def _summary(report: "WatchReport") -> str:

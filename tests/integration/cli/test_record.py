@@ -2,41 +2,17 @@
 
 import json
 import random
-import signal
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tickwright.storage.segments import Record, RecordKind, SegmentReader, read_segments
 
 TICKWRIGHT = (sys.executable, "-m", "tickwright")
 START_S_MAX = 30.0
 KILLS = 8
-
-
-@pytest.fixture(scope="module")
-def urls() -> Iterator[dict[str, str]]:
-    """Addresses of a simulator in a process of its own."""
-    process = subprocess.Popen(
-        [*TICKWRIGHT, "simulate", "--symbols", "12", "--seed", "7"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    try:
-        line = process.stdout.readline()
-        assert line, process.stderr.read()
-        yield json.loads(line)
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=10)
 
 
 def command(urls: dict[str, str], folder: Path, *more: str) -> list[str]:

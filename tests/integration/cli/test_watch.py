@@ -8,7 +8,6 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -31,27 +30,6 @@ ROW = ["bid", "bid_size", "ask", "ask_size", "update_id", "state"]
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "XRPUSDT")
 START_S_MAX = 30.0
 TICKWRIGHT = (sys.executable, "-m", "tickwright")
-
-
-@pytest.fixture(scope="module")
-def urls() -> Iterator[dict[str, str]]:
-    """Addresses of a simulator in a process of its own."""
-    process = subprocess.Popen(
-        [*TICKWRIGHT, "simulate", "--symbols", "12", "--seed", "7"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    try:
-        line = process.stdout.readline()
-        assert line, process.stderr.read()
-        yield json.loads(line)
-    finally:
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=10)
-    assert (0, "") == (process.returncode, errors)
 
 
 def watch(urls: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
