@@ -3,12 +3,12 @@
 Refuses policies that contradict themselves; knows no price and no venue.
 """
 
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 import msgspec
 from msgspec import Meta
 
-__all__ = ["TIME_STOP_MS_MAX", "Exits", "PlannedExits"]
+__all__ = ["TIME_STOP_MS_MAX", "ExitWishes", "Exits", "PlannedExits"]
 
 TIME_STOP_MS_MAX = 604_800_000
 """A week."""
@@ -92,6 +92,18 @@ class Exits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def follows(self) -> bool:
         """Whether a stop moves with the price."""
         return bool(self.trailing_fraction or self.break_even_after_fraction)
+
+
+class ExitWishes(TypedDict, total=False):
+    """The fields of `Exits` as keyword arguments; what isn't named stays open."""
+
+    stop_loss_fraction: float | None
+    take_profit_fraction: float | None
+    trailing_fraction: float | None
+    activation_fraction: float | None
+    break_even_after_fraction: float | None
+    break_even_offset_fraction: float | None
+    time_stop_ms: int | None
 
 
 class PlannedExits(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,14 +5,14 @@ Views are live and valid inside the call only. A strategy keeps something by `.c
 
 from collections.abc import Iterable
 from random import Random
-from typing import Protocol
+from typing import Protocol, Unpack
 
 import msgspec
 
 from tickwright.book.order_book import OrderBook
 from tickwright.core.errors import ConfigError
 from tickwright.core.events import FundingUpdate
-from tickwright.core.exits import Exits
+from tickwright.core.exits import Exits, ExitWishes
 from tickwright.core.identity import AccountId, InstrumentId, StrategyId
 from tickwright.core.instrument import FeeRates, Instrument
 from tickwright.core.orders import Order, Side
@@ -176,25 +176,12 @@ class StrategyContext:
         confidence: float = 1.0,
         reason: str = "",
         price_units: int | None = None,
-        stop_loss_fraction: float | None = None,
-        take_profit_fraction: float | None = None,
-        trailing_fraction: float | None = None,
-        activation_fraction: float | None = None,
-        break_even_after_fraction: float | None = None,
-        break_even_offset_fraction: float | None = None,
-        time_stop_ms: int | None = None,
+        **exits: Unpack[ExitWishes],
     ) -> Signal:
         """Return a signal to be long, left as said here (see `Exits`) and as configured."""
-        exits = Exits(
-            stop_loss_fraction=stop_loss_fraction,
-            take_profit_fraction=take_profit_fraction,
-            trailing_fraction=trailing_fraction,
-            activation_fraction=activation_fraction,
-            break_even_after_fraction=break_even_after_fraction,
-            break_even_offset_fraction=break_even_offset_fraction,
-            time_stop_ms=time_stop_ms,
+        return self._entry(
+            SignalKind.LONG, instrument_id, confidence, reason, price_units, Exits(**exits)
         )
-        return self._entry(SignalKind.LONG, instrument_id, confidence, reason, price_units, exits)
 
     def short(
         self,
@@ -203,25 +190,12 @@ class StrategyContext:
         confidence: float = 1.0,
         reason: str = "",
         price_units: int | None = None,
-        stop_loss_fraction: float | None = None,
-        take_profit_fraction: float | None = None,
-        trailing_fraction: float | None = None,
-        activation_fraction: float | None = None,
-        break_even_after_fraction: float | None = None,
-        break_even_offset_fraction: float | None = None,
-        time_stop_ms: int | None = None,
+        **exits: Unpack[ExitWishes],
     ) -> Signal:
         """Return a signal to be short, left as said here (see `Exits`) and as configured."""
-        exits = Exits(
-            stop_loss_fraction=stop_loss_fraction,
-            take_profit_fraction=take_profit_fraction,
-            trailing_fraction=trailing_fraction,
-            activation_fraction=activation_fraction,
-            break_even_after_fraction=break_even_after_fraction,
-            break_even_offset_fraction=break_even_offset_fraction,
-            time_stop_ms=time_stop_ms,
+        return self._entry(
+            SignalKind.SHORT, instrument_id, confidence, reason, price_units, Exits(**exits)
         )
-        return self._entry(SignalKind.SHORT, instrument_id, confidence, reason, price_units, exits)
 
     def leave(self, instrument_id: InstrumentId, *, reason: str = "") -> Signal:
         """Return a signal to close the position and withdraw what would open one."""
