@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from tickwright.book.messages import MessageSink
 from tickwright.core.commands import PlaceOrder
 from tickwright.core.errors import ConfigError
 from tickwright.core.events import ClockNotice, RateLimitReport
@@ -241,9 +242,19 @@ def _dial_budget(hosts: Hosts) -> DialBudget:
 
 
 def make_replay_session(
-    instrument_id: InstrumentId, depth: int, host: PublicHost, source: int
+    instrument_id: InstrumentId,
+    depth: int,
+    host: PublicHost,
+    source: int,
+    *,
+    messages: MessageSink | None = None,
 ) -> PublicSession:
-    """Return a session that reads recorded frames as the live one did; it is never polled."""
+    """Return a session that reads recorded frames as the live one did; it is never polled.
+
+    `messages` is told every book message that a book took.
+    """
     if instrument_id.venue != "bybit":
         raise ConfigError(f"recordings of {instrument_id.venue} can't be replayed yet")
-    return BybitPublicSession(instrument_id.category, host, depth=depth, source=source)
+    return BybitPublicSession(
+        instrument_id.category, host, depth=depth, source=source, messages=messages
+    )

@@ -35,6 +35,7 @@ __all__ = [
     "REPEATED",
     "SEGMENT_FORMAT",
     "SEGMENT_SUFFIX",
+    "Block",
     "Loss",
     "Mark",
     "PieceFlag",
@@ -45,6 +46,7 @@ __all__ = [
     "last_record",
     "piece_checksum",
     "read_segments",
+    "record_in",
     "records_in",
     "segment_files",
     "segment_path",
@@ -149,6 +151,14 @@ class Skip(msgspec.Struct, frozen=True):
     records: int | None
 
 
+class Block(msgspec.Struct, frozen=True, gc=False):
+    """The records of one piece, laid out as `net.tap` does; where it stood, for faults."""
+
+    data: bytes
+    path: Path
+    position: int
+
+
 class _Piece(msgspec.Struct, frozen=True, gc=False):
     position: int
     flags: int
@@ -245,6 +255,13 @@ class SegmentReader:
         return sum(os.stat(path).st_size for path in self.files)
 
     def __iter__(self) -> Iterator[Record]:
+        for block in self.blocks():
+            for record in records_in(block.data, block.path, block.position):
+                if record.kind is RecordKind.BOOK or self._is_inside(record.now_ns):
+                    yield record
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the records a piece at a time, unsplit; of the times asked for, whole pieces."""
         number: int | None = None
         for place, path in enumerate(self.files):
             is_last = place == len(self.files) - 1
@@ -265,7 +282,7 @@ class SegmentReader:
 
     def _segment(
         self, path: Path, data: memoryview, *, is_first: bool, is_last: bool
-    ) -> Iterator[Record]:
+    ) -> Iterator[Block]:
         at = FILE_HEAD.size
         self.is_cut = True
         while at < len(data):
@@ -294,7 +311,7 @@ class SegmentReader:
 
     def _chunk(
         self, path: Path, data: memoryview, chunk: list[_Piece], *, is_first: bool
-    ) -> Iterator[Record]:
+    ) -> Iterator[Block]:
         is_context = bool(chunk and chunk[0].flags & PieceFlag.CONTEXT)
         if is_context:
             if not is_first:
@@ -325,9 +342,7 @@ class SegmentReader:
             if not is_context:
                 self._next = piece.first + piece.count
             self.position = self._before + piece.end
-            for record in records_in(block, path, piece.position):
-                if record.kind is RecordKind.BOOK or self._is_inside(record.now_ns):
-                    yield record
+            yield Block(block, path, piece.position)
 
     def _is_wanted(self, chunk: list[_Piece]) -> bool:
         return any(
@@ -440,20 +455,33 @@ def records_in(block: bytes, path: Path, position: int) -> Iterator[Record]:
     """
     at = 0
     while at < len(block):
-        if len(block) - at < HEADER_SIZE:
-            raise StorageError(f"{path}: half a record in the piece at byte {position}")
-        size, kind, flags, source, number, now_ns = _RECORD.unpack_from(block, at)
-        at += HEADER_SIZE
-        if at + size > len(block):
-            raise StorageError(f"{path}: half a record in the piece at byte {position}")
-        try:
-            known = RecordKind(kind)
-        except ValueError:
-            raise StorageError(
-                f"{path}: record kind {kind} in the piece at byte {position} is unknown"
-            ) from None
-        yield Record(known, flags, source, number, now_ns, block[at : at + size])
-        at += size
+        record, at = _record_at(block, at, path, position)
+        yield record
+
+
+def record_in(block: Block, at: int) -> tuple[Record, int]:
+    """Return the record that begins at a place of a block, and the place behind it.
+
+    Raises:
+        StorageError: half a record, or one of an unknown kind.
+    """
+    return _record_at(block.data, at, block.path, block.position)
+
+
+def _record_at(block: bytes, at: int, path: Path, position: int) -> tuple[Record, int]:
+    if len(block) - at < HEADER_SIZE:
+        raise StorageError(f"{path}: half a record in the piece at byte {position}")
+    size, kind, flags, source, number, now_ns = _RECORD.unpack_from(block, at)
+    at += HEADER_SIZE
+    if at + size > len(block):
+        raise StorageError(f"{path}: half a record in the piece at byte {position}")
+    try:
+        known = RecordKind(kind)
+    except ValueError:
+        raise StorageError(
+            f"{path}: record kind {kind} in the piece at byte {position} is unknown"
+        ) from None
+    return Record(known, flags, source, number, now_ns, block[at : at + size]), at + size
 
 
 def last_record(path: Path) -> Record | None:

@@ -19,10 +19,12 @@ from tickwright.net.tap import InputTap
 from tickwright.storage.segment_writer import SegmentOptions, SegmentWriter
 from tickwright.storage.segments import (
     REPEATED,
+    Block,
     Record,
     RecordKind,
     SegmentReader,
     last_record,
+    records_in,
 )
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "SessionHeader",
     "SessionReader",
     "SessionWriter",
+    "is_repeated",
     "last_record",
     "read_header",
 ]
@@ -188,7 +191,17 @@ class SessionReader:
 
     def records(self) -> Iterator[Record]:
         """Yield the records in order, each once."""
+        for block in self.blocks():
+            for record in records_in(block.data, block.path, block.position):
+                if not is_repeated(record):
+                    yield record
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the records in order, many at once; some books may come again (`is_repeated`)."""
         self._segments = SegmentReader(self.folder, is_strict=True)
-        for record in self._segments:
-            if not (record.kind is RecordKind.BOOK and record.flags & REPEATED):
-                yield record
+        yield from self._segments.blocks()
+
+
+def is_repeated(record: Record) -> bool:
+    """Whether a record stood in an earlier segment already."""
+    return record.kind is RecordKind.BOOK and bool(record.flags & REPEATED)

@@ -5,17 +5,16 @@ was written and goes on behind it. Refuses a second source over the same stretch
 unless told that both are wanted.
 """
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Callable
 from types import TracebackType
 
 import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from tickwright.book.messages import MessageSink
+from tickwright.book.order_book import OrderBook
 from tickwright.core.errors import StorageError
 from tickwright.core.identity import InstrumentId
+from tickwright.storage.lake.book_columns import BookColumns, BookRows
 from tickwright.storage.lake.manifest import (
     NOTES,
     PartitionNote,
@@ -27,43 +26,21 @@ from tickwright.storage.lake.manifest import (
     partition_folder,
     source_name,
 )
-from tickwright.storage.lake.schema import FORMAT, BookRow, Row, Table, schema_of
+from tickwright.storage.lake.partition import (
+    DAY_NS,
+    GROUP_LEVELS,
+    GROUP_ROWS,
+    Partition,
+    date_of,
+)
+from tickwright.storage.lake.schema import FORMAT, BookRow, Row, Table
 from tickwright.storage.lake.store import LakeStore, remove_scratch
 
-__all__ = ["LakeWriter", "source_in"]
+__all__ = ["DAY_NS", "LakeWriter", "source_in"]
 
-DAY_NS = 86_400_000_000_000
-GROUP_ROWS = 65_536
-"""Rows of a row group: what a reader holds at once. A book row may be a thousand levels."""
-GROUP_LEVELS = 2_000_000
 BUFFERED_ROWS_MAX = 400_000
-"""Rows held over all partitions before the fullest goes to disk."""
-BUFFERED_LEVELS_MAX = 8_000_000
-
-_RUNNING = ("ordinal", "received_ns", "venue_ns", "matched_ns", "update_id", "sequence")
-_LISTS = ("bid_prices", "bid_sizes", "ask_prices", "ask_sizes")
-
-
-@dataclass(slots=True)
-class _Part:
-    """A partition being written; `is_done` ones were written by an earlier run."""
-
-    table: Table
-    instrument_id: InstrumentId
-    date: str
-    price_decimals: int
-    size_decimals: int
-    file: str
-    is_done: bool
-    draft: Path
-    rows: list[tuple[object, ...]] = field(default_factory=list)
-    row_count: int = 0
-    levels_held: int = 0
-    levels: int = 0
-    first_ns: int = 0
-    last_ns: int = 0
-    writer: pq.ParquetWriter | None = None
-
+"""Rows held over all partitions before the fullest goes to disk; books count by themselves."""
+BUFFERED_LEVELS_MAX = 4_000_000
 
 _Key = tuple[Table, InstrumentId, int, int, int]
 
@@ -77,19 +54,26 @@ class LakeWriter:
 
     def __init__(self, store: LakeStore, source: Source, *, allows_overlap: bool = False) -> None:
         self.source = source
-        self.rows = 0
-        """Rows appended, those of an earlier run included."""
         self.resumed_files = 0
         self.files: list[PartitionNote] = []
         self._store = store
         self._allows_overlap = allows_overlap
         self._folder = store.scratch()
-        self._parts: dict[_Key, _Part] = {}
+        self._parts: dict[_Key, Partition] = {}
         self._generation: dict[_Key, int] = {}
         self._day = 0
         self._held = 0
-        self._levels_held = 0
         self._drafts = 0
+        self._depth_of: Callable[[OrderBook], int] = _no_depth
+        self._books = BookRows(
+            columns_for=self._columns_for,
+            on_full=self._flush_columns,
+            on_held=self._flush_fullest_book,
+            rows_max=GROUP_ROWS,
+            levels_max=GROUP_LEVELS,
+            all_rows_max=BUFFERED_ROWS_MAX,
+            all_levels_max=BUFFERED_LEVELS_MAX,
+        )
         self._done = self._forget_older()
 
     def __enter__(self) -> "LakeWriter":
@@ -102,9 +86,21 @@ class LakeWriter:
         trace: TracebackType | None,
     ) -> None:
         for part in self._parts.values():
-            if part.writer is not None:
-                part.writer.close()
+            part.close()
         remove_scratch(self._folder)
+
+    @property
+    def rows(self) -> int:
+        """Rows appended, those of an earlier run included."""
+        return self._books.ordinal
+
+    def book_rows(self, depth_of: Callable[[OrderBook], int]) -> MessageSink:
+        """Return what takes the messages that books took, each as the source's next row.
+
+        `depth_of` tells how many levels the feed of a book shows.
+        """
+        self._depth_of = depth_of
+        return self._books
 
     def append(
         self,
@@ -117,32 +113,18 @@ class LakeWriter:
     ) -> None:
         """Take the next row of the source; its day is when we received it, else the venue's."""
         moment_ns = row.received_ns or row.venue_ns
-        day = moment_ns // DAY_NS
-        if day > self._day:
-            self._roll(day)
-        key = (table, instrument_id, day, price_decimals, size_decimals)
-        part = self._parts.get(key)
-        if part is None:
-            part = self._parts[key] = self._open(key)
-        ordinal = self.rows
-        self.rows = ordinal + 1
-        part.row_count += 1
-        part.first_ns = min(part.first_ns, moment_ns) if part.first_ns else moment_ns
-        part.last_ns = max(part.last_ns, moment_ns)
-        levels = 0
+        part = self._part(table, instrument_id, moment_ns, price_decimals, size_decimals)
         if isinstance(row, BookRow):
-            levels = len(row.bid_prices) + len(row.ask_prices)
-            part.levels += levels
-        if part.is_done:
+            self._books.append(part.books, row)
             return
-        part.rows.append((ordinal, *row, price_decimals, size_decimals))
-        part.levels_held += levels
-        self._held += 1
-        self._levels_held += levels
-        if len(part.rows) >= GROUP_ROWS or part.levels_held >= GROUP_LEVELS:
-            self._flush(part)
-        elif self._held >= BUFFERED_ROWS_MAX or self._levels_held >= BUFFERED_LEVELS_MAX:
-            self._flush(max(self._parts.values(), key=lambda p: len(p.rows) + p.levels_held))
+        ordinal = self._books.ordinal
+        self._books.ordinal = ordinal + 1
+        if part.append(ordinal, row, moment_ns):
+            self._held += 1
+            if part.is_full:
+                self._flush(part)
+            elif self._held >= BUFFERED_ROWS_MAX:
+                self._flush_fullest(is_book=False)
 
     def finish(self, remarks: list[str]) -> SourceNote:
         """Write out what is left, then the note that the source is in the lake whole."""
@@ -159,25 +141,51 @@ class LakeWriter:
 
     # partitions ---------------------------------------------------------------------------------
 
-    def _open(self, key: _Key) -> _Part:
+    def _part(
+        self,
+        table: Table,
+        instrument_id: InstrumentId,
+        moment_ns: int,
+        price_decimals: int,
+        size_decimals: int,
+    ) -> Partition:
+        day = moment_ns // DAY_NS
+        if day > self._day:
+            self._roll(day)
+        key = (table, instrument_id, day, price_decimals, size_decimals)
+        part = self._parts.get(key)
+        if part is None:
+            part = self._parts[key] = self._open(key)
+        return part
+
+    def _columns_for(self, book: OrderBook, moment_ns: int) -> tuple[BookColumns, int]:
+        instrument = book.instrument
+        part = self._part(
+            Table.BOOK,
+            instrument.id,
+            moment_ns,
+            instrument.price_decimals,
+            instrument.size_decimals,
+        )
+        return part.books, self._depth_of(book)
+
+    def _open(self, key: _Key) -> Partition:
         table, instrument_id, day, price_decimals, size_decimals = key
-        date = datetime.fromtimestamp(day * 86_400, UTC).date().isoformat()
         generation = self._generation.get(key, 0)
         again = f"-{generation}" if generation else ""
         file = (
-            f"{partition_folder(table, instrument_id, date)}/{self.source.key[:16]}"
+            f"{partition_folder(table, instrument_id, date_of(day))}/{self.source.key[:16]}"
             f"-p{price_decimals}s{size_decimals}{again}.parquet"
         )
         self._drafts += 1
-        return _Part(
-            table=table,
-            instrument_id=instrument_id,
-            date=date,
-            price_decimals=price_decimals,
-            size_decimals=size_decimals,
+        return Partition(
+            table,
+            instrument_id,
+            day,
+            (price_decimals, size_decimals),
             file=file,
-            is_done=file in self._done,
             draft=self._folder / f"{self._drafts}.parquet",
+            is_done=file in self._done,
         )
 
     def _roll(self, day: int | None) -> None:
@@ -188,67 +196,45 @@ class LakeWriter:
         if day is not None:
             self._day = day
 
-    def _flush(self, part: _Part) -> None:
-        if not part.rows:
-            return
-        schema = schema_of(
-            part.table, price_decimals=part.price_decimals, size_decimals=part.size_decimals
-        )
-        columns = list(zip(*part.rows, strict=True))
-        arrays = [
-            pa.array(column, type=one.type) for column, one in zip(columns, schema, strict=True)
-        ]
-        if part.writer is None:
-            part.writer = _parquet_writer(part.draft, schema)
+    def _flush(self, part: Partition) -> None:
         try:
-            part.writer.write_table(
-                pa.Table.from_arrays(arrays, schema=schema), row_group_size=GROUP_ROWS
-            )
+            rows, levels = part.flush()
         except OSError as error:
             raise StorageError(f"the lake {self._store.place} can't be written: {error}") from None
-        self._held -= len(part.rows)
-        self._levels_held -= part.levels_held
-        part.rows = []
-        part.levels_held = 0
+        if part.table is Table.BOOK:
+            self._books.rows_held -= rows
+            self._books.levels_held -= levels
+        else:
+            self._held -= rows
 
-    def _commit(self, part: _Part) -> None:
+    def _flush_columns(self, columns: BookColumns) -> None:
+        self._flush(next(part for part in self._parts.values() if part.books is columns))
+
+    def _flush_fullest_book(self) -> None:
+        self._flush_fullest(is_book=True)
+
+    def _flush_fullest(self, *, is_book: bool) -> None:
+        parts = (p for p in self._parts.values() if (p.table is Table.BOOK) is is_book)
+        self._flush(max(parts, key=lambda part: part.held))
+
+    def _commit(self, part: Partition) -> None:
         if part.is_done:
+            part.close()
             self.resumed_files += 1
             self.files.append(self._done[part.file])
             return
         self._flush(part)
-        assert part.writer is not None, "a partition has a row"
-        note = self._note(part)
+        note = part.note(self.source)
         if not self._allows_overlap:
             self._refuse_overlap(note)
         try:
-            part.writer.close()
-            part.writer = None
+            part.close()
             note = msgspec.structs.replace(note, bytes=part.draft.stat().st_size)
             self._store.put(part.draft, part.file)
             self._store.write(note_name(part.file), msgspec.json.encode(note))
         except OSError as error:
             raise StorageError(f"the lake {self._store.place} can't be written: {error}") from None
         self.files.append(note)
-
-    def _note(self, part: _Part) -> PartitionNote:
-        return PartitionNote(
-            format=FORMAT,
-            table=part.table,
-            venue=part.instrument_id.venue,
-            category=part.instrument_id.category.value,
-            symbol=part.instrument_id.symbol,
-            date=part.date,
-            file=part.file,
-            rows=part.row_count,
-            levels=part.levels,
-            bytes=0,
-            first_ns=part.first_ns,
-            last_ns=part.last_ns,
-            price_decimals=part.price_decimals,
-            size_decimals=part.size_decimals,
-            source=self.source,
-        )
 
     def _refuse_overlap(self, note: PartitionNote) -> None:
         folder = f"{NOTES}/{partition_folder(note.table, note.instrument_id, note.date)}"
@@ -297,16 +283,5 @@ def source_in(store: LakeStore, source: Source) -> SourceNote | None:
     return note if note.source.checksum == source.checksum else None
 
 
-def _parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    names = {one.name for one in schema}
-    running = {name: "DELTA_BINARY_PACKED" for name in _RUNNING if name in names}
-    running |= {f"{name}.list.element": "DELTA_BINARY_PACKED" for name in _LISTS if name in names}
-    return pq.ParquetWriter(
-        path,
-        schema,
-        compression="zstd",
-        compression_level=3,
-        use_dictionary=[n for n in names if n not in running and n not in _LISTS],
-        column_encoding=running,
-        write_statistics=[*(n for n in names if n not in _LISTS)],
-    )
+def _no_depth(book: OrderBook) -> int:
+    raise AssertionError(f"nobody told the depth of {book.instrument_id}")

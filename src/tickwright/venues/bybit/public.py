@@ -11,6 +11,7 @@ is checked by REST.
 from collections.abc import Callable
 
 from tickwright.book.control import BookVerb
+from tickwright.book.messages import MessageSink
 from tickwright.book.order_book import LatencyHistogram, OrderBook
 from tickwright.core.errors import FrameError
 from tickwright.core.events import BookState
@@ -94,6 +95,7 @@ class PublicSession:
         host: is told everything that happens.
         depth: the book depth to subscribe (1, 50, 200 or 1000).
         has_companion: let quiet topics be proven by their level-1 topic.
+        messages: is told every book message that a book took.
         wake: called when the session wants to be polled at once.
     """
 
@@ -108,6 +110,7 @@ class PublicSession:
         tap: InputTap | None = None,
         source: int = 0,
         conflate_after: int = 0,
+        messages: MessageSink | None = None,
         wake: Callable[[], None] | None = None,
     ) -> None:
         self.category = category
@@ -133,6 +136,7 @@ class PublicSession:
             on_state=self._on_state,
             on_other=self._on_other,
             tap=tap,
+            messages=messages,
             source=source,
             conflate_after=conflate_after,
         )
@@ -488,6 +492,7 @@ class PublicSession:
             venue_ns=book.ts_ms * 1_000_000,
             bids=book.bids,
             asks=book.asks,
+            matched_ns=book.cts_ms * 1_000_000,
         )
 
     def _lose(self, lost: Subscription) -> None:

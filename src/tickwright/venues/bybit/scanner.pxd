@@ -1,5 +1,6 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
+from tickwright.book.messages cimport MessageSink
 from tickwright.book.order_book cimport LatencyHistogram, Level, OrderBook
 from tickwright.net.listener cimport FrameSink
 from tickwright.net.tap cimport InputTap
@@ -35,6 +36,7 @@ cdef class PublicScanner(FrameSink):
     cdef object on_other
     cdef object on_commands
     cdef InputTap tap
+    cdef MessageSink messages
     cdef public int source
     cdef public int conflate_after
     cdef public bint measures_callbacks
@@ -63,7 +65,7 @@ cdef class PublicScanner(FrameSink):
     cdef int make_room(self, int wanted) except -1
     cdef int take(
         self, Topic topic, bint is_snapshot, int64_t update_id, int64_t sequence, int64_t venue_ns,
-        const Level* bids, int bid_count, const Level* asks, int ask_count,
+        int64_t matched_ns, const Level* bids, int bid_count, const Level* asks, int ask_count,
     ) except -1
     cdef int companion(
         self, Topic topic, const Level* bids, int bid_count, const Level* asks, int ask_count

@@ -3,6 +3,7 @@ from typing import Any, final
 
 from typing_extensions import disjoint_base
 
+from tickwright.book.messages import MessageSink
 from tickwright.book.order_book import LatencyHistogram, OrderBook
 from tickwright.core.commands import Command
 from tickwright.core.events import Trade
@@ -80,6 +81,7 @@ class PublicScanner(FrameSink):
         on_trades: Callable[[list[Trade]], Sequence[Command] | None] | None = None,
         on_commands: Callable[[Sequence[Command]], Any] | None = None,
         tap: InputTap | None = None,
+        messages: MessageSink | None = None,
         conflate_after: int = 0,
         source: int = 0,
     ) -> None: ...
@@ -98,5 +100,6 @@ class PublicScanner(FrameSink):
         venue_ns: int,
         bids: list[tuple[int, int]],
         asks: list[tuple[int, int]],
+        matched_ns: int = ...,
     ) -> int | None: ...
     def take_trades(self, topic_name: str, trades: list[Trade]) -> None: ...

@@ -15,6 +15,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp
 
+from tickwright.book.messages cimport MessageSink
 from tickwright.book.order_book cimport (
     REPEAT, STATE_SYNCED, LatencyHistogram, Level, OrderBook,
 )
@@ -198,6 +199,7 @@ cdef class PublicScanner(FrameSink):
             them.
         on_other: called as `on_other(frame, received_ns)` with every frame that isn't canonical.
         on_commands: see `on_book`.
+        messages: is told every message of a book topic that its book took.
         tap: gets a copy of every frame before it is read.
         conflate_after: how many frames of one socket read are delivered one by one; the books of
             the later ones are delivered once, in their newest state, at the end of the read. 0:
@@ -206,7 +208,7 @@ cdef class PublicScanner(FrameSink):
 
     def __init__(
         self, *, on_book, on_other, on_state=None, on_trades=None, on_commands=None,
-        InputTap tap=None,
+        InputTap tap=None, MessageSink messages=None,
         int conflate_after=0, int source=0,
     ):
         self.on_book = on_book
@@ -215,6 +217,7 @@ cdef class PublicScanner(FrameSink):
         self.on_other = on_other
         self.on_commands = on_commands
         self.tap = tap
+        self.messages = messages
         self.conflate_after = conflate_after
         self.source = source
         self.callback_time = LatencyHistogram()
@@ -407,7 +410,7 @@ cdef class PublicScanner(FrameSink):
             self.companion(topic, self.bids, bid_count, self.asks, ask_count)
         else:
             self.take(
-                topic, is_snapshot, update_id, sequence, ts * MS,
+                topic, is_snapshot, update_id, sequence, ts * MS, cts * MS,
                 self.bids, bid_count, self.asks, ask_count,
             )
         return 1
@@ -446,10 +449,11 @@ cdef class PublicScanner(FrameSink):
 
     cdef int take(
         self, Topic topic, bint is_snapshot, int64_t update_id, int64_t sequence, int64_t venue_ns,
-        const Level* bids, int bid_count, const Level* asks, int ask_count,
+        int64_t matched_ns, const Level* bids, int bid_count, const Level* asks, int ask_count,
     ) except -1:
         cdef OrderBook book = topic.book
         cdef int previous = book.state_code
+        cdef int64_t taken = book.update_count + book.snapshot_count
         cdef int verdict = book.apply(
             is_snapshot, 0, update_id, -1, sequence, venue_ns, self.now_ns,
             bids, bid_count, asks, ask_count,
@@ -457,6 +461,11 @@ cdef class PublicScanner(FrameSink):
         self.book_frame_count += 1
         if book.state_code != previous:
             self.state_changed(topic, previous)
+        if self.messages is not None and book.update_count + book.snapshot_count != taken:
+            self.messages.on_message(
+                book, is_snapshot, update_id, sequence, venue_ns, matched_ns, self.now_ns,
+                bids, bid_count, asks, ask_count,
+            )
         if verdict <= REPEAT:
             if self.conflate_after and self.turn_frames > self.conflate_after:
                 if topic.is_dirty:
@@ -590,7 +599,7 @@ cdef class PublicScanner(FrameSink):
 
     def take_decoded(
         self, str topic_name, *, bint is_snapshot, int64_t update_id, int64_t sequence,
-        int64_t venue_ns,        list bids, list asks,
+        int64_t venue_ns, list bids, list asks, int64_t matched_ns=0,
     ):
         """Take a book frame that the typed decoder read.
 
@@ -615,7 +624,7 @@ cdef class PublicScanner(FrameSink):
             self.companion(topic, self.bids, bid_count, self.asks, ask_count)
             return None
         return self.take(
-            topic, is_snapshot, update_id, sequence, venue_ns,
+            topic, is_snapshot, update_id, sequence, venue_ns, matched_ns,
             self.bids, bid_count, self.asks, ask_count,
         )
 
