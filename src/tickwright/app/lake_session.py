@@ -9,14 +9,10 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-import msgspec
-
-from tickwright.app.door import BookAdded, Control
-from tickwright.app.venue_kit import make_replay_session
-from tickwright.book.control import BookVerb, control_book
+from tickwright.app.door import BookAdded
+from tickwright.app.replay_host import RecordedHost
 from tickwright.book.order_book import OrderBook
 from tickwright.core.commands import Command
-from tickwright.core.errors import InstrumentUnknown, StorageError
 from tickwright.core.events import (
     BookState,
     CandleUpdate,
@@ -37,7 +33,6 @@ from tickwright.core.identity import InstrumentId
 from tickwright.core.instrument import Instrument
 from tickwright.core.orders import Fill, Side
 from tickwright.core.units import money_to_decimal
-from tickwright.feed.feed import FeedOptions, book_policy
 from tickwright.storage.lake.schema import (
     BookRow,
     CandleRow,
@@ -54,7 +49,6 @@ from tickwright.storage.lake.schema import (
 from tickwright.storage.lake.writer import LakeWriter
 from tickwright.storage.session_log import Record, RecordKind
 from tickwright.venues.bybit.decode import BookFrame, decode_orderbook
-from tickwright.venues.public_port import PublicSession, TopicChange
 
 __all__ = ["RecordSource", "SessionRows"]
 
@@ -72,7 +66,7 @@ class RecordSource(Protocol):
         ...
 
 
-class SessionRows:
+class SessionRows(RecordedHost):
     """Writes the rows of one session.
 
     Raises:
@@ -80,22 +74,15 @@ class SessionRows:
     """
 
     def __init__(self, source: RecordSource, writer: LakeWriter) -> None:
+        super().__init__("the session")
         self.remarks: list[str] = []
         self._source = source
         self._writer = writer
-        self._books: dict[int, OrderBook] = {}
         self._by_topic: dict[tuple[int, bytes], OrderBook] = {}
-        self._depths: dict[InstrumentId, int] = {}
-        self._instruments: dict[InstrumentId, Instrument] = {}
-        self._by_symbol: dict[str, Instrument] = {}
-        self._sessions: dict[int, PublicSession] = {}
         self._seen: set[str] = set()
         self._unknown = 0
         self._losses = 0
         self._now_ns = 0
-        self._decode_input = msgspec.json.Decoder(Input).decode
-        self._decode_control = msgspec.json.Decoder(Control).decode
-        self._decode_book = msgspec.json.Decoder(BookAdded).decode
 
     def run(self, on_record: Callable[[], None]) -> None:
         """Read everything; `on_record` is called after every 5,000 records."""
@@ -116,11 +103,7 @@ class SessionRows:
         elif kind is RecordKind.INPUT:
             self._input(self._decode_input(record.payload), record.now_ns)
         elif kind is RecordKind.CONTROL:
-            control = self._decode_control(record.payload)
-            if isinstance(control, TopicChange):
-                self._session(control.source).apply_topic(control)
-            else:
-                self._do(control.slot, control.verb, control.reason, record.now_ns)
+            self._control(record.payload, record.now_ns)
         elif kind is RecordKind.BOOK:
             self._add_book(self._decode_book(record.payload))
         elif kind is RecordKind.LOSS:
@@ -143,38 +126,13 @@ class SessionRows:
             message = decode_orderbook(frame, lambda _: book.instrument)
             self._write(Table.BOOK, book.instrument, book_row(message, record.now_ns))
 
-    def _add_book(self, added: BookAdded) -> None:
-        instrument = added.instrument
-        options = FeedOptions(
-            venue=instrument.id.venue, category=instrument.id.category, depth=added.depth
-        )
-        book = OrderBook(instrument, capacity=added.capacity, policy=book_policy(options))
-        book.slot = added.slot
-        self._books[added.slot] = book
-        self._depths[instrument.id] = added.depth
-        self._learn(instrument)
-        topic = f'"orderbook.{added.depth}.{instrument.symbol}"'.encode()
+    def _add_book(self, added: BookAdded) -> OrderBook:
+        book = super()._add_book(added)
+        topic = f'"orderbook.{added.depth}.{book.symbol}"'.encode()
         self._by_topic[added.source, topic] = book
-        session = self._sessions.get(added.source)
-        if session is None:
-            session = make_replay_session(instrument.id, added.depth, self, added.source)
-            self._sessions[added.source] = session
-        session.add_book(book)
-        session.add_trades(instrument, added.slot)
+        return book
 
-    def _session(self, source: int) -> PublicSession:
-        session = self._sessions.get(source)
-        if session is None:
-            raise StorageError(f"frames of source {source} before its books")
-        return session
-
-    def _do(self, slot: int, verb: BookVerb, reason: str, now_ns: int) -> None:
-        book = self._books[slot]
-        previous = book.state
-        control_book(book, verb, reason, now_ns)
-        self._judge(book, previous, now_ns)
-
-    def _judge(self, book: OrderBook, previous: BookState, now_ns: int) -> None:
+    def _state_changed(self, book: OrderBook, previous: BookState, now_ns: int) -> None:
         if previous is BookState.SYNCED and not book.is_synced:
             reason = book.stale_reason or book.state.name.lower()
             depth = self._depths[book.instrument_id]
@@ -183,10 +141,6 @@ class SessionRows:
                 book.instrument,
                 BookRow(now_ns, 0, 0, MessageKind.DOUBT, depth, 0, 0, 0, 0, [], [], [], [], reason),
             )
-
-    def _learn(self, instrument: Instrument) -> None:
-        self._instruments[instrument.id] = instrument
-        self._by_symbol[instrument.symbol] = instrument
 
     # inputs -------------------------------------------------------------------------------------
 
@@ -211,14 +165,11 @@ class SessionRows:
             self.on_market(event, now_ns)
 
     def _change_instrument(self, instrument: Instrument) -> None:
-        self._learn(instrument)
-        for book in self._books.values():
-            if book.instrument_id == instrument.id:
-                previous = book.state
-                book.change_instrument(instrument)
-                self._judge(book, previous, self._now_ns)
-        for session in self._sessions.values():
-            session.change_instrument(instrument)
+        books = [book for book in self._books.values() if book.instrument_id == instrument.id]
+        states = [book.state for book in books]
+        super()._change_instrument(instrument)
+        for book, previous in zip(books, states, strict=True):
+            self._state_changed(book, previous, self._now_ns)
 
     def _order(self, order: OrderReport) -> None:
         self._write_own(
@@ -290,10 +241,6 @@ class SessionRows:
 
     # the host of the sessions -------------------------------------------------------------------
 
-    def on_book(self, slot: int, now_ns: int) -> Sequence[Command] | None:
-        """A book changed; the frame is written by whoever fed it."""
-        return None
-
     def on_trades(self, trades: list[Trade]) -> Sequence[Command] | None:
         """Trades came, oldest first."""
         for trade in trades:
@@ -313,42 +260,12 @@ class SessionRows:
             )
         return None
 
-    def on_commands(self, commands: Sequence[Command]) -> None:
-        """Nobody answers."""
-
-    def on_book_state(self, slot: int, previous: BookState, now_ns: int) -> None:
-        """A frame changed what a book is worth."""
-        self._judge(self._books[slot], previous, now_ns)
-
     def on_market(self, event: MarketEvent, now_ns: int) -> None:
         """A price, funding, candle or liquidation came."""
         if isinstance(event, InstrumentChanged):
             return
         table, row = market_row(event, now_ns)
         self._write_own(table, event.instrument_id, row)
-
-    def control_book(
-        self, slot: int, verb: BookVerb, reason: str, now_ns: int, *, is_derived: bool = False
-    ) -> None:
-        """Repeat what follows from a frame; the rest stands in the log."""
-        if is_derived:
-            self._do(slot, verb, reason, now_ns)
-
-    def on_topic(self, change: TopicChange, now_ns: int) -> None:
-        """Topic changes stand in the log."""
-
-    def on_refused(self, topic: str, text: str) -> None:
-        """Nothing was asked of a venue."""
-
-    def on_instrument_doubt(self, symbol: str) -> None:
-        """A new version, if there was one, stands in the log."""
-
-    def instrument_for(self, symbol: str) -> Instrument:
-        """Look a symbol up; raises InstrumentUnknown."""
-        instrument = self._by_symbol.get(symbol)
-        if instrument is None:
-            raise InstrumentUnknown(f"{symbol} is not among the recorded instruments")
-        return instrument
 
 
 def book_row(message: BookFrame, received_ns: int) -> BookRow:

@@ -10,15 +10,12 @@ from pathlib import Path
 
 import msgspec
 
-from tickwright.app.door import BookAdded, Control
 from tickwright.app.plan import TradingPlan, add_strategies, build_engine
+from tickwright.app.replay_host import RecordedHost
 from tickwright.app.strategy_source import load_strategy
-from tickwright.app.venue_kit import make_replay_session
-from tickwright.book.control import BookControl, BookVerb, control_book
 from tickwright.book.order_book import LatencyHistogram, OrderBook
-from tickwright.book.policy import BookPolicy
 from tickwright.core.commands import Command
-from tickwright.core.errors import InstrumentUnknown, StorageError
+from tickwright.core.errors import StorageError
 from tickwright.core.events import (
     BookState,
     BookStateChanged,
@@ -27,10 +24,7 @@ from tickwright.core.events import (
     MarketEvent,
     Trade,
 )
-from tickwright.core.instrument import Instrument
-from tickwright.feed.feed import FeedOptions, book_policy
 from tickwright.storage.session_log import RECORDING_MODE, Record, RecordKind, SessionReader
-from tickwright.venues.public_port import PublicSession, TopicChange
 
 __all__ = ["Replay", "ReplayResult"]
 
@@ -49,7 +43,7 @@ class ReplayResult(msgspec.Struct, kw_only=True):
     difference: str = ""
 
 
-class Replay:
+class Replay(RecordedHost):
     """Feeds a session's records through the production scanner and engine.
 
     Raises:
@@ -58,6 +52,7 @@ class Replay:
     """
 
     def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
         self.reader = SessionReader(folder)
         self.result = ReplayResult()
         header = self.reader.header
@@ -74,18 +69,12 @@ class Replay:
         self.engine = build_engine(
             self.plan, epoch=header.epoch, seed=header.seed, now_ns=header.started_ns
         )
-        self.on_book: Callable[[int, int], Sequence[Command]] = self.engine.on_book
+        self.on_book = self.engine.on_book
         self.frame_time = LatencyHistogram()
         """Work for one frame: scanned, applied, judged by strategies and risk; nothing waits."""
-        self._books: dict[int, OrderBook] = {}
-        self._instruments: dict[str, Instrument] = {}
-        self._sessions: dict[int, PublicSession] = {}
         self._answered: dict[int, str] = {}
         """Digests by input, of the record under way: one frame may hold several inputs, and each
         that asked for something was written down at its own place."""
-        self._decode_input = msgspec.json.Decoder(Input).decode
-        self._decode_control = msgspec.json.Decoder(Control).decode
-        self._decode_book = msgspec.json.Decoder(BookAdded).decode
 
     def run(self, on_progress: Callable[[int], None] | None = None) -> ReplayResult:
         """Repeat everything; returns what was found."""
@@ -124,9 +113,10 @@ class Replay:
             if isinstance(event, InstrumentChanged):
                 self._change_instrument(event.instrument)
         elif kind is RecordKind.CONTROL:
-            self._control(self._decode_control(record.payload), record.now_ns)
+            self._control(record.payload, record.now_ns)
         elif kind is RecordKind.BOOK:
-            self._add_book(self._decode_book(record.payload))
+            added = self._decode_book(record.payload)
+            self.engine.add_book(added.slot, self._add_book(added))
         elif kind is RecordKind.START:
             self._add_strategies()
             self.engine.start(record.now_ns)
@@ -156,59 +146,6 @@ class Replay:
     def _handle(self, event: Input, now_ns: int) -> None:
         self.on_commands(self.engine.handle(event, now_ns))
 
-    # books and sessions -------------------------------------------------------------------------
-
-    def _add_book(self, added: BookAdded) -> None:
-        instrument = added.instrument
-        book = OrderBook(instrument, capacity=added.capacity, policy=self._policy(added))
-        book.slot = added.slot
-        self._books[added.slot] = book
-        self._instruments[instrument.symbol] = instrument
-        self.engine.add_book(added.slot, book)
-        session = self._sessions.get(added.source)
-        if session is None:
-            session = make_replay_session(instrument.id, added.depth, self, added.source)
-            self._sessions[added.source] = session
-        session.add_book(book)
-        session.add_trades(instrument, added.slot)
-
-    def _policy(self, added: BookAdded) -> BookPolicy:
-        return book_policy(
-            FeedOptions(
-                venue=added.instrument.id.venue,
-                category=added.instrument.id.category,
-                depth=added.depth,
-            )
-        )
-
-    def _session(self, source: int) -> PublicSession:
-        session = self._sessions.get(source)
-        if session is None:
-            raise StorageError(f"{self.reader.folder}: frames of source {source} before its books")
-        return session
-
-    def _control(self, control: BookControl | TopicChange, now_ns: int) -> None:
-        if isinstance(control, TopicChange):
-            self._session(control.source).apply_topic(control)
-            return
-        self._do(control.slot, control.verb, control.reason, now_ns)
-
-    def _do(self, slot: int, verb: BookVerb, reason: str, now_ns: int) -> None:
-        book = self._books[slot]
-        previous = book.state
-        control_book(book, verb, reason, now_ns)
-        if book.state is not previous:
-            change = BookStateChanged(book.instrument_id, book.state, previous, book.stale_reason)
-            self._handle(change, now_ns)
-
-    def _change_instrument(self, instrument: Instrument) -> None:
-        self._instruments[instrument.symbol] = instrument
-        for book in self._books.values():
-            if book.instrument_id == instrument.id:
-                book.change_instrument(instrument)
-        for session in self._sessions.values():
-            session.change_instrument(instrument)
-
     # the host of the sessions -------------------------------------------------------------------
 
     def on_trades(self, trades: list[Trade]) -> Sequence[Command] | None:
@@ -222,35 +159,10 @@ class Replay:
         if commands:
             self._answered[self.engine.event_id] = self.engine.digest
 
-    def on_book_state(self, slot: int, previous: BookState, now_ns: int) -> None:
-        """A frame changed what a book is worth."""
-        book = self._books[slot]
-        change = BookStateChanged(book.instrument_id, book.state, previous, book.stale_reason)
-        self._handle(change, now_ns)
-
     def on_market(self, event: MarketEvent, now_ns: int) -> None:
         """A price, funding, candle or liquidation came."""
         self._handle(event, now_ns)
 
-    def control_book(
-        self, slot: int, verb: BookVerb, reason: str, now_ns: int, *, is_derived: bool = False
-    ) -> None:
-        """Repeat what follows from a frame; the rest stands in the log."""
-        if is_derived:
-            self._do(slot, verb, reason, now_ns)
-
-    def on_topic(self, change: TopicChange, now_ns: int) -> None:
-        """Topic changes stand in the log."""
-
-    def on_refused(self, topic: str, text: str) -> None:
-        """Nothing was asked of a venue."""
-
-    def on_instrument_doubt(self, symbol: str) -> None:
-        """A new version, if there was one, stands in the log."""
-
-    def instrument_for(self, symbol: str) -> Instrument:
-        """Look a symbol up; raises InstrumentUnknown."""
-        instrument = self._instruments.get(symbol)
-        if instrument is None:
-            raise InstrumentUnknown(f"{symbol} is not among the recorded instruments")
-        return instrument
+    def _state_changed(self, book: OrderBook, previous: BookState, now_ns: int) -> None:
+        change = BookStateChanged(book.instrument_id, book.state, previous, book.stale_reason)
+        self._handle(change, now_ns)
