@@ -222,6 +222,8 @@ class EvidenceDesk:
         if not state.blotter.is_new_fill(fill):
             return
         fill = self._with_leg(fill)
+        if state.blotter.is_refused_again(fill):
+            return
         owner = self._owner(fill)
         share = None
         realised = 0
@@ -234,6 +236,13 @@ class EvidenceDesk:
         if effect is None:
             self._recount(fill)
             return
+        if not effect.is_booked:
+            state.blotter.refuse_fill(fill)
+            state.halt_instrument(fill.instrument_id, effect.halt_reason)
+            return
+        if state.blotter.was_refused(fill):
+            words = f"execution {fill.execution_id} is booked now, as {fill.kind.value}: resume"
+            state.halt_notice(str(fill.instrument_id), f"{words} when you have looked at it")
         self.fill_count += 1
         self.reconcile.note_fill(fill)
         self.unowned_fill_count += owner is None and fill.kind.moves_position

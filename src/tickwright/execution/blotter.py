@@ -2,7 +2,8 @@
 
 Refuses to count a fill twice and to let an older report undo a newer one. Everything is bounded:
 settled orders are kept in a ring of `FINAL_ORDERS_MAX`, execution ids in one of
-`EXECUTION_IDS_MAX`, foreign orders in one of `FOREIGN_ORDERS_MAX`; the oldest leaves first. A fill
+`EXECUTION_IDS_MAX`, rows that nobody could book in one of `REFUSED_FILLS_MAX`, foreign orders in
+one of `FOREIGN_ORDERS_MAX`; the oldest leaves first. A fill
 that repeats after its id left would count twice, so queries must not reach back further than that
 many executions.
 """
@@ -46,6 +47,7 @@ FINAL_ORDERS_MAX = 4_096
 EXECUTION_IDS_MAX = 65_536
 _CREATE = RequestKind.CREATE
 FOREIGN_ORDERS_MAX = 1_024
+REFUSED_FILLS_MAX = 256
 
 
 class Anomaly(enum.Enum):
@@ -93,6 +95,7 @@ class Blotter:
         self._final: dict[ClientId, Record] = {}
         self._by_venue_id: dict[tuple[AccountId, VenueOrderId], Record] = {}
         self._execution_ids: dict[tuple[AccountId, InstrumentId, str], None] = {}
+        self._refused_fills: dict[tuple[AccountId, InstrumentId, str], Fill] = {}
         self._working: dict[tuple[AccountId, InstrumentId], Working] = {}
 
     # reading --------------------------------------------------------------------------------------
@@ -374,6 +377,32 @@ class Blotter:
         self._execution_ids[key] = None
         return True
 
+    def refuse_fill(self, fill: Fill) -> None:
+        """Take a row for not seen: nobody could book it, and it may be told again as what it is."""
+        key = (fill.account_id, fill.instrument_id, fill.execution_id)
+        self._execution_ids.pop(key, None)
+        if len(self._refused_fills) >= REFUSED_FILLS_MAX and key not in self._refused_fills:
+            del self._refused_fills[next(iter(self._refused_fills))]
+        self._refused_fills[key] = fill
+
+    def is_refused_again(self, fill: Fill) -> bool:
+        """Whether a row that nobody could book is told once more, and no better than before."""
+        if not self._refused_fills:
+            return False
+        key = (fill.account_id, fill.instrument_id, fill.execution_id)
+        refused = self._refused_fills.get(key)
+        if refused is None or _terms(refused) != _terms(fill):
+            return False
+        self._execution_ids.pop(key, None)
+        return True
+
+    def was_refused(self, fill: Fill) -> bool:
+        """Whether a row that is booked now could not be before; that is forgotten from now on."""
+        if not self._refused_fills:
+            return False
+        key = (fill.account_id, fill.instrument_id, fill.execution_id)
+        return self._refused_fills.pop(key, None) is not None
+
     def on_absent(self, record: Record, now_ns: int) -> Change:
         """Conclude from enough late, empty queries that the order does not exist (any more)."""
         before = record.order.state
@@ -529,3 +558,8 @@ class Blotter:
             if oldest.order.venue_id is not None:
                 self._by_venue_id.pop((oldest.order.account_id, oldest.order.venue_id), None)
         self._final[record.client_id] = record
+
+
+def _terms(fill: Fill) -> tuple[object, ...]:
+    """Return what decides whether a row can be booked."""
+    return (fill.kind, fill.side, fill.size_units, fill.price_units, fill.leg)

@@ -7,7 +7,8 @@
 | settle | the entry becomes the settlement price | `cash`, and the fee |
 | other | nothing is moved and the instrument is halted: a person must look | |
 
-A row that names no leg is refused while separate legs are held: it could belong to either.
+A row that names no leg is refused while separate legs are held: it could belong to either. A row
+that was refused is not counted: it is booked when the venue tells it as something that can be.
 """
 
 from collections import deque
@@ -31,7 +32,8 @@ class FillEffect(msgspec.Struct, frozen=True, kw_only=True):
     """What one execution did. `halt_reason` is "" unless the instrument must stop.
 
     `realised` is in money units of `settle_asset`, without the fee. `is_included` says that a
-    report of the venue had held this row already, so that only its owner was booked.
+    report of the venue had held this row already, so that only its owner was booked. `is_booked` is
+    False for a row that nobody can book: nothing moved, and it may be told again as what it is.
     """
 
     account_id: AccountId
@@ -48,6 +50,7 @@ class FillEffect(msgspec.Struct, frozen=True, kw_only=True):
     cash: int
     halt_reason: str = ""
     is_included: bool = False
+    is_booked: bool = True
 
     @property
     def is_closed(self) -> bool:
@@ -66,6 +69,7 @@ def fold(fill: Fill, strategy_id: StrategyId | None, holding: Holding) -> FillEf
     fault = _fault(fill) or _unknown_leg(fill, holding)
     realised = 0
     is_included = False
+    is_booked = not fault
     if fault:
         pass
     elif fill.kind.moves_position and instrument.is_spot:
@@ -102,6 +106,7 @@ def fold(fill: Fill, strategy_id: StrategyId | None, holding: Holding) -> FillEf
         cash=fill.cash,
         halt_reason=fault,
         is_included=is_included,
+        is_booked=is_booked,
     )
 
 
@@ -259,6 +264,11 @@ class ExecutionIds:
         self.keys.add(key)
         self.order.append((venue_ns, key))
         return None
+
+    def forget_last(self) -> None:
+        """Take the id added last for never seen: its row could not be booked."""
+        _, key = self.order.pop()
+        self.keys.discard(key)
 
 
 def _unknown_leg(fill: Fill, holding: Holding) -> str:

@@ -298,7 +298,10 @@ class Portfolio:
         repeated = ids.add((holding.index, fill.execution_id), fill.venue_ns)
         if repeated is None:
             self.version += 1
-            return fold(fill, strategy_id, holding)
+            effect = fold(fill, strategy_id, holding)
+            if not effect.is_booked:
+                ids.forget_last()
+            return effect
         if repeated == "duplicate":
             self.duplicate_count += 1
         else:

@@ -179,6 +179,37 @@ def test_fill_when_of_a_kind_nobody_can_book_then_the_instrument_is_halted():
     assert str(BTC) in [halt.scope for halt in bench.halts()]
 
 
+def test_fill_when_told_again_as_what_it_is_then_booked_once_and_the_halt_can_be_lifted():
+    bench = Bench()
+    bench.say(long())
+    order = bench.placed()
+    bench.ack(order)
+    for _ in range(2):
+        bench.fill(order, 100, execution_id="odd", kind=ExecutionKind.OTHER)
+    assert (0, 0) == (bench.share(), bench.engine.summary().fills)
+    for _ in range(3):
+        bench.fill(order, 100, execution_id="odd")
+    bench.fill(order, 100, execution_id="odd", kind=ExecutionKind.OTHER)
+    assert (100, 1) == (bench.share(), bench.engine.summary().fills)
+    bench.report(order, OrderState.FILLED, filled=order.size_units)
+    told = [halt.reason for halt in bench.halts() if halt.scope == str(BTC)]
+    assert "execution odd is of a kind nobody can book" == told[0]
+    assert "execution odd is booked now, as trade" in told[1]
+    bench.handle(OperatorCommand(OperatorVerb.RESUME, "all", "looked at"))
+    assert {} == bench.engine.summary().halted_instruments
+
+
+def test_fill_when_still_of_an_unknown_kind_after_the_halt_was_lifted_then_halts_no_more():
+    bench = Bench()
+    bench.say(long())
+    order = bench.placed()
+    bench.fill(order, 100, execution_id="odd", kind=ExecutionKind.OTHER)
+    bench.handle(OperatorCommand(OperatorVerb.RESUME, "all", "looked at"))
+    bench.fill(order, 100, execution_id="odd", kind=ExecutionKind.OTHER)
+    assert {} == bench.engine.summary().halted_instruments
+    assert "" == bench.engine.state.portfolio.holding(ACCOUNT, BTC).halt_reason
+
+
 def resting_report(bench: Bench, client_id: str | None, name: str = "other") -> OrderReport:
     return OrderReport(
         account_id=ACCOUNT,

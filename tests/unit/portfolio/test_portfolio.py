@@ -92,6 +92,15 @@ def test_apply_fill_when_the_kind_is_unknown_then_nothing_moves_and_the_instrume
     assert holding.halt_reason == ""
 
 
+def test_apply_fill_when_told_again_as_a_known_kind_then_it_is_booked_once():
+    portfolio = portfolio_with(BTC)
+    odd = fill(BTC, Side.BUY, 10, 6_000_000, kind=ExecutionKind.OTHER, execution_id="odd")
+    trade = msgspec.structs.replace(odd, kind=ExecutionKind.TRADE)
+    effects = [portfolio.apply_fill(one, ALPHA) for one in (odd, trade, trade, odd)]
+    assert [False, True] == [one.is_booked for one in effects if one is not None]
+    assert portfolio.position(ACCOUNT, BTC.id).size_units == 10
+
+
 def test_apply_fill_when_a_trade_has_no_price_then_the_instrument_halts():
     portfolio = portfolio_with(BTC)
     effect = portfolio.apply_fill(fill(BTC, Side.BUY, 10, 0), ALPHA)
