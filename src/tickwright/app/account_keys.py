@@ -15,9 +15,10 @@ import msgspec
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
-from tickwright.app.config_faults import Fault, nearest
+from tickwright.app.config_faults import Fault
 from tickwright.app.config_model import AccountConfig, ConfigFile, VenueConfig
 from tickwright.core.errors import ConfigError
+from tickwright.core.nearest import nearest
 from tickwright.venues.bybit.sign import Credentials, Secret
 
 __all__ = ["AccountKey", "read_keys", "paper_key", "read_kill_key", "read_toml"]

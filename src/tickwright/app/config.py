@@ -14,11 +14,12 @@ import msgspec
 from pydantic import ValidationError
 
 from tickwright.app.account_keys import AccountKey, read_keys, read_toml
-from tickwright.app.config_faults import Fault, config_error, nearest, read_struct, told, within
+from tickwright.app.config_faults import Fault, config_error, read_struct, told, within
 from tickwright.app.config_model import SOURCE_WORDS, ConfigFile, StrategyConfig
 from tickwright.app.strategy_source import load_strategy, resolved_source
 from tickwright.core.errors import ConfigError
 from tickwright.core.identity import AccountId, Category, StrategyId
+from tickwright.core.nearest import nearest
 from tickwright.engine.config import EngineConfig
 from tickwright.execution.client_ids import ClientIds
 from tickwright.risk.limits import RiskLimits

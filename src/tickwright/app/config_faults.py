@@ -8,8 +8,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -19,9 +18,10 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from tickwright.core.errors import ConfigError
+from tickwright.core.nearest import nearest
 from tickwright.strategy.parameters import StrategyParameters, bounds_of
 
-__all__ = ["Fault", "config_error", "key_text", "nearest", "read_struct", "told", "within"]
+__all__ = ["Fault", "config_error", "key_text", "read_struct", "told", "within"]
 
 FAULTS_MAX = 50
 _VALUE_LENGTH_MAX = 60
@@ -68,15 +68,6 @@ def config_error(path: Path | str, faults: Sequence[Fault]) -> ConfigError:
     if len(faults) > FAULTS_MAX:
         shown.append(f"and {len(faults) - FAULTS_MAX} more")
     return ConfigError("\n  ".join([f"{path} has {len(faults)} mistakes:", *shown]))
-
-
-def nearest(name: str, known: Iterable[str], *, what: str = "known") -> str:
-    """Return a hint: the nearest right name, or all of them when none is near."""
-    names = list(known)
-    near = get_close_matches(name, names, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    return f"{what}: {', '.join(names)}" if names else f"{what}: none"
 
 
 def key_text(parts: Sequence[str | int]) -> str:

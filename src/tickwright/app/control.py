@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from tickwright.app.config_faults import nearest
 from tickwright.core.errors import ConfigError, ConnectionLost, StorageError
 from tickwright.core.events import OperatorCommand, OperatorVerb
+from tickwright.core.nearest import nearest
 from tickwright.engine.summary import EngineSummary
 
 __all__ = ["CONTROL_SOCKET", "ControlAnswer", "ControlWish", "listen", "tell_trader"]

@@ -15,13 +15,13 @@ import msgspec
 
 from tickwright.app.account_keys import read_kill_key
 from tickwright.app.config import Config
-from tickwright.app.config_faults import nearest
 from tickwright.app.doctor_lines import Findings
 from tickwright.app.trader import AccountSettings, TraderSettings
 from tickwright.app.venue_kit import BybitKit
 from tickwright.core.errors import ConfigError, InstrumentUnknown, TickwrightError, VenueError
 from tickwright.core.identity import Category, InstrumentId
 from tickwright.core.instrument import Instrument, InstrumentStatus
+from tickwright.core.nearest import nearest
 from tickwright.net.listener import utc_now_ns
 from tickwright.venues.bybit.account_rest import BybitAccountClient
 from tickwright.venues.bybit.errors import remedy_of

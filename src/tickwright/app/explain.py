@@ -11,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 
-from tickwright.app.config_faults import nearest
 from tickwright.app.evidence import EvidenceLine, EvidenceWords, Subject
 from tickwright.app.explain_session import LINES_MAX, Progress, Witness, ids_in, recorded_lines
 from tickwright.app.logs import LOG_FILE
@@ -21,6 +20,7 @@ from tickwright.app.trader_folder import TraderFolder
 from tickwright.core.errors import ConfigError, StorageError, TickwrightError
 from tickwright.core.identity import Category, InstrumentId
 from tickwright.core.instrument import Instrument
+from tickwright.core.nearest import nearest
 from tickwright.execution.client_ids import CLIENT_ID_LENGTH, ClientIds
 from tickwright.storage.journal_index import IndexedOrder, JournalIndex
 from tickwright.storage.kill_order import read_kill_order

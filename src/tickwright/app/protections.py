@@ -11,11 +11,11 @@ import msgspec
 from msgspec.structs import replace
 
 from tickwright.app.config import Config
-from tickwright.app.config_faults import nearest
 from tickwright.app.settings import trader_settings
 from tickwright.core.errors import ConfigError
 from tickwright.core.identity import AccountId
 from tickwright.core.kept_state import KeptState
+from tickwright.core.nearest import nearest
 from tickwright.core.restrictions import ProtectionKind, Restriction, Scope, parse_name
 from tickwright.core.risk_state import RiskState, StrategyRecord
 from tickwright.engine.summary import ProtectionSummary

@@ -9,10 +9,10 @@ from decimal import Decimal, InvalidOperation
 import msgspec
 
 from tickwright.app.config import Config, LoadedStrategy
-from tickwright.app.config_faults import nearest
 from tickwright.core.errors import ConfigError, UnitsError
 from tickwright.core.identity import AccountId, InstrumentId
 from tickwright.core.instrument import Instrument
+from tickwright.core.nearest import nearest
 from tickwright.core.orders import OrderIntent, OrderType, Purpose, Side, TimeInForce
 from tickwright.core.units import units_from_decimal
 

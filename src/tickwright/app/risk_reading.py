@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from random import Random
 
 from tickwright.app.config import Config
-from tickwright.app.config_faults import nearest
 from tickwright.app.plan import build_engine
 from tickwright.app.settings import trader_settings
 from tickwright.app.simulated_side import SimulatedSide
@@ -23,6 +22,7 @@ from tickwright.core.errors import ConfigError, InstrumentUnknown
 from tickwright.core.events import FundingUpdate, MarkPrice, StateRestored
 from tickwright.core.identity import Category, InstrumentId
 from tickwright.core.instrument import Instrument
+from tickwright.core.nearest import nearest
 from tickwright.engine.engine import Engine
 from tickwright.net.listener import utc_now_ns
 from tickwright.net.trust import trusted_by

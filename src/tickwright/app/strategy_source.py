@@ -14,8 +14,8 @@ from hashlib import blake2b
 from pathlib import Path
 from types import ModuleType, TracebackType
 
-from tickwright.app.config_faults import nearest
 from tickwright.core.errors import ConfigError
+from tickwright.core.nearest import nearest
 from tickwright.strategy import Strategy, StrategyParameters, library
 
 __all__ = ["library_names", "load_strategy", "resolved_source"]

@@ -6,7 +6,6 @@ key rights, books, strategies, then the sockets; an account trades once it was r
 
 import asyncio
 import contextlib
-import difflib
 import gc
 import time
 from collections import deque
@@ -65,6 +64,7 @@ from tickwright.core.events import (
 )
 from tickwright.core.identity import AccountId, Category, ClientId, InstrumentId
 from tickwright.core.instrument import Instrument
+from tickwright.core.nearest import near_names
 from tickwright.core.orders import FINAL_STATES, OrderState
 from tickwright.core.verdicts import Rejected
 from tickwright.engine.engine import Engine
@@ -299,7 +299,7 @@ class Trader:
         for symbol in feed.symbols:
             instrument = listed.get(symbol)
             if instrument is None:
-                near = difflib.get_close_matches(symbol, listed, n=3, cutoff=0.6)
+                near = near_names(symbol, listed, count=3)
                 hint = f"; near: {', '.join(near)}" if near else ""
                 raise InstrumentUnknown(
                     f"{feed.options.venue} lists no {feed.options.category.value} symbol "

@@ -10,7 +10,6 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from random import Random
 
@@ -24,6 +23,7 @@ from tickwright.core.errors import ConfigError, ConnectionLost, InstrumentUnknow
 from tickwright.core.events import Input, Trade
 from tickwright.core.identity import Category, InstrumentId
 from tickwright.core.instrument import Instrument
+from tickwright.core.nearest import near_names
 from tickwright.core.signals import Decision
 from tickwright.feed.feed import FeedOptions, PublicFeed
 from tickwright.net.listener import utc_now_ns
@@ -394,7 +394,7 @@ async def instruments_of(
 
 
 def _near(symbol: str, listed: dict[str, Instrument]) -> str:
-    near = get_close_matches(symbol.upper(), listed, n=NEAR_MAX, cutoff=0.6)
+    near = near_names(symbol.upper(), listed, count=NEAR_MAX)
     return f"{symbol} (did you mean {', '.join(near)}?)" if near else symbol
 
 

@@ -5,7 +5,6 @@ lift what only the next day may lift.
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from msgspec.structs import replace
 
@@ -13,6 +12,7 @@ from tickwright.core.commands import ProtectionNotice
 from tickwright.core.errors import ConfigError
 from tickwright.core.events import BookState
 from tickwright.core.identity import AccountId, StrategyId
+from tickwright.core.nearest import near_names
 from tickwright.core.restrictions import (
     LiftedBy,
     ProtectionKind,
@@ -189,7 +189,7 @@ class ProtectionDesk:
 
     def _nearest(self, name: str) -> str:
         names = [row.name for row in self._state.protections.table]
-        near = get_close_matches(name, names, n=1, cutoff=0.5)
+        near = near_names(name, names, likeness=0.5)
         if near:
             return f"did you mean {near[0]}?"
         return f"in force: {', '.join(names)}" if names else "nothing is in force"

@@ -7,7 +7,6 @@ counts the occasions on which it could have struck, `hit` those on which it did.
 the venue's seed.
 """
 
-import difflib
 import enum
 import re
 import tomllib
@@ -20,6 +19,7 @@ from typing import Any
 import msgspec
 
 from tickwright.core.errors import ConfigError
+from tickwright.core.nearest import near_names
 
 __all__ = [
     "CONNECTION_KINDS",
@@ -234,7 +234,7 @@ _KINDS = tuple(kind.value for kind in FaultKind)
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
+    close = near_names(word, known)
     return f" (did you mean {close[0]!r}?)" if close else f"; known: {', '.join(known)}"
 
 

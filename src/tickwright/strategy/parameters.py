@@ -7,13 +7,13 @@ may search.
 
 import math
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import TypeVar
 
 import msgspec
 from msgspec import inspect
 
 from tickwright.core.errors import ConfigError
+from tickwright.core.nearest import nearest
 
 __all__ = ["Bound", "StrategyParameters", "bounds_of", "parameters_from"]
 
@@ -109,8 +109,7 @@ def parameters_from(
     bounds = {bound.name: bound for bound in bounds_of(declaration)}
     for key in values:
         if key not in bounds:
-            near = get_close_matches(str(key), bounds, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(bounds) or 'none'}"
+            hint = nearest(str(key), bounds, likeness=0.5)
             raise ConfigError(f"{where}: unknown key {str(key)!r}; {hint}")
     for key, value in values.items():
         if isinstance(value, float) and not math.isfinite(value):
