@@ -16,7 +16,7 @@ import msgspec
 from tickwright.app.account_keys import read_kill_key
 from tickwright.app.config import Config
 from tickwright.app.doctor_lines import Findings
-from tickwright.app.trader import AccountSettings, TraderSettings
+from tickwright.app.trader_settings import AccountSettings, TraderSettings
 from tickwright.app.venue_kit import BybitKit
 from tickwright.core.errors import ConfigError, InstrumentUnknown, TickwrightError, VenueError
 from tickwright.core.identity import Category, InstrumentId

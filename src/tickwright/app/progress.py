@@ -9,7 +9,7 @@ from typing import Protocol, TextIO
 
 import msgspec
 
-from tickwright.app.trader import TraderSnapshot
+from tickwright.app.trader_snapshot import TraderSnapshot
 from tickwright.engine.summary import EngineSummary
 
 __all__ = ["Frame", "ProgressLines", "Screen", "mode_banner"]

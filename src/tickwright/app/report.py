@@ -15,7 +15,7 @@ import msgspec
 
 from tickwright import __version__
 from tickwright.app.ledger_check import LedgerCheck
-from tickwright.app.trader import TraderSnapshot
+from tickwright.app.trader_snapshot import TraderSnapshot
 from tickwright.core.commands import Notice, OrderNotice
 from tickwright.core.orders import OrderState
 from tickwright.engine.result_summary import ResultFigures, ResultSummary

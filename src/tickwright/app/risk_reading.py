@@ -15,7 +15,7 @@ from tickwright.app.config import Config
 from tickwright.app.plan import build_engine
 from tickwright.app.settings import trader_settings
 from tickwright.app.simulated_side import SimulatedSide
-from tickwright.app.trader import FeedSettings, TraderSettings
+from tickwright.app.trader_settings import FeedSettings, TraderSettings
 from tickwright.app.venue_kit import BybitKit
 from tickwright.book.order_book import OrderBook
 from tickwright.core.errors import ConfigError, InstrumentUnknown

@@ -29,7 +29,8 @@ from tickwright.app.report import Brackets, CutReport, RunReport, count_bracket,
 from tickwright.app.settings import trader_settings
 from tickwright.app.simulated_side import SimulatedSide
 from tickwright.app.supervisor import Life, supervise
-from tickwright.app.trader import Trader, TraderSnapshot
+from tickwright.app.trader import Trader
+from tickwright.app.trader_snapshot import TraderSnapshot
 from tickwright.core.commands import Notice, SignalNotice
 from tickwright.core.events import OperatorCommand, OperatorVerb
 from tickwright.net.listener import utc_now_ns

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from tickwright.app.progress import Frame, mode_banner
-from tickwright.app.trader import BookLine, TraderSnapshot
+from tickwright.app.trader_snapshot import BookLine, TraderSnapshot
 
 __all__ = ["LiveScreen", "Painter"]
 

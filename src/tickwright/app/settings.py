@@ -10,7 +10,12 @@ from tickwright.app.config import Config, LoadedStrategy
 from tickwright.app.config_model import SOURCE_WORDS, VenueConfig
 from tickwright.app.paper_settings import PaperSettings, state_folder
 from tickwright.app.plan import StrategyPlan, TradingPlan
-from tickwright.app.trader import AccountSettings, FeedSettings, TraderSettings, VenueSettings
+from tickwright.app.trader_settings import (
+    AccountSettings,
+    FeedSettings,
+    TraderSettings,
+    VenueSettings,
+)
 from tickwright.core.identity import Category, InstrumentId
 from tickwright.venues.bybit.hosts import Hosts
 

@@ -25,10 +25,8 @@ from tickwright.app.trader_settings import (
     AccountSettings,
     FeedSettings,
     TraderSettings,
-    VenueSettings,
 )
 from tickwright.app.trader_snapshot import (
-    BookLine,
     TraderSnapshot,
     book_line,
     microseconds,
@@ -86,15 +84,7 @@ from tickwright.venues.bybit.hosts import Hosts
 if TYPE_CHECKING:
     from tickwright.app.paper import PaperVenue
 
-__all__ = [
-    "AccountSettings",
-    "BookLine",
-    "FeedSettings",
-    "Trader",
-    "TraderSettings",
-    "TraderSnapshot",
-    "VenueSettings",
-]
+__all__ = ["Trader"]
 
 T = TypeVar("T")
 

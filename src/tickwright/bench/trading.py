@@ -26,10 +26,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from tickwright.app.plan import StrategyPlan, TradingPlan
-from tickwright.app.trader import (
+from tickwright.app.trader import Trader
+from tickwright.app.trader_settings import (
     AccountSettings,
     FeedSettings,
-    Trader,
     TraderSettings,
     VenueSettings,
 )

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from tests.campaigns.chaos.world import World, settings
 from tests.integration.app.trading import trading
 from tickwright.app.door import EngineDoor
-from tickwright.app.trader import TraderSettings
+from tickwright.app.trader_settings import TraderSettings
 from tickwright.core.commands import CancelOrder
 from tickwright.core.events import Input, OrderReport, Reply
 from tickwright.core.orders import Fill, RequestKind

@@ -12,7 +12,7 @@ from tests.campaigns.chaos.world import Barrage
 from tests.campaigns.chaos.world import settings as barrage_settings
 from tests.integration.app.trading import ACCOUNT, trading
 from tickwright.app.plan import StrategyPlan
-from tickwright.app.trader import TraderSettings
+from tickwright.app.trader_settings import TraderSettings
 from tickwright.book.order_book import OrderBook
 from tickwright.core.exits import Exits
 from tickwright.core.identity import StrategyId

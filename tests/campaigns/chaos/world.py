@@ -18,7 +18,8 @@ from tests.campaigns.chaos.rows import Result
 from tests.campaigns.history import TraderHistory, compare, read_trader, read_venue
 from tests.integration.app.trading import ACCOUNT, settings_for
 from tickwright.app.plan import StrategyPlan
-from tickwright.app.trader import Trader, TraderSettings
+from tickwright.app.trader import Trader
+from tickwright.app.trader_settings import TraderSettings
 from tickwright.book.order_book import OrderBook
 from tickwright.core.identity import Category, InstrumentId
 from tickwright.core.orders import Order, OrderIntent, OrderType, Side

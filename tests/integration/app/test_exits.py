@@ -13,7 +13,8 @@ import pytest
 from tests.integration.app.trading import ACCOUNT, settings_for, simulator, trading, until
 from tests.integration.bybit_private.conftest import caller_of
 from tickwright.app.replay import Replay
-from tickwright.app.trader import Trader, TraderSettings
+from tickwright.app.trader import Trader
+from tickwright.app.trader_settings import TraderSettings
 from tickwright.book.order_book import OrderBook
 from tickwright.core.commands import Notice, StopsNotice
 from tickwright.core.events import OperatorCommand, OperatorVerb

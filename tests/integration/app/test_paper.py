@@ -18,7 +18,8 @@ import pytest
 from tests.integration.app.trading import ACCOUNT, settings_for, simulator, trading, until
 from tickwright.app.paper_settings import PaperSettings
 from tickwright.app.replay import Replay
-from tickwright.app.trader import Trader, TraderSettings
+from tickwright.app.trader import Trader
+from tickwright.app.trader_settings import TraderSettings
 from tickwright.core.errors import ConfigError, StorageError
 from tickwright.core.identity import Category
 from tickwright.engine.config import EngineConfig

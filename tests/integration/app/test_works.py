@@ -14,7 +14,8 @@ import pytest
 
 from tests.integration.app.trading import ACCOUNT, settings_for, simulator, trading, until
 from tickwright.app.replay import Replay
-from tickwright.app.trader import Trader, TraderSettings
+from tickwright.app.trader import Trader
+from tickwright.app.trader_settings import TraderSettings
 from tickwright.book.order_book import OrderBook
 from tickwright.core.commands import Notice, WorkNotice
 from tickwright.core.events import OperatorCommand, OperatorVerb

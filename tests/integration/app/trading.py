@@ -10,10 +10,10 @@ from typing import Annotated
 from msgspec import Meta
 
 from tickwright.app.plan import StrategyPlan, TradingPlan
-from tickwright.app.trader import (
+from tickwright.app.trader import Trader
+from tickwright.app.trader_settings import (
     AccountSettings,
     FeedSettings,
-    Trader,
     TraderSettings,
     VenueSettings,
 )

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import msgspec
 
-from tickwright.app.trader import BookLine, TraderSnapshot
+from tickwright.app.trader_snapshot import BookLine, TraderSnapshot
 from tickwright.engine.summary import (
     AccountSummary,
     EngineSummary,

@@ -21,7 +21,7 @@ from tickwright.app.report import (
     process_mb,
 )
 from tickwright.app.report_view import show_report
-from tickwright.app.trader import TraderSnapshot
+from tickwright.app.trader_snapshot import TraderSnapshot
 from tickwright.core.commands import OrderNotice
 from tickwright.core.events import OrderReport
 from tickwright.core.identity import AccountId, Category, InstrumentId, VenueOrderId

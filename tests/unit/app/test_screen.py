@@ -10,7 +10,7 @@ from rich.console import Console
 from tests.unit.app.shots import book, engine, position, protection, shot, strategy
 from tickwright.app.progress import Frame, ProgressLines, mode_banner
 from tickwright.app.screen import LiveScreen, Painter
-from tickwright.app.trader import TraderSnapshot
+from tickwright.app.trader_snapshot import TraderSnapshot
 
 BOOKS = tuple(book(f"S{number:02}USDT", updates=number) for number in range(50))
 
