@@ -6,9 +6,11 @@ A secret appears in no repr and no error text.
 import enum
 import hmac
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from hashlib import sha256
+from types import MappingProxyType
 
 from tickwright.core.errors import ConfigError
 from tickwright.core.identity import Category
@@ -19,6 +21,7 @@ __all__ = [
     "DEMO_ACCOUNT",
     "DEMO_KEY",
     "DEMO_SECRET",
+    "FEES_PPM",
     "LEVERAGE_DEFAULT",
     "Account",
     "AccountSpec",
@@ -33,6 +36,11 @@ __all__ = [
 DEMO_KEY = "tickwright-demo-key"
 DEMO_SECRET = "tickwright-demo-secret"  # noqa: S105 - opens the simulated venue and nothing else
 LEVERAGE_DEFAULT = Decimal(10)
+
+FEES_PPM: Mapping[Category, tuple[int, int]] = MappingProxyType(
+    {Category.LINEAR: (200, 550), Category.SPOT: (1_000, 1_000)}
+)
+"""(maker, taker) fee rates in parts per million: the venue's schedule without any tier."""
 
 _FIRST_UID = 106_000_001
 _BALANCE = re.compile(r"([0-9]+(?:\.[0-9]{1,18})?)([A-Z][A-Z0-9]{1,11})")
@@ -80,6 +88,7 @@ class AccountSpec:
     rights: frozenset[Right] = ALL_RIGHTS
     master: str = ""
     more_keys: tuple[KeySpec, ...] = ()
+    fees_ppm: Mapping[Category, tuple[int, int]] = field(default_factory=lambda: FEES_PPM)
 
 
 DEMO_ACCOUNT = AccountSpec(DEMO_KEY, DEMO_SECRET, (("USDT", Decimal(10_000)),))
@@ -122,6 +131,8 @@ class Account:
         default_factory=lambda: {Category.LINEAR: True, Category.SPOT: False}
     )
     """Whether a price beyond the limits is moved to them; otherwise its order is refused."""
+    fees_ppm: Mapping[Category, tuple[int, int]] = field(default_factory=lambda: FEES_PPM)
+    """(maker, taker) rates of its fee tier in parts per million; negative is a rebate."""
 
     def leverage(self, symbol: str) -> Decimal:
         """Return the leverage chosen for a symbol."""
@@ -169,7 +180,7 @@ class Accounts:
                     )
                 master = self.keys[spec.master].account
             uid = _FIRST_UID + len(self.by_uid)
-            account = Account(uid, ledger.open(uid), now_ms, master)
+            account = Account(uid, ledger.open(uid), now_ms, master, fees_ppm=spec.fees_ppm)
             for asset, amount in spec.balances:
                 account.ledger.deposit(asset, money_from_decimal(amount))
             self.by_uid[uid] = account

@@ -19,7 +19,6 @@ from tickwright.simulator.private.margin import (
 )
 from tickwright.simulator.private.records import VenueOrder
 from tickwright.simulator.private.refusals import VenueRefusal, insufficient_balance, risk_limit
-from tickwright.simulator.private.settlement import FEES_PPM
 from tickwright.simulator.private.store import OrderStore
 from tickwright.simulator.tiers import leverage_for, value_limit
 
@@ -63,7 +62,7 @@ class Funds:
         effect = effect_of(account, others, market_of, Claim(key, order.side, notional))
         if effect.exposure > effect.before:
             self.check_tier(account, order.instrument, effect.exposure)
-        fee = share_of(notional, FEES_PPM[Category.LINEAR][1], PPM)
+        fee = share_of(notional, account.fees_ppm[Category.LINEAR][1], PPM)
         if effect.added > 0 and effect.added + fee > effect.now.available:
             raise insufficient_balance(is_spot=False)
 

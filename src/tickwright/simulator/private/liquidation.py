@@ -21,7 +21,7 @@ from tickwright.simulator.private.accounts import Account
 from tickwright.simulator.private.ledger import PPM, AccountLedger, money_of, share_of
 from tickwright.simulator.private.margin import SETTLE_ASSET, maintenance_of, standing
 from tickwright.simulator.private.records import VenueOrder
-from tickwright.simulator.private.settlement import FEES_PPM, Settlement, SymbolDesk, position_key
+from tickwright.simulator.private.settlement import Settlement, SymbolDesk, position_key
 from tickwright.simulator.venue import SimulatedVenue
 
 __all__ = ["Liquidator"]
@@ -132,7 +132,7 @@ class Liquidator:
             instrument, mark = market.instrument, market.mark_units
             value = abs(money_of(instrument, mark, held))
             # What closing costs comes out of the share first.
-            fee = share_of(value, FEES_PPM[Category.LINEAR][1], PPM)
+            fee = share_of(value, account.fees_ppm[Category.LINEAR][1], PPM)
             share = equity * maintenance_of(value) // maintenance - fee
             step = money_of(instrument, 1, abs(held)) * instrument.tick_units
             # Away from the mark by whole ticks, never beyond the share.

@@ -11,7 +11,7 @@ from tickwright.simulator.private.accounts import Account
 from tickwright.simulator.private.desk import Desk
 from tickwright.simulator.private.records import OPEN_STATUSES, ExecutionRecord, VenueOrder
 from tickwright.simulator.private.refusals import parameter
-from tickwright.simulator.private.settlement import FEES_PPM, SymbolDesk
+from tickwright.simulator.private.settlement import SymbolDesk
 from tickwright.simulator.private.shapes import Row, execution_row, order_row, rate_text
 
 __all__ = ["CLOSED_IN_REALTIME", "Queries", "page_of", "time_window", "whole"]
@@ -149,7 +149,7 @@ class Queries:
     def fee_rates(self, account: Account, query: Query) -> Row:
         """Answer account/fee-rate."""
         category = self._desk.category(query.get("category", ""), reading=True)
-        fees = FEES_PPM.get(category, FEES_PPM[Category.LINEAR])
+        fees = account.fees_ppm.get(category, account.fees_ppm[Category.LINEAR])
         maker, taker = (rate_text(ppm * 100) for ppm in fees)
         symbol, base = query.get("symbol", ""), query.get("baseCoin", "")
         if symbol:

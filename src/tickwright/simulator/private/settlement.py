@@ -44,12 +44,9 @@ from tickwright.simulator.private.shapes import (
 from tickwright.simulator.private.store import OrderStore
 from tickwright.simulator.venue import SimulatedVenue
 
-__all__ = ["FEES_PPM", "TRIGGER_WORDS", "Publish", "Settlement", "SymbolDesk", "position_key"]
+__all__ = ["TRIGGER_WORDS", "Publish", "Settlement", "SymbolDesk", "position_key"]
 
 _MS = 1_000_000
-
-FEES_PPM = {Category.LINEAR: (200, 550), Category.SPOT: (1_000, 1_000)}
-"""(maker, taker) fee rates in parts per million: the venue's schedule without any tier."""
 
 Publish = Callable[[Account, str, list[Row]], None]
 """(account, topic, rows): tell the account's streams."""
@@ -326,7 +323,7 @@ class Settlement:
         account = order.account
         price, size = event.price_units, event.size_units
         now_ms = self._venue.now_ns // _MS
-        maker_ppm, taker_ppm = FEES_PPM[instrument.category]
+        maker_ppm, taker_ppm = account.fees_ppm[instrument.category]
         fee_ppm = maker_ppm if event.is_maker else taker_ppm
         if order.is_spot:
             booked = account.ledger.book_spot(instrument, order.side, price, size, fee_ppm)
@@ -366,7 +363,7 @@ class Settlement:
         """Let the house take a whole position over at a price: a liquidation's only fill."""
         instrument, account = desk.market.instrument, order.account
         size, now_ms = order.size_units, self._venue.now_ns // _MS
-        fee_ppm = FEES_PPM[Category.LINEAR][1]
+        fee_ppm = account.fees_ppm[Category.LINEAR][1]
         index = order.position_index
         booked = account.ledger.book_linear(
             instrument, index, order.side, price, size, fee_ppm, now_ms

@@ -14,7 +14,7 @@ from tickwright.venues.bybit.errors import Reaction, reaction_of
 from tickwright.venues.bybit.private_decode import leg_index
 from tickwright.venues.bybit.rest_call import RestAnswered, RestCaller
 
-__all__ = ["StopsForm", "send_stops", "stops_form"]
+__all__ = ["StopsForm", "send_stops", "stops_form", "stops_outcome"]
 
 _PATH = "/v5/position/trading-stop"
 _OUTCOMES = {
@@ -75,9 +75,17 @@ async def send_stops(
         answer = await caller.post(_PATH, body, group=f"stops.{category}", is_urgent=True)
     except (ConnectionLost, FrameError) as error:
         return _reply(command, Outcome.UNKNOWN, 0, str(error)), None
-    outcome = _OUTCOMES.get(reaction_of(answer.code), Outcome.UNKNOWN)
-    reply = _reply(command, outcome, answer.code, answer.text, venue_ns=answer.venue_ns)
-    return reply, answer
+    return stops_outcome(command, answer.code, answer.text, venue_ns=answer.venue_ns), answer
+
+
+def stops_outcome(
+    command: SetPositionStops, code: int | None, text: str, *, venue_ns: int
+) -> StopsReply:
+    """Return what an answer with this code makes of a request; None: no answer came."""
+    if code is None:
+        return _reply(command, Outcome.UNKNOWN, 0, text)
+    outcome = _OUTCOMES.get(reaction_of(code), Outcome.UNKNOWN)
+    return _reply(command, outcome, code, text, venue_ns=venue_ns)
 
 
 def _reply(

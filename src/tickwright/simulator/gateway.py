@@ -1,0 +1,251 @@
+"""Owns the third way into the simulated venue: the engine's commands in, the engine's inputs out.
+
+It refuses to keep time, and to know better than the two wire fronts: requests become the same forms
+and go through the same service, and what streams would say is read by the same reader, but nothing
+is turned into bytes. Backtests use it, where an order must not cost a millisecond.
+"""
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from tickwright.core.commands import (
+    AmendOrder,
+    CancelAll,
+    CancelOrder,
+    PlaceOrder,
+    QueryOrder,
+    SetPositionStops,
+)
+from tickwright.core.events import (
+    AccountState,
+    BalanceReport,
+    FeesChanged,
+    Input,
+    OrderAbsent,
+    RateLimitReport,
+    Reply,
+    SendOutcome,
+    SyncReport,
+)
+from tickwright.core.identity import AccountId, Category, ClientId, InstrumentId, VenueOrderId
+from tickwright.core.instrument import FeeRates, Instrument
+from tickwright.core.orders import RequestKind
+from tickwright.simulator.private.accounts import ApiKey
+from tickwright.simulator.private.margin import SETTLE_ASSET
+from tickwright.simulator.private.service import Answer
+from tickwright.simulator.private.shapes import Row
+from tickwright.simulator.whole import WholeVenue
+from tickwright.venues.bybit.errors import outcome_of
+from tickwright.venues.bybit.order_encode import OrderEncoder, OrderForm, request_kind_of
+from tickwright.venues.bybit.private_decode import RowReader
+from tickwright.venues.bybit.stops_rest import stops_form, stops_outcome
+from tickwright.venues.port import OrderRequest, Unsendable
+
+__all__ = ["AccountGateway", "News", "Request"]
+
+News = tuple[str, list[Row]]
+"""A topic and its rows: what one message of a private stream would carry."""
+Request = PlaceOrder | AmendOrder | CancelOrder | CancelAll | QueryOrder | SetPositionStops
+"""What an account may ask of the venue."""
+
+_NAMES = {
+    RequestKind.CREATE: "order.create",
+    RequestKind.AMEND: "order.amend",
+    RequestKind.CANCEL: "order.cancel",
+}
+_WAY = "process"
+
+
+class AccountGateway:
+    """One account's requests and news, without a wire.
+
+    `on_news` is called with what the account's private streams would carry, while the venue is in
+    the middle of it: keep it, and `read` it when it is to be known.
+    """
+
+    def __init__(
+        self,
+        whole: WholeVenue,
+        account_id: AccountId,
+        key: ApiKey,
+        instruments: dict[InstrumentId, Instrument],
+        on_news: Callable[[News], None],
+    ) -> None:
+        self.account_id = account_id
+        self._whole = whole
+        self._key = key
+        self._instruments = instruments
+        by_symbol = {(one.id.category, one.symbol): one for one in instruments.values()}
+        self._rows = RowReader(account_id, lambda category, symbol: by_symbol[category, symbol])
+        self._encoder = OrderEncoder(instruments.__getitem__)
+        self._markets = {
+            one.id: whole.venue.markets[one.id.category, one.symbol] for one in instruments.values()
+        }
+        self._limited: set[str] = set()
+        whole.listen(key.account, lambda topic, rows: on_news((topic, rows)))
+
+    # what is asked ------------------------------------------------------------------------------
+
+    def form(self, request: OrderRequest, now_ns: int) -> OrderForm | SendOutcome:
+        """Return a request as it would leave us, or why it can't."""
+        market = self._markets[request.instrument_id]
+        last = market.last_price_units or None
+        form = self._encoder.row(request, now_ns, last_price_units=last)
+        if not isinstance(form, Unsendable):
+            return form
+        return SendOutcome(
+            account_id=self.account_id,
+            client_id=request.client_id,
+            request=form.request,
+            is_sent=False,
+            reason=form.reason,
+        )
+
+    def submit(self, request: OrderRequest, form: OrderForm) -> Sequence[Input]:
+        """Let a request reach the venue now; returns what its answer would say."""
+        kind = request_kind_of(request)
+        name = _NAMES[kind]
+        reply = self._whole.service.submit(self._key, name, msgspec.to_builtins(form), _WAY)
+        self._whole.advance(self._whole.now_ns)
+        answer = reply.answer
+        if answer is None:
+            return ()
+        told = Reply(
+            account_id=self.account_id,
+            client_id=request.client_id,
+            request=kind,
+            outcome=outcome_of(answer.code, kind),
+            code=answer.code,
+            text=answer.text,
+            venue_id=VenueOrderId(answer.result["orderId"]) if answer.code == 0 else None,
+            venue_ns=self._whole.now_ns,
+        )
+        limit = self._limit(f"{kind.value}.{form.category}", answer)
+        return (told,) if limit is None else (told, limit)
+
+    def carry_out(self, command: CancelAll | QueryOrder | SetPositionStops) -> Sequence[Input]:
+        """Carry out what goes by REST in a live run; returns what its answers would say."""
+        if isinstance(command, SetPositionStops):
+            return (self._set_stops(command),)
+        if isinstance(command, QueryOrder):
+            return self._query(command)
+        return self._cancel_all(command)
+
+    def _limit(self, group: str, answer: Answer) -> RateLimitReport | None:
+        """Return what an answer says of a budget: the first time, and when it refuses for it."""
+        budget, is_exceeded = answer.budget, answer.code == 10006
+        if budget is None or (group in self._limited and not is_exceeded):
+            return None
+        self._limited.add(group)
+        reset_ns = budget.reset_ms * 1_000_000
+        return RateLimitReport(
+            account_id=self.account_id,
+            group=group,
+            limit=budget.limit,
+            remaining=0 if is_exceeded else budget.left,
+            reset_ns=max(reset_ns, self._whole.now_ns + 1_000_000_000) if is_exceeded else reset_ns,
+        )
+
+    def _set_stops(self, command: SetPositionStops) -> Input:
+        form = stops_form(command, self._instruments[command.instrument_id])
+        answer = self._whole.post(
+            self._key, "position.trading-stop", msgspec.to_builtins(form)
+        ).answer
+        self._whole.advance(self._whole.now_ns)
+        if answer is None:
+            return stops_outcome(command, None, "no answer", venue_ns=0)
+        return stops_outcome(command, answer.code, answer.text, venue_ns=self._whole.now_ns)
+
+    def _cancel_all(self, command: CancelAll) -> Sequence[Input]:
+        chosen = command.instrument_id
+        for category in dict.fromkeys(one.category for one in self._instruments):
+            if chosen is not None and chosen.category is not category:
+                continue
+            body = {"category": category.value, "orderFilter": "Order"}
+            if chosen is not None:
+                body["symbol"] = chosen.symbol
+            elif category is not Category.SPOT:
+                body["settleCoin"] = SETTLE_ASSET
+            self._whole.post(self._key, "order.cancel-all", body)
+        self._whole.advance(self._whole.now_ns)
+        return ()
+
+    def _query(self, command: QueryOrder) -> Sequence[Input]:
+        scope = {
+            "category": command.instrument_id.category.value,
+            "symbol": command.instrument_id.symbol,
+            "orderLinkId": command.client_id,
+        }
+        found: list[Input] = []
+        now_ns, category = self._whole.now_ns, command.instrument_id.category
+        for name in ("order.realtime", "order.history"):
+            answer = self._whole.get(self._key, name, scope)
+            if answer.code:
+                return ()
+            for row in answer.result["list"]:
+                found.append(
+                    self._rows.order(row, received_ns=now_ns, category=category, is_from_query=True)
+                )
+            if found:
+                break
+        answer = self._whole.get(self._key, "execution.list", scope | {"limit": "100"})
+        if answer.code:
+            return ()
+        for row in answer.result["list"]:
+            found.append(self._rows.fill(row, received_ns=now_ns, category=category))
+        if found:
+            return found
+        return (
+            OrderAbsent(
+                account_id=self.account_id,
+                instrument_id=command.instrument_id,
+                client_id=ClientId(command.client_id),
+                asked_ns=now_ns,
+            ),
+        )
+
+    # what is told -------------------------------------------------------------------------------
+
+    def read(self, news: News, received_ns: int) -> Sequence[Input]:
+        """Read news as a private session would at that time."""
+        topic, rows = news
+        reader = self._rows
+        if topic == "order":
+            return [reader.order(row, received_ns=received_ns) for row in rows]
+        if topic == "execution":
+            return [reader.fill(row, received_ns=received_ns) for row in rows]
+        if topic == "position":
+            return [reader.position(row, received_ns=received_ns) for row in rows]
+        told: list[Input] = []
+        for row in rows:
+            told += reader.wallet(row, venue_ns=self._whole.now_ns, received_ns=received_ns)
+        return told
+
+    def sync(self) -> SyncReport:
+        """Return the account as it is read at a start: nothing open, nothing held."""
+        now_ns = self._whole.now_ns
+        row = self._whole.desk.settlement.wallet_row(self._key.account)
+        told = self._rows.wallet(row, venue_ns=now_ns, received_ns=now_ns)
+        return SyncReport(
+            account_id=self.account_id,
+            orders=(),
+            positions=(),
+            balances=tuple(one for one in told if isinstance(one, BalanceReport)),
+            fills=(),
+            venue_ns=now_ns,
+            totals=next((one for one in told if isinstance(one, AccountState)), None),
+        )
+
+    def fees(self) -> list[FeesChanged]:
+        """Return what the account pays, as it is read at a start."""
+        fees = self._key.account.fees_ppm
+        return [
+            FeesChanged(
+                self.account_id,
+                one.id,
+                FeeRates(*(Decimal(ppm).scaleb(-6) for ppm in fees[one.id.category])),
+            )
+            for one in self._instruments.values()
+        ]
