@@ -1,7 +1,8 @@
 """Owns what a backtest leaves behind: orders, fills, curves and counts; refuses to judge them.
 
 Times are UTC nanoseconds, prices and sizes the instrument's units, money the ledger's units
-(`core.units.MONEY_DECIMALS`) of the equity asset unless an asset is named. A mid is told twice
+(`core.units.MONEY_DECIMALS`) of the equity asset unless an asset is named; columns of money are in
+units of 10^-`CURVE_DECIMALS`, because int64 would end at 9.2 of the ledger's. A mid is told twice
 (`mid_twice_units`), so that it stays whole. "Venue" times are when the exchange did it, "local"
 ones when the trader knew.
 """
@@ -14,9 +15,12 @@ import numpy.typing as npt
 
 from tickwright.core.instrument import Instrument
 
-__all__ = ["BookTime", "Curve", "FillRecord", "OrderRecord", "RunRecord"]
+__all__ = ["CURVE_DECIMALS", "BookTime", "Curve", "FillRecord", "OrderRecord", "RunRecord"]
 
 Ints = npt.NDArray[np.int64]
+
+CURVE_DECIMALS = 8
+"""Decimals of money in a `Curve`: exact to 1e-8, up to 92 billion of the equity asset."""
 
 
 class OrderRecord(msgspec.Struct, kw_only=True, gc=False):
@@ -84,15 +88,20 @@ class FillRecord(msgspec.Struct, kw_only=True, gc=False):
     """The venue's mid (without our orders) just before it."""
     cause: str = ""
     """Why it filled: the matching engine's word (traded through, hit by a trade, taker ...)."""
+    leg: str = "net"
+    """A `Leg` value: which position of a hedged account it moved."""
 
 
 @dataclass(slots=True)
 class Curve:
-    """Samples over time; all columns have the same length, times rise."""
+    """Samples over time; all columns have the same length, times rise.
+
+    Money is in units of 10^-`CURVE_DECIMALS` of the equity asset.
+    """
 
     time_ns: Ints
     equity: Ints
-    """Money units of the equity asset: cash and positions at the mark."""
+    """Cash and positions at the mark."""
     cash: Ints
     fees: Ints
     """Paid so far."""
@@ -120,8 +129,8 @@ class BookTime:
 class RunRecord:
     """One backtest. `mids` and `positions` are columns (time_ns, value) per instrument.
 
-    `mids` holds the venue's `mid_twice` at each sample, for markouts; `positions` the signed size
-    after each change.
+    `mids` holds the venue's `mid_twice` at each sample, for markouts, 0 while it had none;
+    `positions` the signed size after each change.
     """
 
     name: str
