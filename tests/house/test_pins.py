@@ -31,6 +31,7 @@ ASKED = [*BUILD, *RUN, *(requirement for lines in EXTRAS.values() for requiremen
 # What the process that trades may import at its top; anything else comes with an extra, so the
 # room that uses it imports it where it is needed, or is a room that only the extra's users open.
 ROOMS_OF_EXTRAS = {
+    "backtest": "backtest",
     "bench": "bench",
     "cache": "redis",
     "storage/lake": "lake",
