@@ -32,7 +32,12 @@ cdef class ExternalLevels(LevelSource):
     cdef Cell* cells[2]
     cdef int[2] counts
     cdef int[2] rooms
+    cdef int[2] external_counts
+    cdef bint[2] is_cut
+    cdef readonly int depth
+    cdef readonly bint is_seen
 
+    cdef int forget(self) except -1
     cdef object best_of(self, int place)
     cdef tuple level_at(self, int place, int at)
     cdef int place_of(self, int place, int64_t key) noexcept

@@ -8,7 +8,7 @@ level is last, one routine serves both sides, and changes near the top move few 
 """
 
 cimport cython
-from libc.stdint cimport INT64_MIN, int64_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memmove
 
@@ -16,7 +16,11 @@ from tickwright.matching.orders cimport PRICE_UNITS_LIMIT, int128
 
 from tickwright.core.orders import Side
 
-__all__ = ["ExternalLevels", "LevelSource", "PortLevels"]
+__all__ = ["UNSEEN_UNITS", "ExternalLevels", "LevelSource", "PortLevels"]
+
+UNSEEN_UNITS = INT64_MAX // 4
+"""Size before an order where levels can't be seen: more than trades can ever use up."""
+cdef int64_t _UNSEEN = UNSEEN_UNITS
 
 cdef enum:
     STEPS_MAX = 8      # how far from the best a plain walk beats a binary search
@@ -78,7 +82,17 @@ cdef class LevelSource:
 
 @cython.final
 cdef class ExternalLevels(LevelSource):
-    """The plain `Liquidity`: levels set one by one by whoever replays a market."""
+    """The plain `Liquidity`: levels set one by one by whoever replays a market.
+
+    `depth` is how many levels a side of the source shows at most; 0 says all. Beyond what is shown,
+    and everywhere after `lose_sight`, an order queues behind more than anybody could trade, and
+    there is nothing to take.
+    """
+
+    def __cinit__(self, *, int depth=0):
+        assert depth >= 0, f"depth {depth}"
+        self.depth = depth
+        self.is_seen = True
 
     def __dealloc__(self):
         free(self.cells[0])
@@ -89,6 +103,14 @@ cdef class ExternalLevels(LevelSource):
     def set_level(self, int side, int64_t price_units, int64_t size_units):
         """Set the external size at a price; 0 removes it. Forgets what users took there."""
         self.put(side, price_units, size_units)
+
+    def lose_sight(self):
+        """Forget all external size: nobody knows what rests until `see`."""
+        self.forget()
+
+    def see(self):
+        """Say that the levels set since `lose_sight` are the whole truth again."""
+        self.is_seen = True
 
     def best(self):
         """Return the best bid and ask, users' orders included."""
@@ -146,9 +168,18 @@ cdef class ExternalLevels(LevelSource):
     cdef int64_t external_at(self, int side, int64_t price) except? -1:
         cdef int place = 0 if side > 0 else 1
         cdef int64_t key = side * price
-        cdef int at = self.place_of(place, key)
+        cdef int at = self.place_of(place, key), i
+        if not self.is_seen:
+            return _UNSEEN
         if at < self.counts[place] and self.cells[place][at].key == key:
-            return self.cells[place][at].external
+            if self.cells[place][at].external:
+                return self.cells[place][at].external
+        if self.is_cut[place]:
+            # Nothing external is shown here; whether that means nothing depends on the worst shown.
+            for i in range(at):
+                if self.cells[place][i].external:
+                    return 0
+            return _UNSEEN
         return 0
 
     cdef int show(self, int side, int64_t price, int64_t size) except -1:
@@ -169,6 +200,23 @@ cdef class ExternalLevels(LevelSource):
             if cells[i].key < limit_key:
                 break
             self.find(-side * cells[i].key, cells[i].external)
+        return 0
+
+    cdef int forget(self) except -1:
+        cdef int place, i, kept
+        cdef Cell* cells
+        self.is_seen = False
+        for place in range(2):
+            cells = self.cells[place]
+            kept = 0
+            for i in range(self.counts[place]):
+                if cells[i].own:
+                    cells[kept] = cells[i]
+                    cells[kept].external = 0
+                    kept += 1
+            self.counts[place] = kept
+            self.external_counts[place] = 0
+            self.is_cut[place] = False
         return 0
 
     # the cells ----------------------------------------------------------------------------------
@@ -224,7 +272,11 @@ cdef class ExternalLevels(LevelSource):
             if size == 0:
                 return 0
             self.insert(place, at, key)
+        self.external_counts[place] += (size != 0) - (self.cells[place][at].external != 0)
         self.cells[place][at].external = size
+        if self.depth and self.external_counts[place] >= self.depth:
+            # For good: users may take levels away, and the source still shows no more than these.
+            self.is_cut[place] = True
         if size == 0 and self.cells[place][at].own == 0:
             self.remove(place, at)
         return 0
@@ -263,6 +315,8 @@ cdef class ExternalLevels(LevelSource):
                 taken = size
             self.find(-side * cells[i].key, taken)
             cells[i].external -= taken
+            if cells[i].external == 0:
+                self.external_counts[place] -= 1
             size -= taken
             if cells[i].external == 0 and cells[i].own == 0:
                 self.remove(place, i)

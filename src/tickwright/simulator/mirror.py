@@ -31,7 +31,7 @@ from tickwright.core.events import (
 )
 from tickwright.core.instrument import Instrument
 from tickwright.core.orders import Side
-from tickwright.core.units import INT64_MAX
+from tickwright.matching.levels import UNSEEN_UNITS
 from tickwright.simulator.book import VenueBook
 from tickwright.simulator.instruments import VenueInstrument
 from tickwright.simulator.ladder import Ladder
@@ -39,10 +39,7 @@ from tickwright.simulator.market import SymbolMarket
 from tickwright.simulator.sources.operations import Level, PublicTrade
 from tickwright.simulator.venue import SimulatedVenue
 
-__all__ = ["UNSEEN_UNITS", "Mirror", "MirroredBook", "listing_of", "mirror_of"]
-
-UNSEEN_UNITS = INT64_MAX // 4
-"""Size before an order where the live book can't be seen: more than trades can ever use up."""
+__all__ = ["Mirror", "MirroredBook", "listing_of", "mirror_of"]
 
 _FUNDING_MINUTES = 480
 
