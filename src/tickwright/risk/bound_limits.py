@@ -109,8 +109,9 @@ class BoundLimits:
         "gross_parts",
         "group_parts",
         "groups",
+        "has_funding_pause",
+        "has_hours",
         "has_loss_streak",
-        "has_moments",
         "hours",
         "is_denied",
         "leverage_parts",
@@ -215,7 +216,8 @@ class BoundLimits:
             self.hours = self.hours.within(other)
         self.funding_before_ns = int(most("funding_pause_before_s")) * SECOND_NS
         self.funding_after_ns = int(most("funding_pause_after_s")) * SECOND_NS
-        self.has_moments = bool(self.hours.texts or self.funding_before_ns or self.funding_after_ns)
+        self.has_hours = bool(self.hours.texts)
+        self.has_funding_pause = bool(self.funding_before_ns or self.funding_after_ns)
         self.is_denied = instrument_id is not None and _is_denied(limits, strategy, instrument_id)
         # modes
         self.confidence_min = float(most("confidence_min"))

@@ -2,20 +2,19 @@
 
 from tickwright.core.units import money_to_decimal
 from tickwright.core.verdicts import Reason
-from tickwright.risk.flow_checks import FLOW_GROUP
-from tickwright.risk.market_checks import MARKET_GROUP
-from tickwright.risk.opening_checks import OPENING_GROUP
-from tickwright.risk.order_checks import COMMON_GROUPS
-from tickwright.risk.question import Group, Question, Room, Test, Words, size_text
-from tickwright.risk.rooms import OPENING_ROOMS, fits_every_room
+from tickwright.risk.flow_checks import FLOW_TESTS
+from tickwright.risk.market_checks import MARKET_TESTS
+from tickwright.risk.opening_checks import OPENING_TESTS as _OWN_OPENING_TESTS
+from tickwright.risk.order_checks import COMMON_TESTS
+from tickwright.risk.question import Question, Room, Test, Words, size_text
+from tickwright.risk.rooms import OPENING_ROOMS
 
 __all__ = [
-    "CLOSING_GROUPS",
     "CLOSING_ROOMS",
+    "CLOSING_TESTS",
     "FINAL_TESTS",
-    "OPENING_GROUPS",
     "OPENING_ROOMS",
-    "fits_every_room",
+    "OPENING_TESTS",
 ]
 
 
@@ -62,21 +61,17 @@ def _notional_words(q: Question) -> Words:
     return f"{worth:.4f} {asset}", bound
 
 
-def _quick_closing(q: Question) -> bool:
-    return not q.holding.market.is_spot
-
-
-OPENING_GROUPS: tuple[Group, ...] = (
-    *COMMON_GROUPS,
-    OPENING_GROUP,
-    MARKET_GROUP,
-    FLOW_GROUP,
+OPENING_TESTS: tuple[Test, ...] = (
+    *COMMON_TESTS,
+    *_OWN_OPENING_TESTS,
+    *MARKET_TESTS,
+    *FLOW_TESTS,
 )
 """What an order that may open or grow a position must pass, before its size is looked at."""
 
-CLOSING_GROUPS: tuple[Group, ...] = (
-    *COMMON_GROUPS,
-    Group(_quick_closing, (Test(Reason.SHORT_UNAVAILABLE, _has_to_sell, _has_to_sell_words),)),
+CLOSING_TESTS: tuple[Test, ...] = (
+    *COMMON_TESTS,
+    Test(Reason.SHORT_UNAVAILABLE, _has_to_sell, _has_to_sell_words),
 )
 """What an order that can only shrink a position must pass: states, book, shape, rates."""
 

@@ -4,12 +4,18 @@ Cancels and amends leave whatever their count is: at their bounds nothing new is
 every order opened asks for more of them.
 """
 
-from tickwright.core.verdicts import Reason
-from tickwright.risk.bound_limits import NO_LIMIT, PARTS
-from tickwright.risk.flow import Rate
-from tickwright.risk.question import Group, Question, Test, Words
+from typing import TYPE_CHECKING
 
-__all__ = ["FLOW_GROUP"]
+from tickwright.core.identity import StrategyId
+from tickwright.core.verdicts import Reason
+from tickwright.risk.bound_limits import NO_LIMIT, PARTS, BoundLimits
+from tickwright.risk.flow import FillRatio, Rate
+from tickwright.risk.question import Question, Test, Words
+
+if TYPE_CHECKING:
+    from tickwright.risk.memory import AccountMemory
+
+__all__ = ["FLOW_TESTS", "fills_follow", "requests_are_few", "streaks_are_short"]
 
 
 def _few_unknown(q: Question) -> bool:
@@ -55,17 +61,20 @@ def _amend_words(q: Question) -> Words:
     )
 
 
-def _fills_follow(q: Question) -> bool:
-    counted = q.memory.fill_ratio
-    if counted is None:
-        return True
-    if q.now_ns >= counted.until_ns:
-        counted.turn(q.now_ns)
+def fills_follow(counted: FillRatio, limits: BoundLimits, now_ns: int) -> bool:
+    """Whether one more order keeps the order-to-fill ratio."""
+    if now_ns >= counted.until_ns:
+        counted.turn(now_ns)
     orders = counted.orders + 1
-    if orders <= q.limits.fill_orders_min:
+    if orders <= limits.fill_orders_min:
         return True
     # Without a fill one is assumed: nothing is divided by zero, and the bound still speaks.
-    return orders * PARTS <= q.limits.fill_ratio_parts * max(1, counted.fills)
+    return orders * PARTS <= limits.fill_ratio_parts * max(1, counted.fills)
+
+
+def _fills_follow(q: Question) -> bool:
+    counted = q.memory.fill_ratio
+    return counted is None or fills_follow(counted, q.limits, q.now_ns)
 
 
 def _fills_words(q: Question) -> Words:
@@ -77,12 +86,18 @@ def _fills_words(q: Question) -> Words:
     return value, f"{ratio:g} orders a fill once there were {limits.fill_orders_min}"
 
 
-def _streak_short(q: Question) -> bool:
-    limits, memory, day_ns = q.limits, q.memory, q.account.day_start_ns
+def streaks_are_short(
+    memory: "AccountMemory", limits: BoundLimits, strategy_id: StrategyId, day_start_ns: int
+) -> bool:
+    """Whether neither the account nor the strategy lost too often in a row today."""
     return (
-        memory.losses_in_row(None, day_ns) < limits.loss_streak
-        and memory.losses_in_row(q.strategy_id, day_ns) < limits.loss_streak_own
+        memory.losses_in_row(None, day_start_ns) < limits.loss_streak
+        and memory.losses_in_row(strategy_id, day_start_ns) < limits.loss_streak_own
     )
+
+
+def _streak_short(q: Question) -> bool:
+    return streaks_are_short(q.memory, q.limits, q.strategy_id, q.account.day_start_ns)
 
 
 def _streak_words(q: Question) -> Words:
@@ -94,39 +109,30 @@ def _streak_words(q: Question) -> Words:
     return f"{memory.losses_in_row(None, day_ns)} losing trades in a row", bound
 
 
-def _quick_flow(q: Question) -> bool:
-    limits, memory = q.limits, q.memory
-    counted = memory.fill_ratio
+def requests_are_few(memory: "AccountMemory", limits: BoundLimits, now_ns: int) -> bool:
+    """Whether cancels and amends are within their rates."""
+    if _counts_are_few(memory, limits):
+        return True
+    # Some of them may have left the windows: they are forgotten only when it could matter.
+    memory.forget_before(now_ns)
+    return _counts_are_few(memory, limits)
+
+
+def _counts_are_few(memory: "AccountMemory", limits: BoundLimits) -> bool:
+    cancels, amends = memory.cancels, memory.amends
     return (
-        q.account.unknown_requests <= limits.unknown_total
-        and (
-            not memory.has_requests
-            or (
-                len(memory.cancels.second) < limits.cancels_per_second
-                and len(memory.cancels.minute) < limits.cancels_per_minute
-                and (not memory.amends.minute or _few_amends(q))
-            )
-        )
-        and (
-            counted is None
-            or (
-                q.now_ns < counted.until_ns
-                and (counted.orders + 1) * PARTS <= limits.fill_ratio_parts * counted.fills
-            )
-            or _fills_follow(q)
-        )
-        and (not limits.has_loss_streak or not memory.streaks or _streak_short(q))
+        len(cancels.second) < limits.cancels_per_second
+        and len(cancels.minute) < limits.cancels_per_minute
+        and len(amends.second) < limits.amends_per_second
+        and len(amends.minute) < limits.amends_per_minute
     )
 
 
-FLOW_GROUP = Group(
-    _quick_flow,
-    (
-        Test(Reason.UNKNOWN_TOTAL, _few_unknown, _unknown_words),
-        Test(Reason.CANCEL_RATE, _few_cancels, _cancel_words),
-        Test(Reason.AMEND_RATE, _few_amends, _amend_words),
-        Test(Reason.ORDER_TO_FILL, _fills_follow, _fills_words),
-        Test(Reason.LOSS_STREAK, _streak_short, _streak_words),
-    ),
+FLOW_TESTS: tuple[Test, ...] = (
+    Test(Reason.UNKNOWN_TOTAL, _few_unknown, _unknown_words),
+    Test(Reason.CANCEL_RATE, _few_cancels, _cancel_words),
+    Test(Reason.AMEND_RATE, _few_amends, _amend_words),
+    Test(Reason.ORDER_TO_FILL, _fills_follow, _fills_words),
+    Test(Reason.LOSS_STREAK, _streak_short, _streak_words),
 )
 """What requests and results so far must be for an opening order."""

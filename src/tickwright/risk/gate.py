@@ -13,7 +13,6 @@ remembering.
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -26,45 +25,26 @@ from tickwright.core.verdicts import Approved, Check, Reason, Rejected, Verdict
 from tickwright.portfolio.portfolio import Portfolio
 from tickwright.risk.bound_limits import BoundLimits, bind
 from tickwright.risk.checks import (
-    CLOSING_GROUPS,
     CLOSING_ROOMS,
+    CLOSING_TESTS,
     FINAL_TESTS,
-    OPENING_GROUPS,
     OPENING_ROOMS,
-    fits_every_room,
+    OPENING_TESTS,
 )
 from tickwright.risk.limits import RiskLimits
 from tickwright.risk.losses import drawdown_words, loss_words
 from tickwright.risk.measures import set_sizes, set_worth
-from tickwright.risk.memory import AccountGateState, AccountMemory, GateState
+from tickwright.risk.memory import AccountGateState, AccountMemory, GateState, JudgedLane
 from tickwright.risk.order_checks import reduced_out_of_band
-from tickwright.risk.protections_table import RestrictionTable
+from tickwright.risk.plain_order import Answer, plain_answer
 from tickwright.risk.question import Question, Room
 from tickwright.risk.usage import LimitUse, account_usage
+from tickwright.risk.view import RiskView
 
 __all__ = ["CheckResult", "Gate", "RiskView"]
 
-
-@dataclass(slots=True)
-class RiskView:
-    """What the gate looks at besides the intent: one object the engine keeps and changes in place.
-
-    Positions, working totals (`Portfolio.set_working`), marks and equity are the portfolio's. The
-    engine adds an account to `ready_accounts` after its sync and takes it out when its private
-    stream is lost. A halt is its reason, by strategy, instrument, or `engine_halt` for all (""
-    while running).
-    """
-
-    portfolio: Portfolio
-    ready_accounts: set[AccountId] = field(default_factory=set)
-    halted_strategies: dict[StrategyId, str] = field(default_factory=dict)
-    halted_instruments: dict[InstrumentId, str] = field(default_factory=dict)
-    engine_halt: str = ""
-    clock_skew_ns: dict[str, int] = field(default_factory=dict)
-    """How far each venue's clock may be from ours, uncertainty included; a venue without an entry
-    was never measured."""
-    restrictions: RestrictionTable = field(default_factory=RestrictionTable)
-    """What protections restrict now."""
+# Looking a member up in its class is a Python call, and these are asked for every order.
+_PASSES, _FITS = Answer.PASSES, Answer.FITS
 
 
 class CheckResult(msgspec.Struct, frozen=True):
@@ -93,7 +73,7 @@ class Gate:
 
     @property
     def question(self) -> Question:
-        """What the last intent was asked by; for measuring single checks."""
+        """What the checks were last asked one by one about; for measuring them."""
         return self._question
 
     def limits_of(self, account_id: AccountId) -> RiskLimits:
@@ -107,6 +87,28 @@ class Gate:
         memory = self._account(account_id)
         lane = memory.lanes.get((strategy_id, instrument_id))
         return bind(memory.limits, strategy_id, instrument_id) if lane is None else lane.limits
+
+    def lane(
+        self,
+        account_id: AccountId,
+        strategy_id: StrategyId,
+        instrument_id: InstrumentId,
+        portfolio: Portfolio,
+    ) -> JudgedLane | Rejected:
+        """Return where a strategy's orders in an instrument are judged, made when it is new.
+
+        It stays good for as long as the gate and the portfolio.
+        """
+        memory = self._account(account_id)
+        lane = memory.lanes.get((strategy_id, instrument_id))
+        if lane is None or lane.portfolio is not portfolio:
+            try:
+                holding = portfolio.holding(account_id, instrument_id)
+            except InstrumentUnknown:
+                bound = "a loaded instrument"
+                return Rejected(Check(Reason.INSTRUMENT_UNKNOWN, str(instrument_id), bound))
+            lane = memory.open_lane(strategy_id, portfolio, holding)
+        return lane
 
     def _account(self, account_id: AccountId) -> AccountMemory:
         account = self._accounts.get(account_id)
@@ -127,39 +129,55 @@ class Gate:
         book: OrderBook | None,
         instrument: Instrument,
         view: RiskView,
+        lane: JudgedLane | None = None,
     ) -> Verdict:
         """Judge an intent.
 
         `event_id` is the cause and is the caller's to keep beside the verdict; it changes nothing
-        here.
+        here. `lane` is what `lane` returned for this account, strategy and instrument, for callers
+        who kept it.
         """
-        memory = self._account(account_id)
-        asked = self._ask(intent, strategy_id, account_id, now_ns, book, instrument, view, memory)
-        if isinstance(asked, Rejected):
-            return asked
-        is_closing = asked.is_closing
-        for group in CLOSING_GROUPS if is_closing else OPENING_GROUPS:
-            if not group.quick(asked):
-                for test in group.tests:
-                    if not test.passes(asked):
-                        return Rejected(test.check(asked))
+        if lane is None:
+            found = self.lane(account_id, strategy_id, intent.instrument_id, view.portfolio)
+            if isinstance(found, Rejected):
+                return found
+            lane = found
+        equity = self._refresh(lane, instrument, now_ns)
+        answer = plain_answer(intent, lane, book, view, strategy_id, account_id, equity, now_ns)
+        size_units = intent.size_units
         reduced: tuple[Check, ...] = ()
-        if is_closing or not fits_every_room(asked):
-            for room in CLOSING_ROOMS if is_closing else OPENING_ROOMS:
-                units = room.units(asked)
-                if units < asked.size_units:
-                    check = self._reduce(asked, room, units)
-                    if isinstance(check, Rejected):
-                        return check
-                    reduced += (check,)
-        for test in FINAL_TESTS:
-            if not test.passes(asked):
-                return Rejected(test.check(asked))
+        if answer is not _FITS:
+            asked = self._ask(intent, lane, strategy_id, account_id, now_ns, book, view)
+            settled = self._judge(asked, is_passed=answer is _PASSES)
+            if isinstance(settled, Rejected):
+                return settled
+            size_units, reduced = asked.size_units, settled
+        memory = lane.memory
         memory.second.append(now_ns)
         memory.minute.append(now_ns)
         if memory.fill_ratio is not None:
             memory.fill_ratio.note_order(now_ns)
-        return Approved(asked.size_units, reduced)
+        return Approved(size_units, reduced)
+
+    def _judge(self, asked: Question, *, is_passed: bool) -> tuple[Check, ...] | Rejected:
+        """Ask check by check and room by room; return what made the order smaller."""
+        is_closing = asked.is_closing
+        if not is_passed:
+            for test in CLOSING_TESTS if is_closing else OPENING_TESTS:
+                if not test.passes(asked):
+                    return Rejected(test.check(asked))
+        reduced: tuple[Check, ...] = ()
+        for room in CLOSING_ROOMS if is_closing else OPENING_ROOMS:
+            units = room.units(asked)
+            if units < asked.size_units:
+                check = self._reduce(asked, room, units)
+                if isinstance(check, Rejected):
+                    return check
+                reduced += (check,)
+        for test in FINAL_TESTS:
+            if not test.passes(asked):
+                return Rejected(test.check(asked))
+        return reduced
 
     def check_amend(
         self,
@@ -179,15 +197,17 @@ class Gate:
         rates and of size, which it has already; a size that grows must also find its room whole.
         An amend counts by `note_amend`, not as an order sent.
         """
-        memory = self._account(account_id)
-        asked = self._ask(intent, strategy_id, account_id, now_ns, book, instrument, view, memory)
-        if isinstance(asked, Rejected):
-            return asked
-        for group in CLOSING_GROUPS if asked.is_closing else OPENING_GROUPS:
-            if not group.quick(asked):
-                for test in group.tests:
-                    if test.reason not in _NOT_OF_AMENDS and not test.passes(asked):
-                        return Rejected(test.check(asked))
+        lane = self.lane(account_id, strategy_id, intent.instrument_id, view.portfolio)
+        if isinstance(lane, Rejected):
+            return lane
+        equity = self._refresh(lane, instrument, now_ns)
+        answer = plain_answer(intent, lane, book, view, strategy_id, account_id, equity, now_ns)
+        if answer is _FITS or (answer is _PASSES and not raises_size):
+            return Approved(intent.size_units)
+        asked = self._ask(intent, lane, strategy_id, account_id, now_ns, book, view)
+        for test in CLOSING_TESTS if asked.is_closing else OPENING_TESTS:
+            if test.reason not in _NOT_OF_AMENDS and not test.passes(asked):
+                return Rejected(test.check(asked))
         if raises_size:
             for room in CLOSING_ROOMS if asked.is_closing else OPENING_ROOMS:
                 if room.units(asked) < asked.size_units:
@@ -206,15 +226,15 @@ class Gate:
         view: RiskView,
     ) -> tuple[CheckResult, ...]:
         """Say what every check makes of an intent, also after a refusal; remember nothing."""
-        memory = self._account(account_id)
-        asked = self._ask(intent, strategy_id, account_id, now_ns, book, instrument, view, memory)
-        if isinstance(asked, Rejected):
-            check = asked.check
+        lane = self.lane(account_id, strategy_id, intent.instrument_id, view.portfolio)
+        if isinstance(lane, Rejected):
+            check = lane.check
             return (CheckResult(check.reason, "refused", check.value, check.bound, 0),)
+        self._refresh(lane, instrument, now_ns)
+        asked = self._ask(intent, lane, strategy_id, account_id, now_ns, book, view)
         results: list[CheckResult] = []
         can_go_on = True
-        groups = CLOSING_GROUPS if asked.is_closing else OPENING_GROUPS
-        for test in (test for group in groups for test in group.tests):
+        for test in CLOSING_TESTS if asked.is_closing else OPENING_TESTS:
             # Band and depth read the book's levels; without a book there is nothing to ask.
             if asked.book is None and test.reason in _NEEDS_BOOK:
                 results.append(CheckResult(test.reason, "unknown", "no book", "", 0))
@@ -283,41 +303,35 @@ class Gate:
             return Rejected(out)
         return check
 
-    def _ask(
-        self,
-        intent: OrderIntent,
-        strategy_id: StrategyId,
-        account_id: AccountId,
-        now_ns: int,
-        book: OrderBook | None,
-        instrument: Instrument,
-        view: RiskView,
-        memory: AccountMemory,
-    ) -> Question | Rejected:
-        """Put everything the checks look at into one place."""
-        assert intent.instrument_id == instrument.id, "the instrument must be the intent's"
-        portfolio = view.portfolio
-        lane = memory.lanes.get((strategy_id, intent.instrument_id))
-        if lane is None or lane.portfolio is not portfolio:
-            try:
-                holding = portfolio.holding(account_id, intent.instrument_id)
-            except InstrumentUnknown:
-                bound = "a loaded instrument"
-                return Rejected(Check(Reason.INSTRUMENT_UNKNOWN, str(intent.instrument_id), bound))
-            lane = memory.open_lane(strategy_id, portfolio, holding)
+    def _refresh(self, lane: JudgedLane, instrument: Instrument, now_ns: int) -> int | None:
+        """Bring day and losses of the account to this moment; return its equity."""
         if lane.instrument is not instrument:
+            assert instrument.id == lane.instrument.id, "the instrument must be the intent's"
             lane.take(instrument)
-        holding = lane.holding
-        account = holding.account
+        memory, account = lane.memory, lane.holding.account
         if now_ns >= account.day_end_ns:
-            portfolio.start_day(now_ns)
+            lane.portfolio.start_day(now_ns)
         equity = account.equity
         if equity is not None and (
             equity <= memory.floor or memory.base_version != account.base_version
         ):
             memory.notice(account, equity)
-        if memory.minute or memory.has_requests:
-            memory.forget_before(now_ns)
+        return equity
+
+    def _ask(
+        self,
+        intent: OrderIntent,
+        lane: JudgedLane,
+        strategy_id: StrategyId,
+        account_id: AccountId,
+        now_ns: int,
+        book: OrderBook | None,
+        view: RiskView,
+    ) -> Question:
+        """Put everything the checks look at into one place."""
+        holding, memory, instrument = lane.holding, lane.memory, lane.instrument
+        memory.forget_before(now_ns)
+        account, instrument_id = holding.account, intent.instrument_id
         q = self._question
         q.intent = intent
         q.instrument = instrument
@@ -328,20 +342,17 @@ class Gate:
         q.memory = memory
         q.strategy_id = strategy_id
         q.order_size_units = lane.order_size_units
-        skews = view.clock_skew_ns
-        q.clock_skew_ns = skews.get(account_id.venue) if skews else None
+        q.clock_skew_ns = view.clock_skew_ns.get(account_id.venue)
         q.now_ns = now_ns
         q.size_units = intent.size_units
         q.mid_twice_units = None if book is None else book.mid_twice_units
-        q.equity = equity
+        q.equity = account.equity
         q.engine_halt = view.engine_halt
-        strategies, instruments = view.halted_strategies, view.halted_instruments
-        q.strategy_halt = strategies.get(strategy_id, "") if strategies else ""
-        q.instrument_halt = instruments.get(intent.instrument_id, "") if instruments else ""
+        q.strategy_halt = view.halted_strategies.get(strategy_id, "")
+        q.instrument_halt = view.halted_instruments.get(instrument_id, "")
         table = view.restrictions
         q.restriction = None
         if table.rows:
-            instrument_id = intent.instrument_id
             q.restriction = table.over(account_id, strategy_id, instrument_id, now_ns)
         q.is_account_ready = account_id in view.ready_accounts
         q.has_loss_breach = memory.loss_breach_day_ns == account.day_start_ns
@@ -363,6 +374,7 @@ class Gate:
         view.portfolio.start_day(now_ns)
         account = view.portfolio.account(account_id)
         memory = self._account(account_id)
+        memory.forget_before(now_ns)
         had_loss = memory.loss_breach_day_ns == account.day_start_ns
         had_drawdown = memory.has_drawdown_breach
         equity = account.equity

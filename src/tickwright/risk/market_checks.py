@@ -5,16 +5,18 @@ reaches it too late. A mark whose time nobody told can't be called frozen. An in
 funding interval whose next time nobody told is taken to pay at whole intervals of the UTC day.
 """
 
+from tickwright.book.order_book import OrderBook
+from tickwright.core.instrument import Instrument
 from tickwright.core.orders import Side
 from tickwright.core.verdicts import Reason
+from tickwright.portfolio.valuation import Market
+from tickwright.risk.bound_limits import BoundLimits
 from tickwright.risk.hours import moment_text
-from tickwright.risk.question import Group, Question, Test, Words, money_text, worth_of
+from tickwright.risk.question import Question, Test, Words, money_text, worth_of
 
-__all__ = ["MARKET_GROUP"]
+__all__ = ["MARKET_TESTS", "depth_is_thick", "funding_is_far"]
 
 MINUTE_NS = 60_000_000_000
-# Looking a member up in its class is a Python call, and these are asked for every order.
-_BUY = Side.BUY
 
 
 def _symbol_allowed(q: Question) -> bool:
@@ -33,12 +35,12 @@ def _hours_words(q: Question) -> Words:
     return moment_text(q.now_ns), f"within {q.limits.hours}"
 
 
-def _funding_distances(q: Question) -> tuple[int, int] | None:
+def _funding_distances(
+    market: Market, instrument: Instrument, now_ns: int
+) -> tuple[int, int] | None:
     """Return the time to the next funding and since the last one; None where there is none."""
-    market = q.holding.market
-    interval_ns = q.instrument.funding_interval_minutes * MINUTE_NS
+    interval_ns = instrument.funding_interval_minutes * MINUTE_NS
     next_ns, last_ns = market.funding_next_ns, market.funding_last_ns
-    now_ns = q.now_ns
     if next_ns <= now_ns:
         # Paid, or never told: the interval says the next one.
         if not interval_ns:
@@ -52,21 +54,25 @@ def _funding_distances(q: Question) -> tuple[int, int] | None:
     return next_ns - now_ns, now_ns - last_ns
 
 
+def funding_is_far(
+    limits: BoundLimits, market: Market, instrument: Instrument, now_ns: int
+) -> bool:
+    """Whether neither the last funding nor the next one is within the pauses around it."""
+    next_ns = market.funding_next_ns
+    if next_ns > now_ns and market.funding_last_ns:
+        before_ns, after_ns = next_ns - now_ns, now_ns - market.funding_last_ns
+    else:
+        distances = _funding_distances(market, instrument, now_ns)
+        if distances is None:
+            return True
+        before_ns, after_ns = distances
+    return before_ns >= limits.funding_before_ns and after_ns >= limits.funding_after_ns
+
+
 def _away_from_funding(q: Question) -> bool:
-    limits = q.limits
-    before_ns, after_ns = limits.funding_before_ns, limits.funding_after_ns
-    if not before_ns and not after_ns:
-        return True
-    market, now_ns = q.holding.market, q.now_ns
-    if now_ns + before_ns <= market.funding_next_ns and (
-        not after_ns or 0 < market.funding_last_ns <= now_ns - after_ns
-    ):
-        return True
-    distances = _funding_distances(q)
-    if distances is None:
-        return True
-    before, after = distances
-    return before >= limits.funding_before_ns and after >= limits.funding_after_ns
+    return not q.limits.has_funding_pause or funding_is_far(
+        q.limits, q.holding.market, q.instrument, q.now_ns
+    )
 
 
 def _funding_words(q: Question) -> Words:
@@ -74,7 +80,7 @@ def _funding_words(q: Question) -> Words:
     bound = (
         f"{limits.funding_before_ns / 1e9:g} s before and {limits.funding_after_ns / 1e9:g} s after"
     )
-    distances = _funding_distances(q)
+    distances = _funding_distances(q.holding.market, q.instrument, q.now_ns)
     if distances is None:
         return "no funding", bound
     before, after = distances
@@ -112,64 +118,47 @@ def _mark_words(q: Question) -> Words:
     return f"not refreshed for {(q.now_ns - market.mark_ns) / 1e6:.3f} ms", bound
 
 
-def _depth_units(q: Question) -> int:
-    if q.book is None:
-        return 0
-    levels = q.limits.depth_levels
+def _depth_units(book: OrderBook, levels: int, *, is_buy: bool) -> int:
     visible = 0
-    for _, size in q.book.asks(levels) if q.intent.side is Side.BUY else q.book.bids(levels):
+    for _, size in book.asks(levels) if is_buy else book.bids(levels):
         visible += size
     return visible
 
 
+def depth_is_thick(
+    book: OrderBook, limits: BoundLimits, *, unit: int, scale: int, is_buy: bool
+) -> bool:
+    """Whether the side to be taken shows enough; `unit` is what `scale` size units are worth."""
+    least = limits.depth_notional * scale
+    touch = (book.best_ask_size if is_buy else book.best_bid_size) or 0
+    return (
+        touch * unit >= least
+        or _depth_units(book, limits.depth_levels, is_buy=is_buy) * unit >= least
+    )
+
+
 def _depth_thick(q: Question) -> bool:
-    least = q.limits.depth_notional
-    if not least:
+    if not q.limits.depth_notional:
         return True
-    book = q.book
-    if book is None:
-        return False
-    touch = (book.best_ask_size if q.intent.side is Side.BUY else book.best_bid_size) or 0
-    if worth_of(q, touch) >= least:
-        return True
-    return worth_of(q, _depth_units(q)) >= least
+    is_buy = q.intent.side is Side.BUY
+    return q.book is not None and depth_is_thick(
+        q.book, q.limits, unit=q.worth, scale=q.worth_scale, is_buy=is_buy
+    )
 
 
 def _depth_words(q: Question) -> Words:
-    side = "asks" if q.intent.side is Side.BUY else "bids"
-    value = f"{money_text(q, worth_of(q, _depth_units(q)))} in {q.limits.depth_levels} {side}"
+    is_buy, levels = q.intent.side is Side.BUY, q.limits.depth_levels
+    visible = 0 if q.book is None else _depth_units(q.book, levels, is_buy=is_buy)
+    value = f"{money_text(q, worth_of(q, visible))} in {levels} {'asks' if is_buy else 'bids'}"
     return value, f"at least {money_text(q, q.limits.depth_notional)}"
 
 
-def _quick_market(q: Question) -> bool:
-    limits, market, skew_ns, now_ns = q.limits, q.holding.market, q.clock_skew_ns, q.now_ns
-    if limits.is_denied or (
-        limits.deny_unknown_clock if skew_ns is None else skew_ns > limits.clock_skew_ns
-    ):
-        return False
-    mark_ns = market.mark_ns
-    if mark_ns and now_ns - mark_ns > limits.mark_age_ns and not _mark_moves(q):
-        return False
-    if limits.has_moments and not (limits.hours.is_open(now_ns) and _away_from_funding(q)):
-        return False
-    least = limits.depth_notional
-    if not least:
-        return True
-    book = q.book
-    assert book is not None, "a book was asked for before"
-    touch = (book.best_ask_size if q.intent.side is _BUY else book.best_bid_size) or 0
-    return touch * q.worth >= least * q.worth_scale or _depth_thick(q)
-
-
-MARKET_GROUP = Group(
-    _quick_market,
-    (
-        Test(Reason.SYMBOL_DENIED, _symbol_allowed, _symbol_words),
-        Test(Reason.OUTSIDE_HOURS, _within_hours, _hours_words),
-        Test(Reason.FUNDING_WINDOW, _away_from_funding, _funding_words),
-        Test(Reason.CLOCK_SKEW, _clock_close, _clock_words),
-        Test(Reason.MARK_FROZEN, _mark_moves, _mark_words),
-        Test(Reason.DEPTH_LIMIT, _depth_thick, _depth_words),
-    ),
+MARKET_TESTS: tuple[Test, ...] = (
+    Test(Reason.SYMBOL_DENIED, _symbol_allowed, _symbol_words),
+    Test(Reason.OUTSIDE_HOURS, _within_hours, _hours_words),
+    Test(Reason.FUNDING_WINDOW, _away_from_funding, _funding_words),
+    Test(Reason.CLOCK_SKEW, _clock_close, _clock_words),
+    Test(Reason.MARK_FROZEN, _mark_moves, _mark_words),
+    Test(Reason.DEPTH_LIMIT, _depth_thick, _depth_words),
 )
 """What market and moment must be for an opening order."""

@@ -5,9 +5,10 @@ Refuses to judge. Called once per intent by the gate, before the first check.
 
 from tickwright.core.identity import Leg
 from tickwright.core.orders import OrderType, Side
+from tickwright.portfolio.valuation import Market, Valuer
 from tickwright.risk.question import WORTH_UNITS, Question
 
-__all__ = ["set_sizes", "set_worth"]
+__all__ = ["set_sizes", "set_worth", "unit_worth"]
 
 # Looking a member up in its class is a Python call, and these are asked for every order.
 _BUY = Side.BUY
@@ -55,25 +56,26 @@ def set_sizes(q: Question) -> None:
 def set_worth(q: Question) -> None:
     """Find the price of the instrument and what one size unit is worth in the equity asset."""
     market = q.holding.market
-    price_units = market.mark_units
-    if price_units is not None and market.direct_value:
-        q.price_units = price_units
-        q.worth = price_units * market.direct_value
-        q.worth_scale = 1
-        return
-    if price_units is None and q.mid_twice_units is not None:
-        price_units = (q.mid_twice_units + 1) // 2
-    q.price_units = price_units
-    q.worth = 0
-    q.worth_scale = 1
-    if price_units is None or price_units <= 0:
-        q.price_units = None
-        return
-    valuer = q.account.valuer
+    q.price_units = _price_units(market, q.mid_twice_units)
+    q.worth, q.worth_scale = unit_worth(market, q.account.valuer, q.mid_twice_units)
+
+
+def unit_worth(market: Market, valuer: Valuer, mid_twice_units: int | None) -> tuple[int, int]:
+    """Return what so many size units are worth in the equity asset: (worth, units); 0: unknown."""
+    price_units = _price_units(market, mid_twice_units)
+    if price_units is None:
+        return 0, 1
     if market.direct_value:
-        q.worth = price_units * market.direct_value
-        return
-    q.worth_scale = WORTH_UNITS
-    worth = valuer.value(q.instrument.quote_asset, market.quote_value(WORTH_UNITS, price_units))
+        return price_units * market.direct_value, 1
+    quote_asset = market.instrument.quote_asset
+    worth = valuer.value(quote_asset, market.quote_value(WORTH_UNITS, price_units))
     # Rounded up by one: a limit in another asset must not be passed by a rounding.
-    q.worth = 0 if worth is None else worth + 1
+    return (0 if worth is None else worth + 1), WORTH_UNITS
+
+
+def _price_units(market: Market, mid_twice_units: int | None) -> int | None:
+    """Return the mark, or the mid where there is none."""
+    price_units = market.mark_units
+    if price_units is None and mid_twice_units is not None:
+        price_units = (mid_twice_units + 1) // 2
+    return price_units if price_units is not None and price_units > 0 else None

@@ -3,7 +3,7 @@
 from collections import deque
 
 from tickwright.core.identity import InstrumentId, StrategyId
-from tickwright.core.instrument import Instrument
+from tickwright.core.instrument import Instrument, InstrumentStatus
 from tickwright.core.risk_state import AccountGateState, GateState
 from tickwright.portfolio.account import Account, Holding
 from tickwright.portfolio.portfolio import Portfolio
@@ -20,14 +20,34 @@ MINUTE_NS = 60 * SECOND_NS
 
 
 class JudgedLane:
-    """Where a strategy's orders in one instrument of one account are judged."""
+    """Where a strategy's orders in one instrument of one account are judged.
 
-    __slots__ = ("holding", "instrument", "limits", "order_size_units", "portfolio")
+    The flags say what limits and instrument alone decide: `is_plain` that it trades by plain rules,
+    `may_open` that no mode or list forbids to open, `may_close_dust` that a position may be closed
+    whatever it is worth.
+    """
 
-    def __init__(self, portfolio: Portfolio, holding: Holding, limits: BoundLimits) -> None:
+    __slots__ = (
+        "holding",
+        "instrument",
+        "is_plain",
+        "limits",
+        "may_close_dust",
+        "may_open",
+        "may_short",
+        "memory",
+        "order_size_units",
+        "portfolio",
+    )
+
+    def __init__(
+        self, portfolio: Portfolio, holding: Holding, limits: BoundLimits, memory: "AccountMemory"
+    ) -> None:
         self.portfolio = portfolio
         self.holding = holding
         self.limits = limits
+        self.memory = memory
+        self.may_open = not (limits.reduce_only or limits.is_denied)
         self.take(holding.market.instrument)
 
     def take(self, instrument: Instrument) -> None:
@@ -37,6 +57,11 @@ class JudgedLane:
         self.order_size_units = (
             NO_LIMIT if most is None else int(most.scaleb(instrument.size_decimals))
         )
+        is_trading = instrument.status is InstrumentStatus.TRADING
+        self.is_plain = is_trading and instrument.size_min_units > 0
+        self.may_short = instrument.capabilities.can_short
+        # A venue that has reduce-only lets a position be closed whatever it is worth.
+        self.may_close_dust = instrument.capabilities.has_reduce_only
 
 
 class AccountMemory:
@@ -127,15 +152,8 @@ class AccountMemory:
         return self.streak if strategy_id is None else self.streaks.get(strategy_id, 0)
 
     def forget_before(self, now_ns: int) -> None:
-        """Drop requests older than the windows."""
-        # Written out: nearly every order has something to forget, and waits for it.
-        second, minute = self.second, self.minute
-        edge_ns = now_ns - SECOND_NS
-        while second and second[0] <= edge_ns:
-            second.popleft()
-        edge_ns = now_ns - MINUTE_NS
-        while minute and minute[0] <= edge_ns:
-            minute.popleft()
+        """Drop requests older than the windows; only a count at its bound has to know."""
+        self.orders.forget_before(now_ns)
         if self.has_requests:
             cancels = self.cancels.forget_before(now_ns)
             self.has_requests = self.amends.forget_before(now_ns) or cancels
@@ -156,7 +174,8 @@ class AccountMemory:
         instrument_id = holding.market.instrument.id
         self.follow(holding.account)
         limits = bind(self.limits, strategy_id, instrument_id)
-        lane = self.lanes[strategy_id, instrument_id] = JudgedLane(portfolio, holding, limits)
+        lane = JudgedLane(portfolio, holding, limits, self)
+        self.lanes[strategy_id, instrument_id] = lane
         self._members.clear()
         return lane
 

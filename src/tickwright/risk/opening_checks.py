@@ -6,7 +6,6 @@ from tickwright.core.verdicts import Reason
 from tickwright.risk.bound_limits import NO_LIMIT, PARTS
 from tickwright.risk.losses import drawdown_words, loss_words
 from tickwright.risk.question import (
-    Group,
     Question,
     Test,
     Words,
@@ -16,7 +15,7 @@ from tickwright.risk.question import (
     size_text,
 )
 
-__all__ = ["OPENING_GROUP"]
+__all__ = ["OPENING_TESTS"]
 
 
 def _opening_allowed(q: Question) -> bool:
@@ -138,69 +137,40 @@ def _positions_words(q: Question) -> Words:
     return f"{q.account.active_count} instruments held or ordered", bound
 
 
-def _quick_opening(q: Question) -> bool:
-    limits, holding, account = q.limits, q.holding, q.account
-    spread = q.book.spread_units if q.book is not None else None
-    mid_twice = q.mid_twice_units
-    return (
-        not limits.reduce_only
-        and spread is not None
-        and mid_twice is not None
-        and 2 * spread * PARTS <= limits.spread_parts * mid_twice
-        and holding.open_orders < limits.open_orders
-        and holding.unknown_requests <= limits.unknown_requests
-        and (holding.long_units - holding.short_units) * q.intent.side >= 0
-        and not limits.deny_opposite_orders
-        and q.instrument.capabilities.can_short
-        and q.price_units is not None
-        and q.worth > 0
-        and account.exposure_unknown == 0
-        and (account.active_count < limits.positions or holding.exposure_units != 0)
-        and q.equity is not None
-        and q.equity > 0
-        and account.day_start_equity is not None
-        and not q.has_loss_breach
-        and not q.has_drawdown_breach
-    )
-
-
-OPENING_GROUP = Group(
-    _quick_opening,
-    (
-        Test(
-            Reason.REDUCE_ONLY_MODE,
-            _opening_allowed,
-            lambda q: (
-                "an opening order",
-                "closing orders only" if q.limits.reduce_only else "any",
-            ),
+OPENING_TESTS: tuple[Test, ...] = (
+    Test(
+        Reason.REDUCE_ONLY_MODE,
+        _opening_allowed,
+        lambda q: (
+            "an opening order",
+            "closing orders only" if q.limits.reduce_only else "any",
         ),
-        Test(Reason.SPREAD_TOO_WIDE, _spread_narrow, _spread_words),
-        Test(
-            Reason.OPEN_ORDERS_LIMIT,
-            _few_open_orders,
-            lambda q: (
-                f"{q.holding.open_orders} open orders in {q.instrument.symbol}",
-                f"{q.limits.open_orders}",
-            ),
-        ),
-        Test(
-            Reason.UNKNOWN_REQUEST,
-            _few_unknown,
-            lambda q: (
-                f"{q.holding.unknown_requests} unknown requests in {q.instrument.symbol}",
-                f"{q.limits.unknown_requests}",
-            ),
-        ),
-        Test(Reason.CONFLICTING_POSITION, _no_conflict, _conflict_words),
-        Test(Reason.OPPOSITE_ORDER, _no_opposite, _opposite_words),
-        Test(Reason.SHORT_UNAVAILABLE, _short_possible, _short_words),
-        Test(Reason.PRICE_UNKNOWN, _price_known, _price_known_words),
-        Test(Reason.MARK_UNKNOWN, _marks_known, _marks_words),
-        Test(Reason.POSITIONS_LIMIT, _few_positions, _positions_words),
-        Test(Reason.NO_EQUITY, _has_equity, _equity_words),
-        Test(Reason.DAILY_LOSS, _loss_small, _loss_words),
-        Test(Reason.DRAWDOWN, _drawdown_small, _drawdown_words),
     ),
+    Test(Reason.SPREAD_TOO_WIDE, _spread_narrow, _spread_words),
+    Test(
+        Reason.OPEN_ORDERS_LIMIT,
+        _few_open_orders,
+        lambda q: (
+            f"{q.holding.open_orders} open orders in {q.instrument.symbol}",
+            f"{q.limits.open_orders}",
+        ),
+    ),
+    Test(
+        Reason.UNKNOWN_REQUEST,
+        _few_unknown,
+        lambda q: (
+            f"{q.holding.unknown_requests} unknown requests in {q.instrument.symbol}",
+            f"{q.limits.unknown_requests}",
+        ),
+    ),
+    Test(Reason.CONFLICTING_POSITION, _no_conflict, _conflict_words),
+    Test(Reason.OPPOSITE_ORDER, _no_opposite, _opposite_words),
+    Test(Reason.SHORT_UNAVAILABLE, _short_possible, _short_words),
+    Test(Reason.PRICE_UNKNOWN, _price_known, _price_known_words),
+    Test(Reason.MARK_UNKNOWN, _marks_known, _marks_words),
+    Test(Reason.POSITIONS_LIMIT, _few_positions, _positions_words),
+    Test(Reason.NO_EQUITY, _has_equity, _equity_words),
+    Test(Reason.DAILY_LOSS, _loss_small, _loss_words),
+    Test(Reason.DRAWDOWN, _drawdown_small, _drawdown_words),
 )
 """What an opening order must pass, before its size is looked at."""

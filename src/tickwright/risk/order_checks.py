@@ -1,14 +1,13 @@
 """Owns the checks every order passes: states, book, shape, rates; refuses to know exposure."""
 
-from tickwright.core.instrument import Instrument, InstrumentStatus
-from tickwright.core.orders import OrderIntent, OrderType, Purpose, Side
+from tickwright.core.instrument import InstrumentStatus
+from tickwright.core.orders import OrderType, Purpose, Side
 from tickwright.core.restrictions import ProtectionKind, Stage
 from tickwright.core.units import INT64_MAX
 from tickwright.core.verdicts import Check, Reason
 from tickwright.risk.bound_limits import PARTS
 from tickwright.risk.question import (
     CLOSING_RATE_FACTOR,
-    Group,
     Question,
     Test,
     Words,
@@ -16,12 +15,8 @@ from tickwright.risk.question import (
     size_text,
 )
 
-__all__ = ["COMMON_GROUPS", "reduced_out_of_band"]
+__all__ = ["COMMON_TESTS", "reduced_out_of_band"]
 
-# Looking a member up in its class is a Python call, and these are asked for every order.
-_BUY = Side.BUY
-_LIMIT = OrderType.LIMIT
-_TRADING = InstrumentStatus.TRADING
 _LATCHED = (ProtectionKind.DAILY_LOSS, ProtectionKind.DRAWDOWN)
 
 # state --------------------------------------------------------------------------------------------
@@ -288,115 +283,32 @@ def _rates_words(q: Question) -> Words:
     return f"{q.orders_in_minute} orders in the last minute", f"{minute} a minute"
 
 
-def _quick_common(q: Question) -> bool:
-    """Say yes to a plain order that every test below passes: one function, each figure read once.
-
-    Every order waits for it; asked one by one the thirteen tests take three times as long.
-    """
-    intent, instrument, book, limits = q.intent, q.instrument, q.book, q.limits
-    mid_twice, size_units, valid_until_ns = q.mid_twice_units, q.size_units, intent.valid_until_ns
-    if (
-        q.engine_halt
-        or q.strategy_halt
-        or q.instrument_halt
-        or q.restriction is not None
-        or q.holding.halt_reason
-        or not q.is_account_ready
-        or instrument.status is not _TRADING
-        or (valid_until_ns and q.now_ns > valid_until_ns)
-        or book is None
-        or mid_twice is None
-        or not book.is_synced
-        or intent.trigger_price_units is not None
-        or size_units % instrument.lot_units
-        or not 0 < instrument.size_min_units <= size_units
-        or q.orders_in_second >= limits.orders_per_second
-        or q.orders_in_minute >= limits.orders_per_minute
-    ):
-        return False
-    age_ns = book.age_ns(q.now_ns)
-    if age_ns is None or age_ns > limits.book_age_ns:
-        return False
-    price_units = intent.price_units
-    if intent.order_type is _LIMIT:
-        if (
-            price_units is None
-            or price_units % instrument.tick_units
-            or size_units > instrument.size_max_units
-            or not instrument.price_min_units <= price_units <= instrument.price_max_units
-        ):
-            return False
-    else:
-        if price_units is not None or size_units > instrument.market_size_max_units:
-            return False
-        price_units = _worst_price(q)
-        if price_units is None:
-            return False
-    price_twice = 2 * price_units
-    if intent.stop_loss_price_units is not None or intent.take_profit_price_units is not None:
-        entry_twice = mid_twice if intent.price_units is None else price_twice
-        if not _quick_bracket(intent, instrument, entry_twice):
-            return False
-    mark_twice = 2 * (q.holding.market.mark_units or price_units)
-    return (
-        abs(price_twice - mid_twice) * PARTS <= limits.band_parts * mid_twice
-        and abs(price_twice - mark_twice) * PARTS <= limits.band_parts * mark_twice
-    )
-
-
-def _quick_bracket(intent: OrderIntent, instrument: Instrument, entry_twice: int) -> bool:
-    least, most, tick = (
-        instrument.price_min_units,
-        instrument.price_max_units,
-        instrument.tick_units,
-    )
-    low, high = intent.stop_loss_price_units, intent.take_profit_price_units
-    if intent.side is not _BUY:
-        low, high = high, low
-    if low is None:
-        low = least
-    if high is None:
-        high = most // tick * tick
-    return (
-        least <= low
-        and 2 * low < entry_twice < 2 * high
-        and high <= most
-        and low % tick == 0
-        and high % tick == 0
-    )
-
-
-COMMON_GROUPS: tuple[Group, ...] = (
-    Group(
-        _quick_common,
-        (
-            Test(
-                Reason.ENGINE_HALTED,
-                _engine_runs,
-                lambda q: (q.engine_halt or "running", "running"),
-            ),
-            Test(
-                Reason.ACCOUNT_NOT_READY,
-                _account_ready,
-                lambda q: ("ready" if q.is_account_ready else "not reconciled", "ready"),
-            ),
-            Test(
-                Reason.STRATEGY_HALTED,
-                _strategy_runs,
-                lambda q: (q.strategy_halt or "running", "running"),
-            ),
-            Test(Reason.INSTRUMENT_NOT_TRADING, _instrument_trades, _instrument_words),
-            Test(Reason.PROTECTION, _unrestricted, _restriction_words),
-            Test(Reason.EXPIRED, _not_expired, _expired_words),
-            Test(Reason.BOOK_NOT_SYNCED, _book_synced, _book_synced_words),
-            Test(Reason.BOOK_TOO_OLD, _book_young, _book_young_words),
-            Test(Reason.BOOK_EMPTY, _book_two_sided, _book_two_sided_words),
-            Test(Reason.SIZE_INVALID, _size_valid, _size_words),
-            Test(Reason.PRICE_INVALID, _price_valid, _price_words),
-            Test(Reason.PRICE_BAND, _in_band, _band_words),
-            Test(Reason.DEPTH_TOO_THIN, _deep_enough, _depth_words),
-            Test(Reason.RATE_LIMIT, _rates_kept, _rates_words),
-        ),
+COMMON_TESTS: tuple[Test, ...] = (
+    Test(
+        Reason.ENGINE_HALTED,
+        _engine_runs,
+        lambda q: (q.engine_halt or "running", "running"),
     ),
+    Test(
+        Reason.ACCOUNT_NOT_READY,
+        _account_ready,
+        lambda q: ("ready" if q.is_account_ready else "not reconciled", "ready"),
+    ),
+    Test(
+        Reason.STRATEGY_HALTED,
+        _strategy_runs,
+        lambda q: (q.strategy_halt or "running", "running"),
+    ),
+    Test(Reason.INSTRUMENT_NOT_TRADING, _instrument_trades, _instrument_words),
+    Test(Reason.PROTECTION, _unrestricted, _restriction_words),
+    Test(Reason.EXPIRED, _not_expired, _expired_words),
+    Test(Reason.BOOK_NOT_SYNCED, _book_synced, _book_synced_words),
+    Test(Reason.BOOK_TOO_OLD, _book_young, _book_young_words),
+    Test(Reason.BOOK_EMPTY, _book_two_sided, _book_two_sided_words),
+    Test(Reason.SIZE_INVALID, _size_valid, _size_words),
+    Test(Reason.PRICE_INVALID, _price_valid, _price_words),
+    Test(Reason.PRICE_BAND, _in_band, _band_words),
+    Test(Reason.DEPTH_TOO_THIN, _deep_enough, _depth_words),
+    Test(Reason.RATE_LIMIT, _rates_kept, _rates_words),
 )
 """What every order must pass."""

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = [
     "CLOSING_RATE_FACTOR",
     "WORTH_UNITS",
-    "Group",
     "Question",
     "Room",
     "Test",
@@ -133,18 +132,6 @@ class Test:
         """Put the limit into words."""
         value, bound = self.words(question)
         return Check(self.reason, value, bound)
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Tests that are asked together, in order.
-
-    `quick` may answer yes only when each of the tests would; it spares asking them one by one. Its
-    no means nothing: then they are asked.
-    """
-
-    quick: Callable[[Question], bool]
-    tests: tuple[Test, ...]
 
 
 @dataclass(frozen=True, slots=True)

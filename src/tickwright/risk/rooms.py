@@ -5,10 +5,14 @@ requests may still make of a position. Shrinking what the other direction holds 
 exposure and is free down to zero; a net exposure has no such part.
 """
 
+from collections.abc import Callable
+from operator import attrgetter
+
 from tickwright.core.orders import Side
 from tickwright.core.verdicts import Reason
 from tickwright.portfolio.account import Account, Holding
 from tickwright.risk.bound_limits import NO_LIMIT, PARTS, BoundGroup
+from tickwright.risk.memory import JudgedLane
 from tickwright.risk.question import (
     Question,
     Room,
@@ -20,6 +24,10 @@ from tickwright.risk.question import (
 )
 
 __all__ = ["OPENING_ROOMS", "fits_every_room", "group_exposure", "margin_in_use"]
+
+_EXPOSURE: Callable[[Holding], int] = attrgetter("exposure")
+_UP: Callable[[Holding], int] = attrgetter("up")
+_DOWN: Callable[[Holding], int] = attrgetter("down")
 
 
 def _units_for(q: Question, money: int) -> int:
@@ -232,8 +240,9 @@ def _one_group_room(q: Question, group: BoundGroup) -> int:
     is_buy = q.intent.side is Side.BUY
     if group.direction == ("short" if is_buy else "long"):
         return NO_LIMIT
-    members = tuple(m for m in q.memory.members(group, q.account) if m is not q.holding)
-    left = _group_bound(q, group) - group_exposure(group, members, is_buy=is_buy)
+    members = q.memory.members(group, q.account)
+    others = _others_exposure(group.direction, members, q.holding, is_buy=is_buy)
+    left = _group_bound(q, group) - others
     if group.direction == "gross":
         return _room_under(q, left)
     if group.direction == "net":
@@ -278,66 +287,71 @@ OPENING_ROOMS: tuple[Room, ...] = (
 """Limits an opening order may shrink to."""
 
 
-def fits_every_room(q: Question) -> bool:
+def fits_every_room(
+    lane: JudgedLane,
+    size_units: int,
+    after_units: int,
+    unit: int,
+    scale: int,
+    equity: int,
+    is_buy: bool,  # noqa: FBT001 (every order waits for the call)
+) -> bool:
     """Say yes only when no room of `OPENING_ROOMS` is smaller than the order, without a division.
 
-    A no means nothing: then every room is asked.
+    A no means nothing: then every room is asked. `after_units` is what the order's direction would
+    hold with it; `scale` size units are worth `unit`. Not for accounts with separate legs.
     """
-    equity, limits, size_units = q.equity, q.limits, q.size_units
-    if equity is None:
-        return False
-    account, holding, scale = q.account, q.holding, q.worth_scale
-    worth = q.worth * (q.held_units + size_units)
-    if worth < 0:
-        worth = 0
-    others = account.exposure_sum - holding.exposure
-    gross = worth + others * scale
-    scaled = equity * scale
-    return (
-        size_units * q.worth <= limits.order_notional * scale
-        and size_units <= q.order_size_units
-        and worth * PARTS <= scaled * limits.position_parts
-        and worth <= limits.position_notional * scale
-        and gross <= limits.total_notional * scale
-        and account.totals is None
-        and (account.margin_sum - holding.margin) * PARTS * scale + worth * holding.margin_parts
-        <= scaled * limits.margin_use_parts
-        and (
-            gross * PARTS <= scaled * limits.sum_parts
-            or (
-                (gross * PARTS <= scaled * limits.gross_parts or worth == 0)
-                and _fits_signed_sums(q, equity)
-            )
-        )
-    )
-
-
-def _fits_signed_sums(q: Question, equity: int) -> bool:
-    """Say whether net exposure and groups have room, adding up instead of dividing."""
-    limits, holding, scale = q.limits, q.holding, q.worth_scale
-    signed = (_net_held(q) + q.size_units) * q.worth
-    if limits.net_parts < NO_LIMIT and (
-        (_net_others(q) * scale + signed) * PARTS > equity * limits.net_parts * scale
+    limits, holding, memory = lane.limits, lane.holding, lane.memory
+    account = holding.account
+    worth = unit * after_units if after_units > 0 else 0
+    others = (account.exposure_sum - holding.exposure) * scale
+    margin = (account.margin_sum - holding.margin) * scale
+    gross, equity_scaled = worth + others, equity * scale
+    if (
+        size_units * unit > limits.order_notional * scale
+        or size_units > lane.order_size_units
+        or worth * PARTS > equity_scaled * limits.position_parts
+        or worth > limits.position_notional * scale
+        or gross > limits.total_notional * scale
+        or margin * PARTS + worth * holding.margin_parts > equity_scaled * limits.margin_use_parts
     ):
         return False
-    if not limits.groups:
+    totals = account.totals
+    if totals is not None and "USD" in account.valuer.one_to_one:
+        left = equity * limits.margin_use_parts // PARTS - totals.initial_margin
+        growth = max(0, left) * PARTS // holding.margin_parts
+        if worth > (holding.exposure + growth) * scale:
+            return False
+    if gross * PARTS <= equity_scaled * limits.sum_parts:
         return True
-    is_buy = q.intent.side is Side.BUY
-    gross = max(0, (q.held_units + q.size_units) * q.worth)
+    if worth and gross * PARTS > equity_scaled * limits.gross_parts:
+        return False
+    signed = after_units * unit
+    if limits.net_parts < NO_LIMIT:
+        net = account.up_sum - holding.up if is_buy else holding.down - account.down_sum
+        if (net * scale + signed) * PARTS > equity_scaled * limits.net_parts:
+            return False
     for group in limits.groups:
         direction = group.direction
-        if direction == ("short" if is_buy else "long"):
-            continue
-        total = 0
-        for member in q.memory.members(group, q.account):
-            if member is holding:
-                continue
-            if direction == "gross":
-                total += member.exposure
-            else:
-                end = member.up if is_buy else -member.down
-                total += end if direction == "net" or end > 0 else 0
-        own = gross if direction == "gross" else signed if direction == "net" else max(0, signed)
-        if (total * scale + own) * PARTS > equity * group.parts * scale:
-            return False
+        if direction != ("short" if is_buy else "long"):
+            members = memory.members(group, account)
+            total = _others_exposure(direction, members, holding, is_buy=is_buy) * scale
+            own = signed if direction == "net" else worth
+            if (total + own) * PARTS > equity_scaled * group.parts:
+                return False
     return True
+
+
+def _others_exposure(
+    direction: str, members: tuple[Holding, ...], holding: Holding, *, is_buy: bool
+) -> int:
+    """Return `group_exposure` without one member; summed by the interpreter's own loops."""
+    if direction == "gross":
+        return sum(map(_EXPOSURE, members)) - holding.exposure
+    if direction == "net":
+        if is_buy:
+            return sum(map(_UP, members)) - holding.up
+        return holding.down - sum(map(_DOWN, members))
+    if direction == "long":
+        return sum(max(0, member.up) for member in members if member is not holding)
+    return sum(max(0, -member.down) for member in members if member is not holding)

@@ -7,17 +7,28 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.portfolio.worlds import ACCOUNT, ALPHA, BETA, fill, linear, money
+from tests.unit.portfolio.worlds import (
+    ACCOUNT,
+    ALPHA,
+    BETA,
+    balance,
+    fill,
+    inverse,
+    linear,
+    money,
+    spot,
+)
 from tests.unit.risk.rooms import WIDE, Desk, book_of
+from tickwright.core.events import AccountState
 from tickwright.core.orders import OrderType, Side
+from tickwright.core.restrictions import ProtectionKind, Restriction, Scope
 from tickwright.core.verdicts import Approved, Rejected
 from tickwright.risk import RiskLimits
-from tickwright.risk.checks import (
-    CLOSING_GROUPS,
-    OPENING_GROUPS,
-    OPENING_ROOMS,
-    fits_every_room,
-)
+from tickwright.risk.checks import CLOSING_TESTS, OPENING_ROOMS, OPENING_TESTS
+from tickwright.risk.groups import RiskGroup
+from tickwright.risk.memory import JudgedLane
+from tickwright.risk.protections_table import RULES
+from tickwright.risk.rooms import fits_every_room
 
 SIDES = st.sampled_from([Side.BUY, Side.SELL])
 LIMITS: RiskLimits = msgspec.structs.replace(
@@ -222,13 +233,194 @@ def test_fits_every_room_when_asked_then_it_agrees_with_the_rooms(
         ACCOUNT, desk.instrument.id, buy_units=buys, sell_units=sells, open_orders=0
     )
     verdict = desk.ask(desk.intent(side, size_units))
-    question = desk.gate._question
+    desk.gate.explain(
+        desk.intent(side, size_units),
+        strategy_id=ALPHA,
+        account_id=ACCOUNT,
+        now_ns=desk.now_ns,
+        book=desk.book,
+        instrument=desk.instrument,
+        view=desk.view,
+    )
+    question = desk.gate.question
     question.size_units = size_units
     fits = all(room.units(question) >= size_units for room in OPENING_ROOMS)
-    assert fits == fits_every_room(question) == isinstance(verdict, Approved)
+    lane = desk.gate.lane(ACCOUNT, ALPHA, desk.instrument.id, desk.portfolio)
+    assert isinstance(lane, JudgedLane)
+    assert question.equity is not None
+    is_fitting = fits_every_room(
+        lane,
+        size_units,
+        question.held_units + size_units,
+        question.worth,
+        question.worth_scale,
+        question.equity,
+        side is Side.BUY,
+    )
+    assert fits == is_fitting == isinstance(verdict, Approved)
 
 
-def test_groups_when_listed_then_each_reason_is_asked_once():
-    for groups in (OPENING_GROUPS, CLOSING_GROUPS):
-        reasons = [test.reason for group in groups for test in group.tests]
+def test_tests_when_listed_then_each_reason_is_asked_once():
+    for tests in (OPENING_TESTS, CLOSING_TESTS):
+        reasons = [test.reason for test in tests]
         assert len(reasons) == len(set(reasons))
+
+
+GROUP = ("BTCUSDT", "ETHUSDT", "BTCUSD")
+mostly_kept = st.fixed_dictionaries(
+    {},
+    optional={
+        "net_exposure_percent_max": st.sampled_from([Decimal(5), Decimal(40)]),
+        "positions_max": st.sampled_from([1, 2]),
+        "position_notional_usdt_max": st.sampled_from([Decimal(500), Decimal(4_000)]),
+        "total_notional_usdt_max": st.sampled_from([Decimal(4_000), Decimal(6_000)]),
+        "margin_use_percent_max": st.sampled_from([Decimal(5), Decimal(90)]),
+        "order_size_max": st.sampled_from([Decimal("0.005"), Decimal(1)]),
+        "depth_notional_usdt_min": st.sampled_from([Decimal(100), Decimal(10**7)]),
+        "deny_conflicting_position": st.booleans(),
+        "deny_opposite_orders": st.booleans(),
+        "deny_unknown_clock": st.booleans(),
+        "reduce_to_fit": st.booleans(),
+        "trading_hours": st.sampled_from([("00:00-24:00",), ("mon 00:00-00:01",)]),
+        "funding_pause_before_s": st.sampled_from([60, 3_600]),
+        "funding_pause_after_s": st.sampled_from([60, 3_600]),
+        "order_to_fill_ratio_max": st.sampled_from([Decimal(1), Decimal(100)]),
+        "order_to_fill_orders_min": st.sampled_from([1, 5]),
+        "loss_streak_max": st.sampled_from([1, 2]),
+        "orders_per_second_max": st.sampled_from([1, 3]),
+        "cancels_per_second_max": st.sampled_from([1, 3]),
+        "groups": st.sampled_from(
+            [
+                (
+                    RiskGroup(
+                        name="all",
+                        symbols=GROUP,
+                        exposure_percent_max=Decimal(percent),
+                        direction=direction,
+                    ),
+                )
+                for percent in (10, 70)
+                for direction in ("gross", "net", "long", "short")
+            ]
+        ),
+    },
+)
+worlds = st.fixed_dictionaries(
+    {
+        "kind": st.sampled_from(["linear", "linear", "spot", "inverse"]),
+        "position": st.integers(-60, 60),
+        "buys": st.integers(0, 30),
+        "sells": st.integers(0, 30),
+        "other": st.integers(-60, 60),
+        "initial_margin": st.sampled_from([None, 0, 3_000, 9_000]),
+        "skew_ns": st.sampled_from([None, 1_000_000, 10**9]),
+        "funding_s": st.sampled_from([None, 30, 900, 7_200]),
+        "mark_age_s": st.sampled_from([None, 1, 1_000]),
+        "before": st.lists(st.sampled_from(["order", "cancel", "fill", "loss", "win"]), max_size=4),
+        "restricted": st.sampled_from([None, None, None, "here", "elsewhere"]),
+        "later_ns": st.sampled_from([0, 500_000_000, 1_500_000_000]),
+    }
+)
+
+
+@given(
+    mostly_kept,
+    worlds,
+    SIDES,
+    st.sampled_from([1, 5, 40, 90]),
+    st.booleans(),
+    st.sampled_from([OrderType.LIMIT, OrderType.LIMIT, OrderType.MARKET]),
+)
+def test_plain_answer_when_limits_and_world_vary_then_every_single_check_agrees(
+    changes: dict[str, Any],
+    world: dict[str, Any],
+    side: Side,
+    size: int,
+    closes: bool,
+    order_type: OrderType,
+):
+    desk = _desk_of(changes, world)
+    instrument = desk.instrument
+    # Sizes of about 60 to 5,000 USDT, whatever one unit is worth.
+    unit = {"linear": 1, "spot": 1_000, "inverse": 60}[world["kind"]]
+    intent = desk.intent(
+        side, size * unit, reduce_only=closes and world["kind"] != "spot", order_type=order_type
+    )
+    told = desk.gate.explain(
+        intent,
+        strategy_id=ALPHA,
+        account_id=ACCOUNT,
+        now_ns=desk.now_ns,
+        book=desk.book,
+        instrument=instrument,
+        view=desk.view,
+    )
+    refusals = [result.reason for result in told if result.outcome == "refused"]
+    reduced = [result.reason for result in told if result.outcome == "reduced"]
+    verdict = desk.ask(intent)
+    if isinstance(verdict, Approved):
+        assert (refusals, reduced) == ([], [check.reason for check in verdict.reduced_by])
+    else:
+        assert refusals[0] is verdict.reason
+
+
+def _desk_of(changes: dict[str, Any], world: dict[str, Any]) -> Desk:
+    """Make a desk whose account, market and memory are as the world says."""
+    made = {"linear": linear, "spot": spot, "inverse": inverse}[world["kind"]]()
+    desk = Desk(msgspec.structs.replace(LIMITS, **changes), instrument=made)
+    portfolio, unit = desk.portfolio, {"linear": 1, "spot": 1_000, "inverse": 60}[world["kind"]]
+    other = linear("ETHUSDT", base="ETH")
+    portfolio.set_instrument(other)
+    portfolio.set_mark(other.id, 6_000_000)
+    for instrument, held in ((made, world["position"] * unit), (other, world["other"])):
+        if instrument.is_spot:
+            portfolio.apply_balance(balance("BTC", money(abs(held)) // 1_000_000))
+        elif held:
+            way = Side.BUY if held > 0 else Side.SELL
+            portfolio.apply_fill(fill(instrument, way, abs(held), 6_000_000), ALPHA)
+    buys, sells = world["buys"] * unit, world["sells"] * unit
+    portfolio.set_working(ACCOUNT, made.id, buy_units=buys, sell_units=sells, open_orders=2)
+    if world["initial_margin"] is not None:
+        portfolio.note_totals(
+            AccountState(
+                account_id=ACCOUNT,
+                equity=money(10_000),
+                available=money(1_000),
+                initial_margin=money(world["initial_margin"]),
+                maintenance_margin=0,
+                venue_ns=1,
+                received_ns=1,
+            )
+        )
+    if world["skew_ns"] is not None:
+        desk.view.clock_skew_ns[ACCOUNT.venue] = world["skew_ns"]
+    if world["funding_s"] is not None:
+        portfolio.set_funding_time(made.id, desk.now_ns + world["funding_s"] * 10**9)
+    if world["mark_age_s"] is not None:
+        told_ns = desk.now_ns - world["mark_age_s"] * 10**9
+        portfolio.set_mark(made.id, 6_000_000, now_ns=told_ns, mid_twice_units=11_999_990)
+    if world["restricted"] is not None:
+        where = made.id if world["restricted"] == "here" else other.id
+        desk.view.restrictions.put(
+            Restriction(
+                kind=ProtectionKind.COOLDOWN,
+                scope=Scope(strategy_id=ALPHA, instrument_id=where),
+                stage=RULES[ProtectionKind.COOLDOWN].stage,
+                lifted_by=RULES[ProtectionKind.COOLDOWN].lifted_by,
+                reason="a stop",
+                since_ns=desk.now_ns,
+                until_ns=desk.now_ns + 10**12,
+            )
+        )
+    for what in world["before"]:
+        if what == "order":
+            desk.ask(desk.intent(Side.BUY, unit))
+        elif what == "cancel":
+            desk.gate.note_cancel(ACCOUNT, desk.now_ns)
+        elif what == "fill":
+            desk.gate.note_fill(ACCOUNT, desk.now_ns)
+        else:
+            result = money(-1 if what == "loss" else 1)
+            desk.gate.note_trade(ACCOUNT, ALPHA, result, desk.view)
+    desk.now_ns += world["later_ns"]
+    return desk
