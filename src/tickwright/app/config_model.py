@@ -328,10 +328,13 @@ def _dsn(value: object) -> str:
 class HistoryConfig(_Section):
     """Where the history goes, and what of it; TICKWRIGHT_HISTORY_DSN may hold the DSN instead.
 
+    `live`: a run writes it. `spool_mb_max` bounds what waits on disk while the database is away.
     `keep_days` 0 keeps market rows for ever.
     """
 
     dsn: Annotated[str | None, PlainValidator(_dsn), Field(repr=False)] = None
+    live: bool = True
+    spool_mb_max: Annotated[int, Field(ge=1, le=1_000_000)] = 2_048
     timescale: bool = True
     sample_s: Annotated[int, Field(ge=0, le=3_600)] = 1
     levels: Annotated[int, Field(ge=0, le=1_000)] = 10

@@ -64,6 +64,8 @@ class EngineDoor:
         """Socket read of the frame to the order's bytes handed to the socket (or to REST)."""
         self.on_restricted: Callable[[], None] = _nothing
         """Called right after the commands of an input that made a protection restrict something."""
+        self.on_taken: Callable[[Input], None] | None = None
+        """Called with every input but book updates, once the engine took it and orders left."""
         self._protections = engine.state.protections
         self._entered = 0
         self._tap = tap
@@ -99,6 +101,8 @@ class EngineDoor:
         commands = self.engine.handle(event, now_ns)
         if commands:
             self._carry_out(commands)
+        if self.on_taken is not None:
+            self.on_taken(event)
         if self._protections.entered_count != self._entered:
             self._restricted()
 
@@ -108,6 +112,8 @@ class EngineDoor:
         commands = self.engine.handle(event, now_ns)
         if commands:
             self._carry_out(commands)
+        if self.on_taken is not None:
+            self.on_taken(event)
         if self._protections.entered_count != self._entered:
             self._restricted()
 

@@ -23,7 +23,8 @@ from tickwright.app.history_rows import EngineRows
 from tickwright.app.replay import Replay
 from tickwright.core.errors import ConfigError, ConnectionLost, StorageError
 from tickwright.core.events import Input
-from tickwright.storage.history.database import connect, place_of, translated
+from tickwright.storage.history.database import DSN_VARIABLE, connect, place_of, translated
+from tickwright.storage.history.rows import source_name
 from tickwright.storage.session_log import Record, SessionHeader
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ __all__ = [
     "source_of",
 ]
 
-DSN_VARIABLE = "TICKWRIGHT_HISTORY_DSN"
 BATCH_ROWS = 20_000
 """Rows gathered before a batch is written."""
 RETRY_S = 0.5
@@ -248,7 +248,7 @@ def _text(value: object) -> str | None:
 
 def source_of(header: SessionHeader) -> str:
     """Return the name of a session among the sources; its rows' offsets are its inputs' numbers."""
-    return f"session:{header.started_ns}:{header.epoch}"
+    return source_name(header.started_ns, header.epoch)
 
 
 class _HistoryReplay(Replay):
@@ -360,7 +360,14 @@ def _load(
         last = replay.engine.event_id
         taken = replay.rows.take()
         if taken:
-            batch = make_batch(source, taken, first=first, last=last)
+            batch = make_batch(
+                source,
+                taken.books + taken.rows,
+                first=first,
+                last=last,
+                instruments=replay.rows.instruments,
+                trades=taken.trades,
+            )
             written = runner.run(sink.write(batch))
             rows += written.rows
             skipped += written.skipped

@@ -1,10 +1,14 @@
 """Owns turning what an engine lives through into rows of history; refuses to slow or change it.
 
 Each row's offset is the number of the engine's input, so that a run and a replay of its session
-give the same rows at the same offsets.
+give the same rows at the same offsets. Trades, of which there are many, are packed at once; the
+rest is rare.
 """
 
-from collections.abc import Callable, Iterable
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any, NamedTuple
 
 from tickwright.book.order_book import OrderBook
 from tickwright.core.commands import (
@@ -24,28 +28,41 @@ from tickwright.core.events import (
     Trade,
 )
 from tickwright.core.identity import InstrumentId
+from tickwright.core.instrument import Instrument
 from tickwright.core.orders import Fill
 from tickwright.core.verdicts import Rejected
 from tickwright.engine.engine import Engine
 from tickwright.storage.history.rows import (
+    TRADE,
+    BookRow,
     CandleRow,
     EquityRow,
     ExecutionRow,
     FundingRow,
     HistoryRow,
     InstrumentRef,
-    LevelRow,
     OrderRow,
     PositionRow,
     RiskEventRow,
     SignalRow,
-    TopRow,
-    TradeRow,
 )
 
-__all__ = ["EngineRows"]
+__all__ = ["EngineRows", "Taken"]
 
 SECOND_NS = 1_000_000_000
+SLICE_BOOKS = 4
+"""Books that are sampled in one go, about 50 us: whoever samples may do something else between."""
+
+
+class Taken(NamedTuple):
+    """Trades packed by `TRADE`, sampled books, and all other rows; with their offsets."""
+
+    trades: bytearray
+    books: list[tuple[int, HistoryRow]]
+    rows: list[tuple[int, HistoryRow]]
+
+    def __bool__(self) -> bool:
+        return any(map(len, self))
 
 
 class EngineRows:
@@ -71,49 +88,64 @@ class EngineRows:
         self._levels = levels
         self._sampled = 0
         self._rows: list[tuple[int, HistoryRow]] = []
-        self._refs: dict[InstrumentId, tuple[int, InstrumentRef]] = {}
+        self._sampled_books: list[tuple[int, HistoryRow]] = []
+        self._trades = bytearray()
+        self._refs: dict[InstrumentId, tuple[Instrument, int]] = {}
+        self._numbers: dict[InstrumentRef, int] = {}
+        self.instruments: list[InstrumentRef] = []
+        """What the numbers in packed trades mean; it only grows."""
+        self.has_market = True
+        """Trades and samples of books are kept; else they are counted as lost."""
+        self.lost = 0
         self.unknown = 0
-        """Fills and orders of instruments that this engine doesn't know; no row holds them."""
+        """What no row holds: fills and orders of instruments that this engine doesn't know, trades
+        whose numbers don't fit."""
         self._fundings: dict[InstrumentId, tuple[int, int]] = {}
+        self._doors: dict[type, Callable[[Any], None]] = {
+            Trade: self._trade,
+            Fill: self._fill,
+            SyncReport: self._fills,
+            Reconciliation: lambda event: self._fills(event.report),
+            CandleUpdate: self._candle,
+            FundingUpdate: self._funding,
+        }
 
     @property
     def count(self) -> int:
-        """Rows that wait."""
-        return len(self._rows)
+        """Rows that wait, but for the levels of books."""
+        return len(self._trades) // TRADE.size + len(self._sampled_books) + len(self._rows)
 
-    def take(self) -> list[tuple[int, HistoryRow]]:
-        """Return and forget the rows so far, in the order of their offsets."""
-        rows, self._rows = self._rows, []
-        rows.sort(key=_offset)
-        return rows
+    def take(self) -> "Taken":
+        """Return and forget the rows so far."""
+        taken = Taken(self._trades, self._sampled_books, self._rows)
+        self._trades, self._sampled_books, self._rows = bytearray(), [], []
+        return taken
 
     def on_input(self, event: Input) -> None:
         """Take note of an input that the engine has just taken."""
-        if isinstance(event, Trade):
-            self._add(
-                TradeRow(
-                    self._ref(event.instrument_id),
-                    event.venue_ns or event.received_ns,
-                    event.received_ns,
-                    event.price_units,
-                    event.size_units,
-                    event.side.value,
-                    event.sequence,
-                    event.is_block,
-                    event.trade_id,
-                )
-            )
-        elif isinstance(event, Fill):
-            self._fill(event)
-        elif isinstance(event, SyncReport):
-            self._fills(event)
-        elif isinstance(event, Reconciliation):
-            self._fills(event.report)
-        elif isinstance(event, CandleUpdate):
-            if event.is_final:
-                self._candle(event)
-        elif isinstance(event, FundingUpdate):
-            self._funding(event)
+        door = self._doors.get(event.__class__)
+        if door is not None:
+            try:
+                door(event)
+            except (struct.error, InstrumentUnknown):
+                self.unknown += 1
+
+    def _trade(self, trade: Trade) -> None:
+        if not self.has_market:
+            self.lost += 1
+            return
+        self._trades += TRADE.pack(
+            self._engine.event_id,
+            self._number(trade.instrument_id),
+            trade.venue_ns or trade.received_ns,
+            trade.received_ns,
+            trade.price_units,
+            trade.size_units,
+            trade.side.value,
+            trade.sequence,
+            trade.is_block,
+            trade.trade_id.encode("ascii", "replace"),
+        )
 
     def on_notice(self, notice: Notice) -> None:
         """Take note of what the engine told."""
@@ -153,13 +185,21 @@ class EngineRows:
 
     def sample(self, now_ns: int) -> None:
         """Look at books, positions and equity, if a moment of sampling has come."""
+        for _ in self.sampling(now_ns):
+            pass
+
+    def sampling(self, now_ns: int) -> Iterator[None]:
+        """Do the same in slices; what one moment shows must be taken whole."""
         if not self._sample_ns or now_ns // self._sample_ns <= self._sampled:
             return
         self._sampled = now_ns // self._sample_ns
         at_ns = self._sampled * self._sample_ns
-        for book in self._books():
-            if book.is_synced:
-                self._sample_book(book, at_ns)
+        books = iter(list(self._books()))
+        while some := list(islice(books, SLICE_BOOKS)):
+            for book in some:
+                if book.is_synced:
+                    self._sample_book(book, at_ns)
+            yield
         summary = self._engine.summary()
         for one in summary.positions:
             self._add(
@@ -188,23 +228,14 @@ class EngineRows:
             )
 
     def _sample_book(self, book: OrderBook, at_ns: int) -> None:
-        ref = InstrumentRef.of(book.instrument)
-        self._add(
-            TopRow(
-                ref,
-                at_ns,
-                book.best_bid or 0,
-                book.best_bid_size or 0,
-                book.best_ask or 0,
-                book.best_ask_size or 0,
-                book.update_id,
-            )
-        )
-        if not self._levels:
+        levels = self._levels
+        bids, asks = book.bids(max(1, levels)), book.asks(max(1, levels))
+        if not self.has_market:
+            self.lost += 1 + (levels and len(bids) + len(asks))
             return
-        for side, levels in ((1, book.bids(self._levels)), (-1, book.asks(self._levels))):
-            for number, (price_units, size_units) in enumerate(levels, start=1):
-                self._add(LevelRow(ref, at_ns, side, number, price_units, size_units))
+        ref = self.instruments[self._number_of(book.instrument)]
+        row = BookRow(ref, at_ns, book.update_id, tuple(bids), tuple(asks), levels)
+        self._sampled_books.append((self._engine.event_id, row))
 
     def _add(self, row: HistoryRow) -> None:
         self._rows.append((self._engine.event_id, row))
@@ -219,11 +250,21 @@ class EngineRows:
         return True
 
     def _ref(self, instrument_id: InstrumentId) -> InstrumentRef:
+        return self.instruments[self._number(instrument_id)]
+
+    def _number(self, instrument_id: InstrumentId) -> int:
         instrument = self._engine.state.instrument(instrument_id)
         known = self._refs.get(instrument_id)
-        if known is None or known[0] != id(instrument):
-            known = self._refs[instrument_id] = (id(instrument), InstrumentRef.of(instrument))
+        if known is None or known[0] is not instrument:
+            known = self._refs[instrument_id] = (instrument, self._number_of(instrument))
         return known[1]
+
+    def _number_of(self, instrument: Instrument) -> int:
+        ref = InstrumentRef.of(instrument)
+        number = self._numbers.setdefault(ref, len(self.instruments))
+        if number == len(self.instruments):
+            self.instruments.append(ref)
+        return number
 
     def _fills(self, report: SyncReport) -> None:
         for fill in report.fills:
@@ -242,9 +283,9 @@ class EngineRows:
                 fill.side.value,
                 fill.price_units,
                 fill.size_units,
-                fill.fee,
+                str(fill.fee),
                 fill.fee_asset,
-                fill.cash,
+                str(fill.cash),
                 fill.is_maker,
                 fill.client_id,
                 fill.venue_id,
@@ -314,7 +355,3 @@ class EngineRows:
             notice.now_ns,
             report.venue_id,
         )
-
-
-def _offset(row: tuple[int, HistoryRow]) -> int:
-    return row[0]

@@ -14,6 +14,7 @@ from decimal import Decimal
 import msgspec
 
 from tickwright import __version__
+from tickwright.app.history_tap import HistoryReport
 from tickwright.app.ledger_check import LedgerCheck
 from tickwright.app.trader_snapshot import TraderSnapshot
 from tickwright.core.commands import Notice, OrderNotice
@@ -223,6 +224,8 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     replay: ReplayCheck | None = None
     redis: MirrorReport | None = None
     """What the mirror did, when one is configured."""
+    history: HistoryReport | None = None
+    """What became of the history, when a database is configured."""
     article: tuple[ArticleRow, ...] = ()
     """The demo alone compares itself with the article."""
 
@@ -260,6 +263,7 @@ def make_report(
     session: str | None,
     asset: str = "USDT",
     redis: MirrorReport | None = None,
+    history: HistoryReport | None = None,
 ) -> RunReport:
     """Collect a run's figures from its last snapshot; `labels` by symbol, `asset` the equity's."""
     engine = shot.engine
@@ -352,6 +356,7 @@ def make_report(
         session_is_whole=shot.log_is_whole,
         results=tuple(_result(row) for row in engine.results),
         redis=redis,
+        history=history,
     )
 
 

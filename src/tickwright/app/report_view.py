@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tickwright.app.article import both_text
+from tickwright.app.history_tap import HistoryReport
 from tickwright.app.notice_log import utc
 from tickwright.app.progress import mode_banner
 from tickwright.app.replay_run import replay_words
@@ -217,6 +218,8 @@ def _endings(report: RunReport) -> Sequence[RenderableType]:
                 style="yellow" if redis.outages or redis.entries_lost else "",
             )
         )
+    if report.history is not None:
+        parts.append(_history(report.history))
     if report.session is not None:
         whole = "" if report.session_is_whole else ", NOT WHOLE: see the log"
         parts.append(
@@ -226,6 +229,16 @@ def _endings(report: RunReport) -> Sequence[RenderableType]:
             )
         )
     return parts
+
+
+def _history(history: HistoryReport) -> Text:
+    waits = f", {history.spool_bytes / 1e6:.1f} MB wait in the spool" * bool(history.spool_batches)
+    lost = f", {history.lost + history.refused} rows LOST" * bool(history.lost + history.refused)
+    away = f"; away {history.outages} times, {history.outage_s:.1f} s" * bool(history.outages)
+    return Text(
+        f"history {history.database}: {history.rows} rows{waits}{lost}{away}",
+        style="bold red" if lost else "yellow" if waits or away else "",
+    )
 
 
 def _reasons(refusals: dict[str, int]) -> str:

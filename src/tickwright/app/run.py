@@ -18,6 +18,7 @@ import msgspec
 
 from tickwright.app.config import Config
 from tickwright.app.control import listen
+from tickwright.app.history_tap import HistoryTap, history_secrets, open_history
 from tickwright.app.kill_entries import KillEntries
 from tickwright.app.kill_target import note_hosts
 from tickwright.app.ledger_check import LedgerCheck, LedgerWatch
@@ -76,6 +77,7 @@ class _Run:
         self.fault = ""
         self.log_fault = ""
         self.mirror: RedisMirror | None = None
+        self.history: HistoryTap | None = None
         self.kill: KillEntries
         self.trader: Trader
         self.last: TraderSnapshot
@@ -85,7 +87,11 @@ class _Run:
         async with contextlib.AsyncExitStack() as stack:
             watch = await _unless_stopping(self._begin(stack), life)
             async with _beside(
-                self._show(watch), self._read_labels(), self._cut_once(), self._mirror_market()
+                self._show(watch),
+                self._read_labels(),
+                self._cut_once(),
+                self._mirror_market(),
+                self._write_history(),
             ):
                 ending = asyncio.create_task(self._stop_when(life))
                 try:
@@ -113,6 +119,7 @@ class _Run:
             session=None if folder is None else str(folder),
             asset=self.config.file.run.equity_asset,
             redis=None if self.mirror is None else self.mirror.report(),
+            history=None if self.history is None else self.history.report(),
         )
 
     async def _begin(self, stack: contextlib.AsyncExitStack) -> LedgerWatch:
@@ -132,6 +139,11 @@ class _Run:
         )
         if self.mirror is not None:
             stack.push_async_callback(self.mirror.aclose)
+        self.history = open_history(
+            self.config, self.trader, clean=self.log.clean, on_note=self._mirror_note
+        )
+        if self.history is not None:
+            stack.push_async_callback(self.history.aclose)
         if self.trader.paper_hosts is not None:
             self._remark(mode_banner(self.trader.mode, self.trader.market))
             for account in self.config.file.accounts.values():
@@ -225,6 +237,10 @@ class _Run:
         if self.mirror is not None:
             await self.mirror.run()
 
+    async def _write_history(self) -> None:
+        if self.history is not None:
+            await self.history.run()
+
     async def _cut_once(self) -> None:
         if self.plan.cut_at_s is not None and self.trader.feeds:
             await asyncio.sleep(self.plan.cut_at_s)
@@ -243,6 +259,8 @@ class _Run:
         count_bracket(self.brackets, notice)
         if self.mirror is not None and isinstance(notice, SignalNotice):
             self.mirror.on_signal(notice)
+        if self.history is not None:
+            self.history.on_notice(notice)
         self.kill.on_notice(notice)
         log_notice(self.log, notice)
 
@@ -305,6 +323,7 @@ def open_log(config: Config, *, started_ns: int, is_quiet: bool) -> RunLog:
         for secret in (key.api_secret.get_secret_value(), key.api_key)
     ]
     secrets += redis_secrets(config)
+    secrets += history_secrets(config)
     return RunLog(
         settings.session_folder or config.session_dir(),
         secrets=secrets,

@@ -139,6 +139,9 @@ class Trader:
         self._log: SessionWriter | None = None
         self._journals: dict[AccountId, Journal] = {}
         self._stop = asyncio.Event()
+        self.started_ns = 0
+        self.epoch = 0
+        """When this run began, and under which lease: the two name its session."""
         self.killed = ""
         """Why the kill switch ended this run; empty while it didn't."""
         self._fence: Fence | None = None
@@ -188,6 +191,7 @@ class Trader:
             clients[account.account_id] = client
         started_ns = utc_now_ns()
         epoch = self._lease.epoch
+        self.started_ns, self.epoch = started_ns, epoch
         self._fence = Fence(settings.state_folder, epoch=epoch)
         tap = self._open_log(epoch, started_ns)
         self.engine = build_engine(

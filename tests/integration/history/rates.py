@@ -46,7 +46,7 @@ def tops(first: int, count: int) -> HistoryBatch:
 def execution(n: int) -> ExecutionRow:
     return ExecutionRow(
         "bybit:main", f"e0f1-{n:032d}", BTC, T0 + n * 1_000, "trade", 1, 600_000, 5,
-        123_456_789, "USDT", 0, True, f"lean0001{n:08d}", f"v-{n:034d}",
+        "123456789", "USDT", "0", True, f"lean0001{n:08d}", f"v-{n:034d}",
     )  # fmt: skip
 
 

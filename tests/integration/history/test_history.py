@@ -5,34 +5,33 @@ import contextlib
 from collections.abc import Iterator
 
 import asyncpg
-import numpy as np
 import pytest
 
+from tests.integration.history.batches import (
+    BTC,
+    SECOND,
+    T0,
+    batch,
+    execution,
+    order,
+    packed,
+    trades,
+)
 from tests.integration.history.postgres import Postgres, fresh_database, postgres
 from tickwright.core.errors import ConfigError, ConnectionLost, StorageError
-from tickwright.storage.history.batch import LAYOUTS, HistoryBatch, make_batch
 from tickwright.storage.history.database import connect, place_of
 from tickwright.storage.history.migrate import migrate, migrations, schema_state
 from tickwright.storage.history.rows import (
+    BookRow,
     CandleRow,
     EquityRow,
-    ExecutionRow,
     FundingRow,
     HistoryRow,
-    InstrumentRef,
-    OrderRow,
     PositionRow,
     RiskEventRow,
     SignalRow,
-    TopRow,
-    TradeRow,
 )
 from tickwright.storage.history.writer import HistoryWriter, Written
-
-BTC = InstrumentRef("bybit", "linear", "BTCUSDT", 1, 3)
-T0 = 1_733_011_200_000_000_000
-"""2024-12-01 00:00 UTC."""
-SECOND = 1_000_000_000
 
 
 @pytest.fixture(scope="module")
@@ -55,33 +54,6 @@ async def ask(dsn: str, query: str, *values: object) -> list[tuple[object, ...]]
         return [tuple(row) for row in await connection.fetch(query, *values)]
     finally:
         await connection.close()
-
-
-def trade(offset: int, *, price: int = 600_000, size: int = 5, name: str = "") -> HistoryRow:
-    at_ns = T0 + offset * SECOND
-    return TradeRow(BTC, at_ns, at_ns + 7, price, size, 1, offset, False, name or f"t{offset}")
-
-
-def trades(source: str, first: int, count: int) -> HistoryBatch:
-    rows = np.zeros(count, dtype=LAYOUTS["trade_rows"])
-    rows["offset"] = np.arange(first + 1, first + count + 1)
-    rows["at_ns"] = T0 + rows["offset"] * 1_000_000
-    rows["price_units"], rows["size_units"], rows["side"] = 600_000, 1, 1
-    rows["trade_id"] = b"t"
-    return HistoryBatch(source, first, first + count, (BTC,), {"trade_rows": rows})
-
-
-def execution(number: int) -> ExecutionRow:
-    return ExecutionRow(
-        "bybit:main", f"é-{number}", BTC, T0 + number, "trade", -1, 600_000, 5,
-        -1_234_567_890_123_456_789_012, "USDT", 10**18, True, None, f"v{number}",
-    )  # fmt: skip
-
-
-def order(state: str, at_ns: int, *, filled: int = 0) -> OrderRow:
-    return OrderRow(
-        "bybit:main", "o1", BTC, "lean", 1, "market", None, 5, filled, state, "", T0, at_ns, None
-    )
 
 
 # schema -------------------------------------------------------------------------------------------
@@ -169,9 +141,9 @@ async def test_rights_when_missing_then_migration_and_writing_say_so(server: Pos
 async def test_rows_when_of_every_kind_then_each_reads_back_exactly(server: Postgres):
     dsn = await migrated(server, "kinds")
     writer = await HistoryWriter.open(dsn)
-    rows: list[tuple[int, HistoryRow]] = [
-        (1, trade(1, price=600_001, name="")),
-        (2, TopRow(BTC, T0 + SECOND, 600_000, 5, 0, 0, 77)),
+    rows: list[tuple[int, HistoryRow | bytes]] = [
+        (1, packed(1, price=600_001, name="")),
+        (2, BookRow(BTC, T0 + SECOND, 77, ((600_000, 5), (599_000, 6)), (), 2)),
         (3, CandleRow(BTC, 60, T0, 1, 4, 1, 2, 9)),
         (4, FundingRow(BTC, T0 + 100 * SECOND, -12_345, T0)),
         (5, SignalRow(T0, 5, "lean", BTC, "long", 0.5, "z", "rejected", "drawdown: 1", None)),
@@ -182,12 +154,15 @@ async def test_rows_when_of_every_kind_then_each_reads_back_exactly(server: Post
         (9, EquityRow(T0 + SECOND, "bybit:main", "10000.000000000000000001", None, "0")),
         (10, RiskEventRow(T0, 10, "drawdown", "bybit:main", "halted", "15 %", None, "")),
     ]  # fmt: skip
-    assert Written(10, 0) == await writer.write(make_batch("s", rows, first=0, last=10))
+    assert Written(12, 0) == await writer.write(batch("s", rows, first=0, last=10))
     assert [("buy", "60000.1", "0.005")] == await ask(
         dsn, "SELECT side, price::text, size::text FROM tickwright.trades"
     )
     assert [("60000.0", "0.005", None)] == await ask(
         dsn, "SELECT bid::text, bid_size::text, ask FROM tickwright.tops"
+    )
+    assert [("bid", 1, "60000.0"), ("bid", 2, "59900.0")] == await ask(
+        dsn, "SELECT side, level::int, price::text FROM tickwright.levels ORDER BY level"
     )
     assert [("0.1", "0.4", "0.009")] == await ask(
         dsn, "SELECT open::text, high::text, volume::text FROM tickwright.candles"
@@ -230,18 +205,18 @@ async def test_rows_when_written_again_in_other_batches_then_each_is_there_once(
 async def test_named_rows_when_two_sources_bring_them_then_the_newest_stands_once(server: Postgres):
     dsn = await migrated(server, "named")
     writer = await HistoryWriter.open(dsn)
-    first: list[tuple[int, HistoryRow]] = [
+    first: list[tuple[int, HistoryRow | bytes]] = [
         (1, order("working", T0 + SECOND)),
         (2, order("filled", T0 + 9 * SECOND, filled=5)),
         (3, execution(1)),
     ]
-    await writer.write(make_batch("a", first, first=0, last=3))
-    late: list[tuple[int, HistoryRow]] = [
+    await writer.write(batch("a", first, first=0, last=3))
+    late: list[tuple[int, HistoryRow | bytes]] = [
         (1, order("working", T0 + 2 * SECOND)),
         (2, execution(1)),
         (3, execution(2)),
     ]
-    await writer.write(make_batch("b", late, first=0, last=3))
+    await writer.write(batch("b", late, first=0, last=3))
     assert [("filled", "0.005")] == await ask(
         dsn, "SELECT state, filled::text FROM tickwright.orders"
     )
@@ -254,10 +229,13 @@ async def test_candles_when_trades_come_in_several_batches_then_equal_those_of_a
 ):
     dsn = await migrated(server, "candles")
     writer = await HistoryWriter.open(dsn)
-    rows = [(n, trade(n // 3, price=600_000 + n * 37 % 101, size=n)) for n in range(1, 900)]
+    rows = [
+        (n, packed(n, at_ns=T0 + n // 3 * SECOND, price=600_000 + n * 37 % 101, size=n))
+        for n in range(1, 900)
+    ]
     for first in range(0, 899, 100):
         part = [row for row in rows if first < row[0] <= first + 100]
-        await writer.write(make_batch("s", part, first=first, last=first + 100))
+        await writer.write(batch("s", part, first=first, last=first + 100))
     truth = """
         SELECT date_trunc('minute', at) AS at, (array_agg(price ORDER BY place))[1] AS open,
                max(price) AS high, min(price) AS low,
@@ -277,10 +255,10 @@ async def test_days_when_dropped_then_go_whole_and_later_rows_come_in_again(serv
     dsn = await migrated(server, "days")
     writer = await HistoryWriter.open(dsn)
     day = 86_400
-    await writer.write(make_batch("s", [(1, trade(1)), (2, trade(day))], first=0, last=2))
+    await writer.write(batch("s", [(1, packed(1)), (2, packed(day))], first=0, last=2))
     assert [(1,)] == await ask(dsn, "SELECT tickwright.drop_days('2024-12-02')")
     assert [(1,)] == await ask(dsn, "SELECT count(*)::int FROM tickwright.trades")
-    late = make_batch("t", [(1, trade(5))], first=0, last=1)
+    late = batch("t", [(1, packed(5))], first=0, last=1)
     with pytest.raises(StorageError, match="refuses the rows"):
         await writer.write(late)
     assert Written(1, 0) == await writer.write(late)
@@ -335,8 +313,7 @@ async def test_writer_when_cut_in_a_batch_then_another_goes_on_where_it_stood(se
     for number in range(12):
         writer = await HistoryWriter.open(dsn)
         first = await writer.committed("s")
-        batch = trades("s", first, 30_000)
-        cut = asyncio.create_task(writer.write(batch))
+        cut = asyncio.create_task(writer.write(trades("s", first, 30_000)))
         await asyncio.sleep(0.004 * number)
         writer.abort()
         with contextlib.suppress(ConnectionLost):

@@ -14,18 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.history.batches import T0, batch, packed
 from tests.integration.history.postgres import Postgres, fresh_database, postgres
 from tickwright.app.config_model import HistoryConfig
 from tickwright.app.history import ask_history, migrate_history
-from tickwright.storage.history.batch import make_batch
 from tickwright.storage.history.migrate import base_sql, migrations
-from tickwright.storage.history.rows import HistoryRow, InstrumentRef, TradeRow
 from tickwright.storage.history.writer import HistoryWriter
 
 FRONT = Path(__file__).with_name("timescale.mjs")
-BTC = InstrumentRef("bybit", "linear", "BTCUSDT", 1, 3)
-T0 = 1_733_011_200_000_000_000
-"""2024-12-01 00:00 UTC."""
 QUERIES = (
     "SELECT at::text, symbol, side, price::text, size::text, trade_id FROM tickwright.trades"
     " ORDER BY place",
@@ -69,27 +65,30 @@ def timescale(package: str, statements: list[str]) -> list[dict[str, object]]:
     return answers
 
 
-async def write(dsn: str, rows: list[tuple[int, HistoryRow]]) -> None:
+async def write(dsn: str, rows: list[tuple[int, bytes]]) -> None:
     writer = await HistoryWriter.open(dsn)
     for first in range(0, len(rows), 70):
         part = rows[first : first + 70]
-        await writer.write(make_batch("s", part, first=part[0][0] - 1, last=part[-1][0]))
+        await writer.write(batch("s", part, first=part[0][0] - 1, last=part[-1][0]))
     await writer.close()
 
 
 def test_queries_when_asked_of_both_layouts_then_answer_the_same(package: str, server: Postgres):
     dsn = asyncio.run(fresh_database(server, "both"))
     migrate_history(dsn, HistoryConfig())
-    rows: list[tuple[int, HistoryRow]] = [
+    rows = [
         (
             n,
-            TradeRow(
-                BTC, T0 + n // 3 * 1_000_000_000, T0, 600_000 + n * 37 % 101, n, 1 - n % 2 * 2, n,
-                False, f"t{n}",
+            packed(
+                n,
+                at_ns=T0 + n // 3 * 1_000_000_000,
+                price=600_000 + n * 37 % 101,
+                size=n,
+                side=1 - n % 2 * 2,
             ),
         )
         for n in range(1, 900)
-    ]  # fmt: skip
+    ]
     asyncio.run(write(dsn, rows))
     kept = ask_history(dsn, "SELECT *, at::text AS moment FROM trade_rows", limit=1_000)
     column = kept.columns.index

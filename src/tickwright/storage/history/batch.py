@@ -1,11 +1,14 @@
 """Owns the batch: rows of one source from one offset to another, as columns where they are many.
 
 A batch is what is written, or spooled, whole. It holds every row of its offsets, so that a source
-that begins again is cut at the offset that was committed and nothing is missed or doubled.
+that begins again is cut at the offset that was committed and nothing is missed or doubled. What
+must be given up goes in the order of `Worth`, and is counted in the batch it was taken from.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import enum
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from operator import itemgetter
 
 import msgspec
 import numpy as np
@@ -13,25 +16,30 @@ from numpy.typing import NDArray
 
 from tickwright.core.errors import StorageError
 from tickwright.storage.history.rows import (
+    TRADE_ID_BYTES_MAX,
+    BookRow,
     CandleRow,
     EquityRow,
     ExecutionRow,
     FundingRow,
     HistoryRow,
     InstrumentRef,
-    LevelRow,
     OrderRow,
     PositionRow,
     RiskEventRow,
     SignalRow,
-    TopRow,
-    TradeRow,
 )
 
-__all__ = ["LAYOUTS", "SAMPLED", "HistoryBatch", "RecordRow", "decode_batch", "make_batch"]
+__all__ = [
+    "LAYOUTS",
+    "SAMPLED",
+    "HistoryBatch",
+    "RecordRow",
+    "Worth",
+    "decode_batch",
+    "make_batch",
+]
 
-TRADE_ID_BYTES_MAX = 40
-"""A longer name of a trade is cut in the history."""
 _COMMON: list[tuple[str, str]] = [("offset", "<i8"), ("instrument", "<i4"), ("at_ns", "<i8")]
 LAYOUTS: dict[str, np.dtype[np.void]] = {
     "trade_rows": np.dtype(
@@ -66,15 +74,34 @@ LAYOUTS: dict[str, np.dtype[np.void]] = {
         ]
     ),
 }
-"""The columns of market rows: in memory and in the spool."""
-_TABLES: dict[type, str] = {TradeRow: "trade_rows", TopRow: "top_rows", LevelRow: "level_rows"}
+"""The columns of market rows: in memory and in the spool; of trades, as `rows.TRADE` packs them."""
 SAMPLED = ("top_rows", "level_rows")
 """Rows of a sampling moment: what is committed of them is known by their time."""
 
 RecordRow = (
     CandleRow | FundingRow | SignalRow | OrderRow | ExecutionRow | PositionRow | EquityRow
 ) | RiskEventRow
-_MarketRow = TradeRow | TopRow | LevelRow
+
+
+class Worth(enum.IntEnum):
+    """What is given up first when there is no room: the market; last, orders and executions."""
+
+    MARKET = 1
+    SAMPLE = 2
+    TOLD = 3
+    OWN = 4
+
+
+_WORTH: dict[type, Worth] = {
+    CandleRow: Worth.MARKET,
+    FundingRow: Worth.MARKET,
+    PositionRow: Worth.SAMPLE,
+    EquityRow: Worth.SAMPLE,
+    SignalRow: Worth.TOLD,
+    RiskEventRow: Worth.TOLD,
+    OrderRow: Worth.OWN,
+    ExecutionRow: Worth.OWN,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +109,7 @@ class HistoryBatch:
     """The rows of `source` with offsets after `first`, up to `last`.
 
     `market` holds arrays in `LAYOUTS`, `instrument` pointing into `instruments`; `records` all
-    other rows with their offsets. `lost` rows before it could be kept nowhere.
+    other rows with their offsets. `lost` rows before it, or of it, could be kept nowhere.
     """
 
     source: str
@@ -97,6 +124,16 @@ class HistoryBatch:
     def row_count(self) -> int:
         """All rows."""
         return len(self.records) + sum(len(rows) for rows in self.market.values())
+
+    def plus_lost(self, count: int) -> "HistoryBatch":
+        """Return it telling of so many more rows that are nowhere."""
+        return replace(self, lost=self.lost + count)
+
+    def without(self, worth: Worth) -> "HistoryBatch":
+        """Return what is worth more; the rest is counted as lost."""
+        kept = tuple(one for one in self.records if _WORTH[type(one[1])] > worth)
+        slim = replace(self, market={}, records=kept)
+        return replace(slim, lost=self.lost + self.row_count - slim.row_count)
 
     def encode(self) -> bytes:
         """Return it as bytes for the spool."""
@@ -147,30 +184,50 @@ def decode_batch(raw: bytes) -> HistoryBatch:
 
 def make_batch(
     source: str,
-    rows: Sequence[tuple[int, HistoryRow]],
+    rows: Iterable[tuple[int, HistoryRow]],
     *,
     first: int,
     last: int,
+    instruments: Sequence[InstrumentRef] = (),
+    trades: bytes | bytearray = b"",
     lost: int = 0,
 ) -> HistoryBatch:
-    """Return the batch of these rows, all of whose offsets are after `first` and up to `last`."""
-    numbers: dict[InstrumentRef, int] = {}
-    market: dict[str, list[tuple[object, ...]]] = {}
+    """Return the batch of these rows, all of whose offsets are after `first` and up to `last`.
+
+    `trades` are packed by `rows.TRADE` and point into `instruments`.
+    """
+    numbers = {one: number for number, one in enumerate(instruments)}
+    tops: list[tuple[int, ...]] = []
+    levels: list[tuple[int, ...]] = []
     records: list[tuple[int, RecordRow]] = []
     for offset, row in rows:
-        if isinstance(row, _MarketRow):
+        if isinstance(row, BookRow):
             number = numbers.setdefault(row.instrument, len(numbers))
-            _, *values = msgspec.structs.astuple(row)
-            kept = market.setdefault(_TABLES[type(row)], [])
-            kept.append((offset, number, *values))
+            _expand(offset, number, row, tops, levels)
         else:
             records.append((offset, row))
-    return HistoryBatch(
-        source,
-        first,
-        last,
-        tuple(numbers),
-        {name: np.array(found, dtype=LAYOUTS[name]) for name, found in market.items()},
-        tuple(records),
-        lost,
-    )
+    # What was told comes a little after what follows from it.
+    records.sort(key=itemgetter(0))
+    market = {}
+    if trades:
+        market["trade_rows"] = np.frombuffer(bytes(trades), dtype=LAYOUTS["trade_rows"])
+    if tops:
+        market["top_rows"] = np.array(tops, dtype=LAYOUTS["top_rows"])
+    if levels:
+        market["level_rows"] = np.array(levels, dtype=LAYOUTS["level_rows"])
+    return HistoryBatch(source, first, last, tuple(numbers), market, tuple(records), lost)
+
+
+def _expand(
+    offset: int,
+    number: int,
+    row: BookRow,
+    tops: list[tuple[int, ...]],
+    levels: list[tuple[int, ...]],
+) -> None:
+    bid, ask = (row.bids or ((0, 0),))[0], (row.asks or ((0, 0),))[0]
+    at_ns = row.at_ns
+    tops.append((offset, number, at_ns, *bid, *ask, row.update_id))
+    for side, found in ((1, row.bids), (-1, row.asks)):
+        for place, (price_units, size_units) in enumerate(found[: row.levels], start=1):
+            levels.append((offset, number, at_ns, side, place, price_units, size_units))

@@ -10,8 +10,9 @@ from tickwright.core.errors import ConfigError, ConnectionLost, StorageError
 if TYPE_CHECKING:
     import asyncpg
 
-__all__ = ["HistoryRefused", "connect", "place_of", "translated"]
+__all__ = ["DSN_VARIABLE", "HistoryRefused", "connect", "place_of", "translated"]
 
+DSN_VARIABLE = "TICKWRIGHT_HISTORY_DSN"
 CONNECT_S = 5.0
 COMMAND_S = 60.0
 SCHEMES = ("postgresql", "postgres")
@@ -88,7 +89,12 @@ def translated(what: str) -> Iterator[None]:
 
     try:
         yield
-    except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+    except (
+        asyncpg.DataError,
+        asyncpg.IntegrityConstraintViolationError,
+        OverflowError,
+        ValueError,
+    ) as error:
         raise HistoryRefused(f"{what}: the database refuses the rows: {error}") from None
     except asyncpg.InsufficientPrivilegeError as error:
         raise StorageError(

@@ -1,35 +1,46 @@
-"""Owns the rows that the history holds, and the batch in which they travel.
+"""Owns the rows that the history holds; trades, of which there are most, travel packed.
 
 Refuses to know a database's numbers: rows name their instrument, the writer turns it into an id.
 Prices and sizes are whole units of their instrument, money is in units of 10^-18, times are UTC
-nanoseconds. Rows come from a source in the order of its offsets (`HistoryRows`).
+nanoseconds.
 """
 
-from collections.abc import Iterable
+import struct
 
 import msgspec
 
 from tickwright.core.instrument import Instrument
 
 __all__ = [
+    "TRADE",
+    "TRADE_ID_BYTES_MAX",
+    "BookRow",
     "CandleRow",
     "EquityRow",
     "ExecutionRow",
     "FundingRow",
     "HistoryRow",
-    "HistoryRows",
     "InstrumentRef",
-    "LevelRow",
     "OrderRow",
     "PositionRow",
     "RiskEventRow",
     "SignalRow",
-    "TopRow",
-    "TradeRow",
+    "source_name",
 ]
 
+TRADE_ID_BYTES_MAX = 40
+"""A longer name of a trade is cut in the history."""
+TRADE = struct.Struct(f"<qiqqqqhq?{TRADE_ID_BYTES_MAX}s")
+"""A trade: offset, number of the instrument, at_ns, received_ns, price_units, size_units, side of
+the aggressor (1 or -1), sequence, is_block, trade_id."""
 
-class InstrumentRef(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
+
+def source_name(started_ns: int, epoch: int) -> str:
+    """Return what a run is called among the sources, while it lives and when it is loaded."""
+    return f"session:{started_ns}:{epoch}"
+
+
+class InstrumentRef(msgspec.Struct, frozen=True, gc=False, cache_hash=True, array_like=True):
     """What makes a row's units readable; other decimals make another instrument of the history."""
 
     venue: str
@@ -51,44 +62,21 @@ class InstrumentRef(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
         )
 
 
-class TradeRow(msgspec.Struct, frozen=True, gc=False, tag="trade"):
-    """A public match; `side` is the aggressor's, 1 or -1."""
+class BookRow(msgspec.Struct, frozen=True, gc=False, tag="book", array_like=True):
+    """A synced book at a sampling moment: becomes a row of `tops`, and one of `levels` a level.
+
+    `bids` and `asks` are price and size units, best first; `levels` of each side are kept as such.
+    """
 
     instrument: InstrumentRef
     at_ns: int
-    received_ns: int
-    price_units: int
-    size_units: int
-    side: int
-    sequence: int
-    is_block: bool
-    trade_id: str
-
-
-class TopRow(msgspec.Struct, frozen=True, gc=False, tag="top"):
-    """The best levels of a synced book at a sampling moment; a side without levels has size 0."""
-
-    instrument: InstrumentRef
-    at_ns: int
-    bid_units: int
-    bid_size_units: int
-    ask_units: int
-    ask_size_units: int
     update_id: int
+    bids: tuple[tuple[int, int], ...]
+    asks: tuple[tuple[int, int], ...]
+    levels: int
 
 
-class LevelRow(msgspec.Struct, frozen=True, gc=False, tag="level"):
-    """One level of a synced book at a sampling moment; `level` 1 is the best of its side."""
-
-    instrument: InstrumentRef
-    at_ns: int
-    side: int
-    level: int
-    price_units: int
-    size_units: int
-
-
-class CandleRow(msgspec.Struct, frozen=True, gc=False, tag="candle"):
+class CandleRow(msgspec.Struct, frozen=True, gc=False, tag="candle", array_like=True):
     """A final candle of the venue; `at_ns` is its start."""
 
     instrument: InstrumentRef
@@ -101,7 +89,7 @@ class CandleRow(msgspec.Struct, frozen=True, gc=False, tag="candle"):
     volume_units: int
 
 
-class FundingRow(msgspec.Struct, frozen=True, gc=False, tag="funding"):
+class FundingRow(msgspec.Struct, frozen=True, gc=False, tag="funding", array_like=True):
     """The rate last announced for one funding, parts per 10^9; longs pay a positive one."""
 
     instrument: InstrumentRef
@@ -110,7 +98,7 @@ class FundingRow(msgspec.Struct, frozen=True, gc=False, tag="funding"):
     at_ns: int
 
 
-class SignalRow(msgspec.Struct, frozen=True, gc=False, tag="signal"):
+class SignalRow(msgspec.Struct, frozen=True, gc=False, tag="signal", array_like=True):
     """A signal and what the risk gate said of it."""
 
     at_ns: int
@@ -125,7 +113,7 @@ class SignalRow(msgspec.Struct, frozen=True, gc=False, tag="signal"):
     client_id: str | None
 
 
-class OrderRow(msgspec.Struct, frozen=True, gc=False, tag="order"):
+class OrderRow(msgspec.Struct, frozen=True, gc=False, tag="order", array_like=True):
     """An order as far as evidence says; the newest row of its id stands.
 
     `order_id` is our client id, or the venue's id for an order that isn't ours.
@@ -147,8 +135,11 @@ class OrderRow(msgspec.Struct, frozen=True, gc=False, tag="order"):
     venue_id: str | None
 
 
-class ExecutionRow(msgspec.Struct, frozen=True, gc=False, tag="execution"):
-    """One row of the venue's executions; `fee` and `cash` in units of 10^-18."""
+class ExecutionRow(msgspec.Struct, frozen=True, gc=False, tag="execution", array_like=True):
+    """One row of the venue's executions.
+
+    `fee` and `cash` are whole units of 10^-18 as text: the money of a day doesn't fit 64 bits.
+    """
 
     account: str
     execution_id: str
@@ -158,15 +149,15 @@ class ExecutionRow(msgspec.Struct, frozen=True, gc=False, tag="execution"):
     side: int
     price_units: int
     size_units: int
-    fee: int
+    fee: str
     fee_asset: str
-    cash: int
+    cash: str
     is_maker: bool
     client_id: str | None
     venue_id: str | None
 
 
-class PositionRow(msgspec.Struct, frozen=True, gc=False, tag="position"):
+class PositionRow(msgspec.Struct, frozen=True, gc=False, tag="position", array_like=True):
     """One strategy's share of a position at a sampling moment, as exact text."""
 
     at_ns: int
@@ -180,7 +171,7 @@ class PositionRow(msgspec.Struct, frozen=True, gc=False, tag="position"):
     funding: str
 
 
-class EquityRow(msgspec.Struct, frozen=True, gc=False, tag="equity"):
+class EquityRow(msgspec.Struct, frozen=True, gc=False, tag="equity", array_like=True):
     """An account's money at a sampling moment, in the equity asset, as exact text."""
 
     at_ns: int
@@ -190,7 +181,7 @@ class EquityRow(msgspec.Struct, frozen=True, gc=False, tag="equity"):
     day_loss: str | None
 
 
-class RiskEventRow(msgspec.Struct, frozen=True, gc=False, tag="risk"):
+class RiskEventRow(msgspec.Struct, frozen=True, gc=False, tag="risk", array_like=True):
     """A halt, or a protection entered or lifted."""
 
     at_ns: int
@@ -204,9 +195,7 @@ class RiskEventRow(msgspec.Struct, frozen=True, gc=False, tag="risk"):
 
 
 HistoryRow = (
-    TradeRow
-    | TopRow
-    | LevelRow
+    BookRow
     | CandleRow
     | FundingRow
     | SignalRow
@@ -216,5 +205,3 @@ HistoryRow = (
     | EquityRow
     | RiskEventRow
 )
-HistoryRows = Iterable[tuple[int, HistoryRow]]
-"""What a source gives: rows with their offsets, which never fall."""

@@ -17,7 +17,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tickwright.core.errors import StorageError
 from tickwright.storage.history.batch import SAMPLED, HistoryBatch, RecordRow
 from tickwright.storage.history.copy_image import (
     Column,
@@ -243,7 +242,7 @@ class HistoryWriter:
         days = [int(day) for day in np.unique(at // 86_400_000_000)]
         wanted = [day for day in days if (table, day) not in self._days]
         if len(days) > DAYS_MAX:
-            raise StorageError(f"a batch of history spans {len(days)} days: a clock went wrong")
+            raise HistoryRefused(f"a batch of history spans {len(days)} days: a clock went wrong")
         if wanted:
             first = datetime(2000, 1, 1, tzinfo=UTC).date()
             await self._connection.execute(
