@@ -235,6 +235,9 @@ def _read_fill(event: dict[str, Any], now_ns: int, found: TraderHistory) -> None
         at_ms=event["venue_ns"] // 1_000_000,
     )
     found.known_ns.setdefault(row.execution_id, now_ns)
+    if row.kind == "other":
+        # Of a kind nobody can book: it counts from when it is told as what it is.
+        return
     known = found.executions.setdefault(row.execution_id, row)
     if known != row:
         found.faults.append(f"execution {row.execution_id} was told in two ways: {known}, {row}")

@@ -26,7 +26,7 @@ __all__ = ["AccountKill", "KillReport", "KillSwitch"]
 
 LOOK_AGAIN_S = 0.5
 """Nothing open must be read twice, so far apart: what was under way at the fence shows by then."""
-RETRY_S = (0.1, 0.2, 0.5, 1.0)
+RETRY_S = (0.02, 0.1, 0.2, 0.5, 1.0)
 """Waits between tries; the last one repeats for ever."""
 TRADER_STOPS_S = 1.0
 """A trader that still lives so long after its fence fell is ended."""
@@ -96,6 +96,7 @@ class KillSwitch:
         self._clients = clients
         self._say = say
         self._ends_trader = ends_trader
+        self._is_over = False
 
     async def carry_out(self, order: KillOrder, *, timeout_s: float | None = None) -> KillReport:
         """Do it, trying until the venue shows it or `timeout_s` have passed.
@@ -114,12 +115,18 @@ class KillSwitch:
         accounts = [AccountKill(account=name) for name in self._clients]
         trader = asyncio.create_task(self._end_trader())
         work = [asyncio.create_task(self._one(account, order, began)) for account in accounts]
-        done, late = await asyncio.wait(work, timeout=timeout_s)
-        for task in late:
-            task.cancel()
-        for task in done:
-            task.result()
-        ended = await trader
+        try:
+            done, _ = await asyncio.wait(work, timeout=timeout_s)
+            for account_done in done:
+                account_done.result()
+            ended = await trader
+        finally:
+            # Whatever ends this, nothing of it goes on: a cancelled task may still swallow its end.
+            self._is_over = True
+            trader.cancel()
+            for task in work:
+                task.cancel()
+            await asyncio.gather(*work, trader, return_exceptions=True)
         if all(account.is_done for account in accounts) and not fault:
             order = msgspec.structs.replace(order, done_ns=utc_now_ns())
             throw(self._folder, order)
@@ -137,16 +144,22 @@ class KillSwitch:
     async def _one(self, account: AccountKill, order: KillOrder, began: float) -> None:
         client = self._clients[account.account]
 
-        async def begin() -> None:
+        async def synchronise() -> None:
             for category in await client.synchronise():
                 self._say(f"{account.account}: the key has no rights on {category.value}: left out")
-
-        await self._patiently(account, begin)
 
         async def cancel() -> None:
             await self._until_none(account, client, order)
 
-        await self._patiently(account, cancel)
+        # Beside each other: clock and rights are nearly always as expected, and what cancels must
+        # not wait for what tells why a cancel was refused.
+        beside = asyncio.create_task(self._patiently(account, synchronise))
+        try:
+            await self._patiently(account, cancel)
+        finally:
+            beside.cancel()
+        if self._is_over:
+            return
         account.zero_orders_s = time.monotonic() - began
         self._say(
             f"{account.account}: no plain order is open after {account.zero_orders_s:.2f} s; "
@@ -166,7 +179,8 @@ class KillSwitch:
     async def _patiently(self, account: AccountKill, work: Callable[[], Awaitable[None]]) -> None:
         """Repeat a piece of work until it comes through."""
         tries = 0
-        while True:
+        told = ""
+        while not self._is_over:
             account.tries += 1
             try:
                 await work()
@@ -175,9 +189,9 @@ class KillSwitch:
                     self._say(f"{account.account}: its venue ended with the run")
                     account.open_orders = account.stops_left = 0
                     return
-                if str(error) != account.last_fault:
+                if str(error) != told:
                     self._say(f"{account.account}: {error}; trying on")
-                account.last_fault = str(error)
+                told = account.last_fault = str(error)
                 await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
                 tries += 1
             else:

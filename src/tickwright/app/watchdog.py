@@ -70,9 +70,12 @@ class Watchdog:
         self._kills = 0
         self._handled_epoch = 0
         self._fault = ""
+        self.is_killing = False
+        """A kill was begun and the venue has not shown its end yet."""
 
     async def run(self) -> None:
         """Look several times a second; act on silence and on the file."""
+        await self._go_on()
         while True:
             began = time.monotonic()
             await asyncio.sleep(LOOK_EVERY_S)
@@ -86,6 +89,17 @@ class Watchdog:
                 if str(error) != self._fault:
                     self._say(str(error))
                 self._fault = str(error)
+
+    async def _go_on(self) -> None:
+        """Finish what an earlier process began and didn't live to see done."""
+        try:
+            order = read_kill_order(self._folder)
+        except StorageError as error:
+            self._say(str(error))
+            return
+        if order is not None and not order.done_ns:
+            self._say("a kill was begun here and not seen done: going on with it")
+            await self.throw(order.by, order.reason, order.scope, order.flatten)
 
     async def _look(self) -> None:
         if self._kill_file().exists() and read_kill_order(self._folder) is None:
@@ -121,7 +135,9 @@ class Watchdog:
         """Throw the switch; one at a time."""
         async with self._lock:
             self._say(f"kill switch by {by}: {reason}")
+            self.is_killing = True
             report = await self._kill(by, reason, scope, flatten)
+            self.is_killing = not report.is_done
             self._kills += 1
             self._say(f"kill {'done' if report.is_done else 'NOT done'} in {report.seconds:.2f} s")
             return report

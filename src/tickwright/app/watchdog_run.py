@@ -16,9 +16,16 @@ from tickwright.storage.kill_order import KillScope
 
 __all__ = ["run_watchdog"]
 
+SHUTDOWN_S = 0.3
+"""How long a call by HTTP may still take when the watchdog is told to end: a kill may never end."""
+END_S_MAX = 0.5
+"""How long its own work may take to stop; what lingers is left to the end of the process."""
+
 
 async def run_watchdog(target: KillTarget, *, once: bool, say: Callable[[str], None]) -> int:
     """Watch until SIGINT or SIGTERM, or until the switch was thrown; returns the exit code.
+
+    Told to end, it ends within a second, whatever a kill under way is waiting for.
 
     Raises:
         ConfigError, StorageError: it can't watch.
@@ -44,7 +51,7 @@ async def run_watchdog(target: KillTarget, *, once: bool, say: Callable[[str], N
         loop.add_signal_handler(number, stopped.set)
     async with contextlib.AsyncExitStack() as stack:
         if wanted.listen_port:
-            runner = web.AppRunner(dog.app())
+            runner = web.AppRunner(dog.app(), shutdown_timeout=SHUTDOWN_S)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, "127.0.0.1", wanted.listen_port).start()
@@ -58,6 +65,10 @@ async def run_watchdog(target: KillTarget, *, once: bool, say: Callable[[str], N
         done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
             task.cancel()
+        await asyncio.wait(waiting, timeout=END_S_MAX)
         for task in done:
             task.result()
+    if dog.is_killing:
+        say("ended while a kill was NOT done: the next watchdog here goes on with it")
+        return 1
     return 0

@@ -16,6 +16,8 @@ from tests.unit.venues.bybit.accounts import (
     instrument_of,
 )
 from tests.unit.venues.bybit.conftest import SAMPLES
+from tickwright.core.events import OperatorCommand, OperatorVerb
+from tickwright.net.listener import utc_now_ns
 from tickwright.simulator.faults import FaultKind, damage
 from tickwright.venues.bybit.order_encode import OrderEncoder
 from tickwright.venues.bybit.private import PrivateSession
@@ -65,7 +67,11 @@ async def lies(size: Size, rng: Random) -> Result:
 
 
 async def unknown_kind(result: Result, rng: Random) -> None:
-    """An execution of a kind nobody knows: not booked, not guessed, nothing opened after it."""
+    """An execution of a kind nobody knows: not booked, not guessed, nothing opened after it.
+
+    Told again as what it is, by the next reading, it is booked once; and then a person may lift the
+    halt and trading goes on.
+    """
     async with venue(seed=rng.getrandbits(30)) as world, scratch() as folder:
         wanted = settings(world, folder, intents=10**9, taking_percent=60, live_max=4)
         async with trading(wanted) as trader:
@@ -81,6 +87,14 @@ async def unknown_kind(result: Result, rng: Random) -> None:
             before = world.booked()
             await until(lambda: False, 1.5)
             result.check(is_true=world.booked() == before, otherwise="orders after an unknown kind")
+            for difference in await world.agrees(trader):
+                result.check(is_true=False, otherwise=difference)
+            resume = OperatorCommand(OperatorVerb.RESUME, "all", "looked at")
+            trader.door.on_input(resume, utc_now_ns())
+            came = await until(lambda: world.booked() > before, 10.0)
+            result.check(is_true=came, otherwise="no order after the halt was lifted")
+        history = await world.history(folder, result)
+        result.runs += len(history.executions)
 
 
 def fuzz(result: Result, rng: Random, count: int) -> None:

@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -210,6 +211,22 @@ def test_kill_when_replies_are_lost_then_it_tries_until_the_venue_shows_none(
         assert stays_quiet(venue)
 
 
+def test_kill_when_cancels_never_arrive_and_the_clock_is_wrong_then_repeated_at_once(
+    venue: Venue, folder: Path
+) -> None:
+    with trader(folder) as process:
+        busy(venue, process)
+        # It neither hears of the switch nor cancels anything: what is seen is the switch's doing.
+        os.kill(process.pid, signal.SIGSTOP)
+        venue.fault(kind="clock", offset_s=30.0)
+        venue.fault(kind="cut_before_booking", topic="rest.order.cancel-all", count=3)
+        account = kill_json(folder)["accounts"][0]
+        assert account["tries"] >= 3
+        # Product lines are asked beside each other: three failures cost one wait, not three.
+        assert account["zero_orders_s"] < 2.0
+        assert stays_quiet(venue)
+
+
 def test_kill_when_scope_is_own_then_foreign_orders_stay(venue: Venue, folder: Path) -> None:
     from pybit.unified_trading import HTTP  # type: ignore[import-untyped]
 
@@ -276,6 +293,43 @@ def test_watchdog_when_the_trader_ends_in_order_then_it_keeps_quiet(
         assert 0 == done.returncode, done.stderr
         time.sleep(3)
     assert not (folder / "sessions/state/kill.json").exists()
+
+
+def test_watchdog_when_told_to_end_during_a_kill_then_it_ends_and_the_next_one_goes_on(
+    venue: Venue, folder: Path
+) -> None:
+    config = folder / "run.toml"
+    port = free_port()
+    text = config.read_text() + f"listen_port = {port}\n"
+    with trader(folder) as process:
+        busy(venue, process)
+        os.kill(process.pid, signal.SIGSTOP)
+        # Nobody answers where the venue was.
+        config.write_text(text.replace(venue.rest, f"http://127.0.0.1:{free_port()}"))
+        with dog(folder) as watching:
+            token = (folder / "sessions/state/watchdog-token").read_text()
+            asked = Thread(target=refused, args=(f"http://127.0.0.1:{port}/kill", token))
+            asked.start()
+            wait_until((folder / "sessions/state/kill.json").exists, 5)
+            watching.terminate()
+            # Its call by HTTP may take for ever; the end of the process may not.
+            assert 1 == watching.wait(timeout=5)
+            asked.join(timeout=5)
+        assert len(plain(venue)) >= 5
+        config.write_text(text)
+        with dog(folder):
+            wait_until(lambda: plain(venue) == [], 6)
+            wait_until(lambda: kill_order(folder)["done_ns"] > 0, 6)
+        assert stays_quiet(venue, 0.3)
+
+
+def refused(url: str, token: str) -> None:
+    with suppress(OSError):
+        call(url, token, {})
+
+
+def kill_order(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "sessions/state/kill.json").read_text()))
 
 
 def test_watchdog_when_asked_over_http_then_it_wants_the_token(venue: Venue, folder: Path) -> None:

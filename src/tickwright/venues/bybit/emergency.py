@@ -4,9 +4,10 @@ It refuses to depend on anything that may be broken in a trader: no socket, no i
 order book. A query that failed raises; it is never an empty answer.
 """
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Awaitable, Iterable, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -22,7 +23,7 @@ from tickwright.venues.bybit.account_calls import (
     scopes_of,
 )
 from tickwright.venues.bybit.private_wire import KeyRow, OrderRow, PositionRow
-from tickwright.venues.bybit.rest_call import RestAnswered, RestCaller
+from tickwright.venues.bybit.rest_call import Pairs, RestAnswered, RestCaller
 from tickwright.venues.bybit.wire import shortened
 from tickwright.venues.port import HeldPosition, RestingOrder
 
@@ -36,6 +37,8 @@ _AREAS = {
 }
 _ALREADY_GONE = frozenset({110001, 170213, 170142, 170139, 110008, 110010})
 _NOTHING_HELD = frozenset({110017})
+
+T = TypeVar("T")
 
 
 class BybitEmergencyClient:
@@ -75,18 +78,19 @@ class BybitEmergencyClient:
 
     async def orders(self) -> tuple[RestingOrder, ...]:
         """Read every order that could still fill, conditional ones too."""
-        found: dict[str, RestingOrder] = {}
+        listings = []
         for category in self._categories:
             filters = ("Order", "StopOrder", "tpslOrder") if category is Category.SPOT else ("",)
             for scope in scopes_of(category, self._settle_assets):
                 for kind in filters:
                     pairs = (*scope, ("openOnly", "0"), ("limit", "50"), ("orderFilter", kind))
-                    async for raw, _ in pages(
-                        self._caller, "/v5/order/realtime", pairs, "order/realtime"
-                    ):
-                        order = _order(raw, category)
-                        found[order.venue_id] = order
+                    listings.append(self._listed(category, pairs))
+        found = {one.venue_id: one for listing in await _together(listings) for one in listing}
         return tuple(found.values())
+
+    async def _listed(self, category: Category, pairs: Pairs) -> list[RestingOrder]:
+        path, group = "/v5/order/realtime", "order/realtime"
+        return [_order(raw, category) async for raw, _ in pages(self._caller, path, pairs, group)]
 
     async def cancel_all(self) -> int:
         """Cancel all plain orders; returns how many the venue named. Stops stay."""
@@ -146,7 +150,8 @@ class BybitEmergencyClient:
         async def post(body: dict[str, str]) -> RestAnswered:
             return await self._post(CANCEL_ALL_PATH, body, "cancel-all")
 
-        return await cancel_in_turns(post, scopes, kind)
+        # One that fails or is slow holds no other back.
+        return sum(await _together(cancel_in_turns(post, (scope,), kind) for scope in scopes))
 
     async def _post(
         self,
@@ -156,6 +161,10 @@ class BybitEmergencyClient:
         *,
         forgiven: frozenset[int] = frozenset(),
     ) -> RestAnswered:
+        clock = self._caller.clock
+        if clock.is_doubted:
+            await self._caller.server_clock()
+            clock.is_doubted = False
         answer = await self._caller.post(
             path,
             msgspec.json.encode(body),
@@ -165,6 +174,17 @@ class BybitEmergencyClient:
         if answer.code and answer.code not in forgiven:
             raise VenueError(answer.code, answer.text, what=path)
         return answer
+
+
+async def _together(work: Iterable[Awaitable[T]]) -> list[T]:
+    """Wait for all of it, also when one fails; then raise what failed first."""
+    found = await asyncio.gather(*work, return_exceptions=True)
+    done = []
+    for one in found:
+        if isinstance(one, BaseException):
+            raise one
+        done.append(one)
+    return done
 
 
 def _order(raw: Row, category: Category) -> RestingOrder:
