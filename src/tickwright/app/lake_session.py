@@ -5,9 +5,7 @@ frame becomes a row only if the live book took it; what a book lost becomes a ro
 companion of level 1, by which a feed proves quiet books, stays in the session.
 """
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 from tickwright.app.door import BookAdded
 from tickwright.app.replay_host import RecordedHost
@@ -33,6 +31,7 @@ from tickwright.core.identity import InstrumentId
 from tickwright.core.instrument import Instrument
 from tickwright.core.orders import Fill, Side
 from tickwright.core.units import money_to_decimal
+from tickwright.net.listener import FrameSink
 from tickwright.storage.lake.schema import (
     BookRow,
     CandleRow,
@@ -47,23 +46,16 @@ from tickwright.storage.lake.schema import (
     TradeRow,
 )
 from tickwright.storage.lake.writer import LakeWriter
-from tickwright.storage.session_log import Record, RecordKind
-from tickwright.venues.bybit.decode import BookFrame, decode_orderbook
+from tickwright.storage.segment_feed import feed_frames
+from tickwright.storage.segments import Block, record_in
+from tickwright.storage.session_log import Record, RecordKind, SessionReader, is_repeated
+from tickwright.venues.bybit.decode import BookFrame
 
-__all__ = ["RecordSource", "SessionRows"]
+__all__ = ["SessionRows"]
 
 FILLS_SEEN_MAX = 5_000_000
 """Executions of one session remembered, so that a recovered one isn't written twice."""
-_BOOK_TOPIC = re.compile(rb'"orderbook\.(\d+)\.([^"]+)"')
 _SIDES = {Side.BUY: 1, Side.SELL: -1}
-
-
-class RecordSource(Protocol):
-    """What holds a session's records in order: its log today, its segments tomorrow."""
-
-    def records(self) -> Iterator[Record]:
-        """Yield the records."""
-        ...
 
 
 class SessionRows(RecordedHost):
@@ -73,33 +65,42 @@ class SessionRows(RecordedHost):
         StorageError: the session is damaged; what came before it has been appended.
     """
 
-    def __init__(self, source: RecordSource, writer: LakeWriter) -> None:
-        super().__init__("the session")
+    def __init__(self, source: SessionReader, writer: LakeWriter) -> None:
+        super().__init__(source.folder, messages=writer.book_rows(self._depth_of))
         self.remarks: list[str] = []
         self._source = source
         self._writer = writer
-        self._by_topic: dict[tuple[int, bytes], OrderBook] = {}
+        self._sinks: list[FrameSink | None] = []
         self._seen: set[str] = set()
         self._unknown = 0
         self._losses = 0
         self._now_ns = 0
 
-    def run(self, on_record: Callable[[], None]) -> None:
-        """Read everything; `on_record` is called after every 5,000 records."""
-        for number, record in enumerate(self._source.records()):
-            self._now_ns = record.now_ns
-            self._take(record)
-            if number % 5_000 == 0:
-                on_record()
+    def run(self, on_block: Callable[[], None]) -> None:
+        """Read everything; `on_block` is called after every few hundred records."""
+        for block in self._source.blocks():
+            self._take_block(block)
+            on_block()
         if self._unknown:
             self.remarks.append(f"{self._unknown} orders or fills of unknown instruments left out")
         if self._losses:
             self.remarks.append(f"the recording says {self._losses} times that records are missing")
 
+    def _take_block(self, block: Block) -> None:
+        at = 0
+        while at < len(block.data):
+            # Frames run through in compiled code; what stops it is another record.
+            at, _ = feed_frames(block.data, at, self._sinks)
+            if at < len(block.data):
+                record, at = record_in(block, at)
+                self._now_ns = record.now_ns
+                if not is_repeated(record):
+                    self._take(record)
+
     def _take(self, record: Record) -> None:
         kind = record.kind
         if kind is RecordKind.FRAME:
-            self._frame(record)
+            self._session(record.source)
         elif kind is RecordKind.INPUT:
             self._input(self._decode_input(record.payload), record.now_ns)
         elif kind is RecordKind.CONTROL:
@@ -112,30 +113,19 @@ class SessionRows(RecordedHost):
 
     # books --------------------------------------------------------------------------------------
 
-    def _frame(self, record: Record) -> None:
-        session = self._session(record.source)
-        frame = record.payload
-        found = _BOOK_TOPIC.search(frame, 0, 200)
-        book = None if found is None else self._by_topic.get((record.source, found[0]))
-        if book is None:
-            session.sink.feed(frame, record.now_ns, last=bool(record.flags & 1))
-            return
-        before = book.update_count + book.snapshot_count
-        session.sink.feed(frame, record.now_ns, last=bool(record.flags & 1))
-        if book.update_count + book.snapshot_count > before:
-            message = decode_orderbook(frame, lambda _: book.instrument)
-            self._write(Table.BOOK, book.instrument, book_row(message, record.now_ns))
-
     def _add_book(self, added: BookAdded) -> OrderBook:
         book = super()._add_book(added)
-        topic = f'"orderbook.{added.depth}.{book.symbol}"'.encode()
-        self._by_topic[added.source, topic] = book
+        self._sinks += [None] * (added.source + 1 - len(self._sinks))
+        self._sinks[added.source] = self._session(added.source).sink
         return book
+
+    def _depth_of(self, book: OrderBook) -> int:
+        return self._depths[book.instrument_id]
 
     def _state_changed(self, book: OrderBook, previous: BookState, now_ns: int) -> None:
         if previous is BookState.SYNCED and not book.is_synced:
             reason = book.stale_reason or book.state.name.lower()
-            depth = self._depths[book.instrument_id]
+            depth = self._depth_of(book)
             self._write(
                 Table.BOOK,
                 book.instrument,

@@ -12,6 +12,7 @@ import msgspec
 from tickwright.app.door import BookAdded, Control
 from tickwright.app.venue_kit import make_replay_session
 from tickwright.book.control import BookVerb, control_book
+from tickwright.book.messages import MessageSink
 from tickwright.book.order_book import OrderBook
 from tickwright.core.commands import Command
 from tickwright.core.errors import InstrumentUnknown, StorageError
@@ -28,11 +29,12 @@ class RecordedHost(ABC):
     """Owns a recording's books and sessions; each session has a seat here, and asks for nothing.
 
     Heirs hand records on to the methods below, and answer the abstract ones. `place` names the
-    recording in errors.
+    recording in errors; `messages` is told every book message that a book took.
     """
 
-    def __init__(self, place: object) -> None:
+    def __init__(self, place: object, *, messages: MessageSink | None = None) -> None:
         self._place = place
+        self._messages = messages
         self.on_book: Callable[[int, int], Sequence[Command] | None] = _look_on
         """Called when a frame changed a book: with its slot and the time."""
         self._books: dict[int, OrderBook] = {}
@@ -58,7 +60,9 @@ class RecordedHost(ABC):
         session = self._sessions.get(added.source)
         if session is None:
             seat = _Seat(self, instrument.id.venue, instrument.id.category)
-            session = make_replay_session(instrument.id, added.depth, seat, added.source)
+            session = make_replay_session(
+                instrument.id, added.depth, seat, added.source, messages=self._messages
+            )
             self._sessions[added.source] = session
         session.add_book(book)
         session.add_trades(instrument, added.slot)

@@ -9,7 +9,14 @@ __all__ = ["BookColumns", "BookRows"]
 
 @final
 class BookColumns:
-    def __init__(self, *, from_ns: int, until_ns: int, is_counted_only: bool = False) -> None: ...
+    def __init__(
+        self,
+        *,
+        from_ns: int,
+        until_ns: int,
+        file_rows_max: int,
+        is_counted_only: bool = False,
+    ) -> None: ...
     @property
     def is_counted_only(self) -> bool: ...
     @property
@@ -39,6 +46,7 @@ class BookRows(MessageSink):
         columns_for: Callable[[OrderBook, int], tuple[BookColumns, int]],
         on_full: Callable[[BookColumns], None],
         on_held: Callable[[], None],
+        on_whole: Callable[[BookColumns], None],
         rows_max: int,
         levels_max: int,
         all_rows_max: int,

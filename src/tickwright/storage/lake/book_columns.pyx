@@ -37,11 +37,13 @@ cdef class BookColumns:
     """The rows of one partition, from one moment up to but without another.
 
     Args:
+        file_rows_max: how many rows they may take in all.
         is_counted_only: keep no row, count alone: the partition is written already.
     """
 
     cdef int64_t from_ns
     cdef int64_t until_ns
+    cdef int64_t file_rows_max
     cdef readonly bint is_counted_only
     cdef readonly int64_t row_count
     cdef readonly int64_t level_count
@@ -60,9 +62,13 @@ cdef class BookColumns:
     cdef int[2] counts
     cdef list reasons
 
-    def __cinit__(self, *, int64_t from_ns, int64_t until_ns, bint is_counted_only=False):
+    def __cinit__(
+        self, *, int64_t from_ns, int64_t until_ns, int64_t file_rows_max,
+        bint is_counted_only=False,
+    ):
         self.from_ns = from_ns
         self.until_ns = until_ns
+        self.file_rows_max = file_rows_max
         self.is_counted_only = is_counted_only
         self.reasons = []
 
@@ -260,6 +266,7 @@ cdef class BookRows(MessageSink):
             more; returns its `BookColumns` and the depth that its feed shows.
         on_full: called with columns that hold `rows_max` rows or `levels_max` levels.
         on_held: called when all columns together hold `all_rows_max` or `all_levels_max`.
+        on_whole: called with columns that took as many rows as theirs may, held or not.
     """
 
     cdef public int64_t ordinal
@@ -269,6 +276,7 @@ cdef class BookRows(MessageSink):
     cdef object columns_for
     cdef object on_full
     cdef object on_held
+    cdef object on_whole
     cdef int rows_max
     cdef int64_t levels_max
     cdef int64_t all_rows_max
@@ -276,12 +284,13 @@ cdef class BookRows(MessageSink):
     cdef list lanes
 
     def __init__(
-        self, *, columns_for, on_full, on_held, int rows_max, int64_t levels_max,
+        self, *, columns_for, on_full, on_held, on_whole, int rows_max, int64_t levels_max,
         int64_t all_rows_max, int64_t all_levels_max,
     ):
         self.columns_for = columns_for
         self.on_full = on_full
         self.on_held = on_held
+        self.on_whole = on_whole
         self.rows_max = rows_max
         self.levels_max = levels_max
         self.all_rows_max = all_rows_max
@@ -314,21 +323,22 @@ cdef class BookRows(MessageSink):
                 SNAPSHOT if is_snapshot else DELTA, lane.depth, update_id, 0, -1, sequence,
             )
         self.ordinal += 1
-        if not columns.is_counted_only:
-            self._hold(columns, bid_count + ask_count)
-        return 0
+        return self._hold(columns, bid_count + ask_count)
 
     def append(self, BookColumns columns, row):
         """Add one `BookRow` to these columns, in its place among all rows."""
         columns.append(self.ordinal, row)
         self.ordinal += 1
-        if not columns.is_counted_only:
-            self._hold(columns, len(row[9]) + len(row[11]))
+        self._hold(columns, len(row[9]) + len(row[11]))
 
     cdef int _hold(self, BookColumns columns, int levels) except -1:
-        self.rows_held += 1
-        self.levels_held += levels
-        if columns.rows_held >= self.rows_max or columns.levels_held >= self.levels_max:
+        if not columns.is_counted_only:
+            self.rows_held += 1
+            self.levels_held += levels
+        if columns.row_count >= columns.file_rows_max:
+            # By their own rows alone: whoever reads the source again cuts in the same place.
+            self.on_whole(columns)
+        elif columns.rows_held >= self.rows_max or columns.levels_held >= self.levels_max:
             self.on_full(columns)
         elif self.rows_held >= self.all_rows_max or self.levels_held >= self.all_levels_max:
             self.on_held()

@@ -33,6 +33,7 @@ class Partition:
         file: its name in the lake.
         draft: where it is written until it is whole.
         is_done: an earlier run wrote it: rows are counted alone.
+        file_rows_max: how many rows it may take, held or not.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Partition:
         file: str,
         draft: Path,
         is_done: bool,
+        file_rows_max: int,
     ) -> None:
         self.table = table
         self.instrument_id = instrument_id
@@ -54,10 +56,14 @@ class Partition:
         self.draft = draft
         self.is_done = is_done
         self.books = BookColumns(
-            from_ns=day * DAY_NS, until_ns=(day + 1) * DAY_NS, is_counted_only=is_done
+            from_ns=day * DAY_NS,
+            until_ns=(day + 1) * DAY_NS,
+            file_rows_max=file_rows_max,
+            is_counted_only=is_done,
         )
         """The rows of the book table; whoever has it adds to them."""
         self._rows: list[tuple[object, ...]] = []
+        self._file_rows_max = file_rows_max
         self._row_count = 0
         self._first_ns = 0
         self._last_ns = 0
@@ -87,6 +93,11 @@ class Partition:
     def is_full(self) -> bool:
         """Whether a row group's rows are held."""
         return len(self._rows) >= GROUP_ROWS
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it took as many rows as it may; books tell so by themselves."""
+        return self._row_count >= self._file_rows_max
 
     def flush(self) -> tuple[int, int]:
         """Write what is held to the draft as one row group; returns its rows and levels.

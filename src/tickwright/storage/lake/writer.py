@@ -1,8 +1,8 @@
 """Owns writing a source's rows into the lake: partition by partition, each whole or not there.
 
-A day is written out when a later one begins. Whoever comes again with the same source finds what
-was written and goes on behind it. Refuses a second source over the same stretch of a partition,
-unless told that both are wanted.
+A file is written out at `FILE_ROWS_MAX` rows, a day when a later one begins. Whoever comes again
+with the same source finds what was written and goes on behind it. Refuses a second source over the
+same stretch of a partition, unless told that both are wanted.
 """
 
 from collections.abc import Callable
@@ -41,6 +41,8 @@ __all__ = ["DAY_NS", "LakeWriter", "source_in"]
 BUFFERED_ROWS_MAX = 400_000
 """Rows held over all partitions before the fullest goes to disk; books count by themselves."""
 BUFFERED_LEVELS_MAX = 4_000_000
+FILE_ROWS_MAX = 1 << 20
+"""Rows of a file: what a converter that is killed writes once more, for each partition."""
 
 _Key = tuple[Table, InstrumentId, int, int, int]
 
@@ -69,6 +71,7 @@ class LakeWriter:
             columns_for=self._columns_for,
             on_full=self._flush_columns,
             on_held=self._flush_fullest_book,
+            on_whole=self._commit_columns,
             rows_max=GROUP_ROWS,
             levels_max=GROUP_LEVELS,
             all_rows_max=BUFFERED_ROWS_MAX,
@@ -125,6 +128,8 @@ class LakeWriter:
                 self._flush(part)
             elif self._held >= BUFFERED_ROWS_MAX:
                 self._flush_fullest(is_book=False)
+        if part.is_whole:
+            self._commit_early(part)
 
     def finish(self, remarks: list[str]) -> SourceNote:
         """Write out what is left, then the note that the source is in the lake whole."""
@@ -133,7 +138,7 @@ class LakeWriter:
             format=FORMAT,
             source=self.source,
             rows=self.rows,
-            files=[one.file for one in self.files],
+            files=sorted(one.file for one in self.files),
             remarks=remarks,
         )
         self._store.write(source_name(self.source.key), msgspec.json.encode(note))
@@ -178,6 +183,7 @@ class LakeWriter:
             f"-p{price_decimals}s{size_decimals}{again}.parquet"
         )
         self._drafts += 1
+        done = self._done.get(file)
         return Partition(
             table,
             instrument_id,
@@ -185,16 +191,30 @@ class LakeWriter:
             (price_decimals, size_decimals),
             file=file,
             draft=self._folder / f"{self._drafts}.parquet",
-            is_done=file in self._done,
+            is_done=done is not None,
+            file_rows_max=FILE_ROWS_MAX if done is None else done.rows,
         )
 
     def _roll(self, day: int | None) -> None:
         """Write out the days before `day`; None means all."""
         for key in [key for key in self._parts if day is None or key[2] < day]:
-            self._commit(self._parts.pop(key))
-            self._generation[key] = self._generation.get(key, 0) + 1
+            self._commit_next(key)
         if day is not None:
             self._day = day
+
+    def _commit_next(self, key: _Key) -> None:
+        """Write a partition out; what comes for it later goes into another file."""
+        self._commit(self._parts.pop(key))
+        self._generation[key] = self._generation.get(key, 0) + 1
+
+    def _commit_early(self, part: Partition) -> None:
+        self._commit_next(next(key for key, one in self._parts.items() if one is part))
+
+    def _commit_columns(self, columns: BookColumns) -> None:
+        self._commit_early(self._part_of(columns))
+
+    def _part_of(self, columns: BookColumns) -> Partition:
+        return next(part for part in self._parts.values() if part.books is columns)
 
     def _flush(self, part: Partition) -> None:
         try:
@@ -208,7 +228,7 @@ class LakeWriter:
             self._held -= rows
 
     def _flush_columns(self, columns: BookColumns) -> None:
-        self._flush(next(part for part in self._parts.values() if part.books is columns))
+        self._flush(self._part_of(columns))
 
     def _flush_fullest_book(self) -> None:
         self._flush_fullest(is_book=True)
@@ -238,8 +258,9 @@ class LakeWriter:
 
     def _refuse_overlap(self, note: PartitionNote) -> None:
         folder = f"{NOTES}/{partition_folder(note.table, note.instrument_id, note.date)}"
+        own = f"/{self.source.key[:16]}-p"
         for name in self._store.names(folder):
-            raw = self._store.read(name)
+            raw = None if own in name else self._store.read(name)
             if raw is None:
                 continue
             other = decode_partition(raw, name)
