@@ -236,28 +236,36 @@ class Holding:
     def revalue_exposure(self) -> None:
         """Compute exposure alone anew: all that working orders change."""
         market, mark = self.market, self.market.mark_units
-        if not market.direct_value or mark is None or not self._exposure_known:
+        if not market.direct_value or mark is None or not self._exposure_known or self.is_hedged:
             self.revalue()
             return
-        self._expose(self.exposure_units * mark * market.direct_value)
+        unit = mark * market.direct_value
+        position = self.long_units - self.short_units
+        up = (position + self.working_buy_units) * unit
+        down = (position - self.working_sell_units) * unit
+        self._take_worth(max(abs(up), abs(down)), up, down)
 
     def _expose(self, worth: int) -> None:
-        """Take a new worth of the exposure, with its signed ends and its margin."""
-        account = self.account
-        account.exposure_sum += worth - self.exposure
-        account.active_count += (worth > 0) - (self.exposure > 0)
-        self.exposure = worth
-        up = down = margin = 0
+        """Take a new worth of the exposure, with its signed ends."""
+        up = down = 0
         if worth:
             units = self.exposure_units
             position = self.long_units - self.short_units
             # A whole multiple of the units where the price is direct, so nothing is lost there.
             up = worth * (position + self.working_buy_units) // units
             down = worth * (position - self.working_sell_units) // units
-            margin = worth * self.margin_parts // MARGIN_PARTS
+        self._take_worth(worth, up, down)
+
+    def _take_worth(self, worth: int, up: int, down: int) -> None:
+        """Correct the account's sums by what the exposure is worth now, its margin among them."""
+        account, before = self.account, self.exposure
+        margin = worth * self.margin_parts // MARGIN_PARTS
+        account.exposure_sum += worth - before
+        account.active_count += (worth > 0) - (before > 0)
         account.up_sum += up - self.up
         account.down_sum += down - self.down
         account.margin_sum += margin - self.margin
+        self.exposure = worth
         self.up = up
         self.down = down
         self.margin = margin
@@ -419,6 +427,13 @@ class Account:
     def equity(self) -> int | None:
         """Balances + unrealised PnL; None before the first balance or when a price is missing."""
         return None if self.equity_unknown or not self.is_funded else self.equity_sum
+
+    def equity_in(self, asset: str) -> int | None:
+        """Return the equity as money of another asset; None when a price is missing."""
+        equity = None if self.equity_unknown or not self.is_funded else self.equity_sum
+        if equity is None or asset in self.valuer.one_to_one:
+            return equity
+        return self.valuer.value_in(asset, equity)
 
     @property
     def exposure(self) -> int | None:

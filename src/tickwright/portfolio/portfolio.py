@@ -198,22 +198,24 @@ class Portfolio:
         Raises:
             InstrumentUnknown: nobody told the instrument.
         """
-        account = self.account(account_id)
-        holding = account.holdings.get(instrument_id)
-        if holding is None:
-            market = self._market(instrument_id)
-            holding = Holding(account, market, len(account.holdings))
-            account.holdings[instrument_id] = holding
-            market.attach(holding)
-            # Exposure is worth its quote asset, profit its settle asset: both follow their prices.
-            instrument = market.instrument
-            for asset in dict.fromkeys((instrument.quote_asset, instrument.settle_asset)):
-                for other in self.valuer.routes(asset):
-                    other.attach(holding)
-            if market.instrument.is_spot:
-                purse = account.purse(market.instrument.base_asset)
-                purse.spot_holdings.append(holding)
-                purse.refresh()
+        try:
+            return self._accounts[account_id].holdings[instrument_id]
+        except KeyError:
+            return self._open_holding(self.account(account_id), self._market(instrument_id))
+
+    def _open_holding(self, account: Account, market: Market) -> Holding:
+        instrument = market.instrument
+        holding = Holding(account, market, len(account.holdings))
+        account.holdings[instrument.id] = holding
+        market.attach(holding)
+        # Exposure is worth its quote asset, profit its settle asset: both follow their prices.
+        for asset in dict.fromkeys((instrument.quote_asset, instrument.settle_asset)):
+            for other in self.valuer.routes(asset):
+                other.attach(holding)
+        if instrument.is_spot:
+            purse = account.purse(instrument.base_asset)
+            purse.spot_holdings.append(holding)
+            purse.refresh()
         return holding
 
     def position(
@@ -426,8 +428,7 @@ class Portfolio:
 
     def equity_in(self, account_id: AccountId, asset: str) -> int | None:
         """Return the equity as money of another asset, such as an instrument's quote asset."""
-        equity = self.account(account_id).equity
-        return None if equity is None else self.valuer.value_in(asset, equity)
+        return self.account(account_id).equity_in(asset)
 
     def exposure(self, account_id: AccountId) -> int | None:
         """Return gross exposure incl. working orders; None when anything has no price."""
