@@ -18,6 +18,7 @@ from tickwright.cli.lake import lake
 from tickwright.cli.orders import orders
 from tickwright.cli.protections import protections
 from tickwright.cli.record import record
+from tickwright.cli.replay import replay
 from tickwright.cli.risk import risk
 from tickwright.cli.run import run
 from tickwright.cli.simulate import simulate
@@ -43,6 +44,7 @@ COMMANDS = (
     book,
     cache,
     record,
+    replay,
     run,
     status,
     orders,

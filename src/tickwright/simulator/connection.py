@@ -190,6 +190,21 @@ class SessionSocket(WSListener):
         if self._transport is not None and not self.has_vanished:
             self._transport.underlying_transport.resume_reading()
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes written that the client has not taken yet."""
+        if self._transport is None:
+            return 0
+        return int(self._transport.underlying_transport.get_write_buffer_size())
+
+    def finish(self) -> None:
+        """Write what waits, then end the socket without a close frame; nothing is read or sent."""
+        self.flush()
+        self.session.close()
+        self.has_vanished = True
+        if self._transport is not None:
+            self._transport.disconnect()
+
     def cut(self) -> None:
         """Reset the socket: RST, no close frame, nothing flushed."""
         if self._transport is None:

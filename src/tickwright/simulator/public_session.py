@@ -3,6 +3,9 @@
 Refuses the market, and whatever carries the frames.
 """
 
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
 from tickwright.core.errors import ConfigError
 from tickwright.core.identity import Category
 from tickwright.simulator.book_streams import BookStream
@@ -16,15 +19,45 @@ from tickwright.simulator.faults import (
     FaultKind,
 )
 from tickwright.simulator.session import Line, Session
-from tickwright.simulator.venue import SimulatedVenue
+from tickwright.simulator.streams import Subscriber
 from tickwright.simulator.wire import Ask, PublicWire, Request
 
-__all__ = ["IDLE_NS_MAX", "PublicSession"]
+__all__ = ["IDLE_NS_MAX", "PublicSession", "PublicTopic", "PublicVenue"]
 
 IDLE_NS_MAX = 60_000_000_000
 """How long a public session may be without topic and request, unless told otherwise."""
 
 _FOREVER_NS = 1 << 62
+
+
+class PublicTopic(Protocol):
+    """One topic: who subscribes it is told its state, then its frames."""
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Add a subscriber and send it the topic's first frame, if it has one."""
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Remove a subscriber."""
+
+
+class PublicVenue(Protocol):
+    """What a public session needs of a venue: topics, the time, and a later run."""
+
+    @property
+    def now_ns(self) -> int:
+        """Venue time."""
+
+    def schedule(self, due_ns: int, action: Callable[[int], None]) -> None:
+        """Call `action(due_ns)` when venue time reaches `due_ns`."""
+
+    def stream(self, category: Category, topic: str) -> PublicTopic | None:
+        """Return a topic; None when the venue has none of that name."""
+
+    def streams(self) -> Mapping[tuple[Category, str], PublicTopic]:
+        """Return every topic anyone ever asked for."""
+
+    def subscriptions_changed(self) -> None:
+        """Tell the venue that subscribers came or went."""
 
 
 class PublicSession(Session):
@@ -34,7 +67,7 @@ class PublicSession(Session):
         self,
         line: Line,
         conn_id: str,
-        venue: SimulatedVenue,
+        venue: PublicVenue,
         faults: FaultBoard,
         category: Category,
         *,

@@ -120,7 +120,10 @@ class PublicRest:
         ]
         if query.get("symbol") and not markets:
             raise ParameterError("params error: symbol invalid")
-        rows = [instruments_info_row(m.instrument) for m in markets]
+        return self._listed(query, category, [instruments_info_row(m.instrument) for m in markets])
+
+    def _listed(self, query: Query, category: Category, rows: list[Result]) -> Result:
+        """Page rows as the category pages them."""
         result: Result = {"category": category.value}
         if category is not Category.SPOT:
             limit = _whole(query, "limit", 500, 1, 1000)

@@ -55,7 +55,7 @@ class SimulatorServer:
     """Serves one `WholeVenue` over loopback or a network.
 
     `clock_ns` moves venue time; unless given, it is UTC anchored at the start plus the monotonic
-    clock, and never steps.
+    clock, and never steps. `make_rest` makes the public REST answers, from what `PublicRest` takes.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class SimulatorServer:
         limits: ConnectionLimits | None = None,
         *,
         clock_ns: Callable[[], int] | None = None,
+        make_rest: Callable[..., PublicRest] = PublicRest,
     ) -> None:
         self.whole = whole
         self.venue = venue = whole.venue
@@ -84,7 +85,7 @@ class SimulatorServer:
         self._turn_late_ns_max = 0
         self._clock_ns = clock_ns
         self._offset_ns = venue.now_ns - time.monotonic_ns()
-        PublicRest(
+        make_rest(
             venue,
             lambda: faults.clock_ns(venue.now_ns),
             lambda: faults.is_maintained(venue.now_ns),
