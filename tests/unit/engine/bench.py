@@ -57,6 +57,7 @@ from tickwright.engine import Engine, EngineConfig
 from tickwright.execution import ExecutionConfig
 from tickwright.risk import RiskLimits, SizingLimits
 from tickwright.strategy.base import Strategy
+from tickwright.strategy.parameters import StrategyParameters
 
 MS = 1_000_000
 SECOND = 1_000 * MS
@@ -171,6 +172,7 @@ class Bench:
         epoch: int = 7,
         kept: KeptState | None = None,
         now_ns: int = START,
+        parameters: dict[str, StrategyParameters] | None = None,
     ) -> None:
         self.now_ns = now_ns
         self.engine = Engine(config, epoch=epoch, seed=seed, now_ns=self.now_ns)
@@ -185,7 +187,11 @@ class Bench:
         self.strategies = strategies if strategies is not None else {"one": Scripted()}
         for name, strategy in self.strategies.items():
             self.engine.add_strategy(
-                StrategyId(name), strategy, account_id=ACCOUNT, instruments=tuple(self.books)
+                StrategyId(name),
+                strategy,
+                account_id=ACCOUNT,
+                instruments=tuple(self.books),
+                parameters=(parameters or {}).get(name),
             )
         self._update_id = 0
         self.execution_count = 0
