@@ -102,58 +102,59 @@ class OrderDesk:
         moment = state.moment
         now_ns = moment.now_ns
         instrument_id = intent.instrument_id
-        is_urgent = intent.purpose is not _OPEN
+        is_opening = intent.purpose is _OPEN
         group = _CREATE[instrument_id.category]
-        taken = state.budget.take(account_id, group, now_ns, is_urgent=is_urgent)
+        taken = state.budget.take(account_id, group, now_ns, is_urgent=not is_opening)
         assert taken, "a create is sent only when the budget has room"
+        client_id = state.client_ids.next(strategy_id)
         order = Order(
-            client_id=state.client_ids.next(strategy_id),
+            client_id=client_id,
             strategy_id=strategy_id,
             account_id=account_id,
             intent=intent,
+            instrument_id=instrument_id,
+            price_units=intent.price_units,
             size_units=size_units,
             cause_event_id=cause_event_id,
             created_ns=now_ns,
             parent_id=parent_id,
         )
         record = state.blotter.open(order, now_ns)
-        planned = None if is_urgent else self._planned(strategy_id, instrument_id)
+        planned = self._planned(strategy_id, instrument_id) if is_opening else None
         state.outbox.command(state.planner.command(order, moment.event_id, planned=planned))
-        state.deadlines.add(now_ns + self._answer_ns, _CREATE_ANSWER, order.client_id)
+        state.deadlines.add(now_ns + self._answer_ns, _CREATE_ANSWER, client_id)
         self.placed_count += 1
-        if intent.purpose is _OPEN:
+        if is_opening:
             state.protections.on_order(account_id, strategy_id, now_ns)
-        self._ensure_mark(instrument_id)
+        lane = state.lanes[instrument_id]
+        if not lane.has_venue_mark and not lane.marks_from_mid:
+            self._mark_from_mid(lane)
         self.publish(record)
         return record
 
     def _planned(self, strategy_id: StrategyId, instrument_id: InstrumentId) -> PlannedExits | None:
         """Return how what is opened now is to be left, where that isn't only configured."""
-        plan = self._state.plans.get((strategy_id, instrument_id))
+        state = self._state
+        plan = state.plans.get((strategy_id, instrument_id))
         if plan is None:
             return None
         fixed = plan.fixed_bracket
-        if fixed.is_empty and plan.exits is self._state.config.execution.exits_of(strategy_id):
+        if plan.exits is state.exits_of(strategy_id) and fixed.is_empty:
             return None
         return PlannedExits(
             exits=plan.exits, stop_units=fixed.stop_units, take_units=fixed.take_units
         )
 
-    def _ensure_mark(self, instrument_id: InstrumentId) -> None:
+    def _mark_from_mid(self, lane: Lane) -> None:
         # Exposure needs a price from the first order on; without a venue's mark the mid is it.
         state = self._state
-        lane = state.lanes[instrument_id]
-        if not lane.has_venue_mark and not lane.marks_from_mid:
-            lane.marks_from_mid = True
-            lane.settle()
-            twice = lane.book.mid_twice_units
-            if twice is not None:
-                state.portfolio.set_mark(
-                    instrument_id,
-                    twice // 2,
-                    now_ns=state.moment.now_ns,
-                    mid_twice_units=twice,
-                )
+        lane.marks_from_mid = True
+        lane.settle()
+        twice = lane.book.mid_twice_units
+        if twice is not None:
+            state.portfolio.set_mark(
+                lane.instrument_id, twice // 2, now_ns=state.moment.now_ns, mid_twice_units=twice
+            )
 
     # amends ---------------------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ class PositionDesk:
         plan = state.plans.get(key)
         if plan is None:
             account_id = state.runs[strategy_id].context.account_id
-            exits = state.config.execution.exits_of(strategy_id)
+            exits = state.exits_of(strategy_id)
             plan = state.plans[key] = PositionPlan(strategy_id, account_id, instrument_id, exits)
             state.lane(instrument_id).plans.append(plan)
         return plan
@@ -72,7 +72,7 @@ class PositionDesk:
     def begin_promised(self, order: Order, planned: PlannedExits | None, attached: Bracket) -> None:
         """Take the policy of an entry that an earlier run promised and maybe sent."""
         plan = self.plan(order.strategy_id, order.instrument_id)
-        exits = self._state.config.execution.exits_of(order.strategy_id)
+        exits = self._state.exits_of(order.strategy_id)
         fixed = Bracket()
         if planned is not None:
             exits, fixed = planned.exits, Bracket(planned.stop_units, planned.take_units)

@@ -234,7 +234,7 @@ class SignalDesk:
         ):
             return last[1]
         fault = signal.fault()
-        exits = self._state.config.execution.exits_of(run.strategy_id)
+        exits = self._state.exits_of(run.strategy_id)
         policy = signal.policy
         if fault is None and policy is not None:
             exits = policy.over(exits)
@@ -302,7 +302,7 @@ class SignalDesk:
         return verdict
 
     def _intent_policy(self, run: StrategyRun, intent: OrderIntent) -> Exits | Rejected:
-        exits = self._state.config.execution.exits_of(run.strategy_id)
+        exits = self._state.exits_of(run.strategy_id)
         own = intent.exits
         if own is None:
             return exits
@@ -405,7 +405,7 @@ class SignalDesk:
             self._orders.tell_refused(run.strategy_id, wish.instrument_id, str(begun))
 
     def _work_policy(self, run: StrategyRun, wish: WorkIntent) -> Exits | Rejected:
-        exits = self._state.config.execution.exits_of(run.strategy_id)
+        exits = self._state.exits_of(run.strategy_id)
         if wish.exits is not None:
             exits = wish.exits.over(exits)
         fault = exits.fault()

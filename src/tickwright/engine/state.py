@@ -10,6 +10,7 @@ from tickwright.book.order_book import OrderBook
 from tickwright.core.commands import HaltNotice, SetTimer
 from tickwright.core.errors import ConfigError, InstrumentUnknown
 from tickwright.core.events import FundingUpdate
+from tickwright.core.exits import Exits
 from tickwright.core.identity import AccountId, ClientId, InstrumentId, StrategyId
 from tickwright.core.instrument import FeeRates, Instrument
 from tickwright.core.orders import Order
@@ -71,6 +72,8 @@ class TradingState:
         self.works: dict[ClientId, WorkFile] = {}
         """Sizes being worked, by their own ids."""
         self.rates: dict[tuple[AccountId, InstrumentId], FeeRates] = {}
+        self._exits: dict[StrategyId, Exits] = {}
+        """What is configured, put together once for each strategy."""
 
     @property
     def now_ns(self) -> int:
@@ -87,6 +90,16 @@ class TradingState:
         if lane is None:
             raise InstrumentUnknown(f"{instrument_id} has no order book in this engine")
         return lane
+
+    def exits_of(self, strategy_id: StrategyId) -> Exits:
+        """Return how a strategy's positions are left when it says nothing itself.
+
+        The same object every time.
+        """
+        exits = self._exits.get(strategy_id)
+        if exits is None:
+            exits = self._exits[strategy_id] = self.config.execution.exits_of(strategy_id)
+        return exits
 
     def random_for(self, strategy_id: StrategyId) -> Random:
         """Return the chance a strategy may use, the same in every run of this seed."""

@@ -23,6 +23,7 @@ from tickwright.core.orders import (
     OrderState,
     Purpose,
     RequestKind,
+    Side,
     TimeInForce,
     TriggerBy,
 )
@@ -45,7 +46,10 @@ LIVE_ORDERS_MAX = 10_000
 """Orders not settled; the planner opens no more at this bound."""
 FINAL_ORDERS_MAX = 4_096
 EXECUTION_IDS_MAX = 65_536
+# Looking a member up in its class is a Python call, and these are asked for every order.
 _CREATE = RequestKind.CREATE
+_INTENDED = OrderState.INTENDED
+_BUY = Side.BUY
 FOREIGN_ORDERS_MAX = 1_024
 REFUSED_FILLS_MAX = 256
 
@@ -132,11 +136,11 @@ class Blotter:
 
     def working(self, account_id: AccountId, instrument_id: InstrumentId) -> Working:
         """Return the ready sums of an instrument."""
-        key = (account_id, instrument_id)
-        working = self._working.get(key)
-        if working is None:
-            working = self._working[key] = Working()
-        return working
+        try:
+            return self._working[account_id, instrument_id]
+        except KeyError:
+            working = self._working[account_id, instrument_id] = Working()
+            return working
 
     def owner(self, fill: Fill) -> StrategyId | None:
         """Return whose fill it is: by client id, by known venue id, by parent; None is nobody's."""
@@ -160,10 +164,10 @@ class Blotter:
     def open(self, order: Order, now_ns: int) -> Record:
         """Take in an order whose create is about to be sent."""
         assert order.client_id not in self._live, "a client id is given once"
-        assert order.state is OrderState.INTENDED, "a new order is intended"
+        assert order.state is _INTENDED, "a new order is intended"
         working = self.working(order.account_id, order.instrument_id)
-        size_units = order.size_units
-        buy, sell = (size_units, 0) if order.intent.side > 0 else (0, size_units)
+        size_units, intent = order.size_units, order.intent
+        buy, sell = (size_units, 0) if intent.side is _BUY else (0, size_units)
         record = Record(
             order,
             Request(_CREATE, now_ns),
@@ -175,7 +179,7 @@ class Blotter:
         self._live[order.client_id] = record
         # What `_count` makes of a new order, without asking it about fills, amends and answers
         # that can't be there yet: a third of the time, and every order waits for it.
-        if order.intent.reduce_only:
+        if intent.reduce_only:
             working.reduce_buy_units += buy
             working.reduce_sell_units += sell
         else:
@@ -211,6 +215,8 @@ class Blotter:
             strategy_id=owner,
             account_id=account_id,
             intent=intent,
+            instrument_id=intent.instrument_id,
+            price_units=intent.price_units,
             size_units=promised.size_units,
             cause_event_id=0,
             created_ns=now_ns,
@@ -464,6 +470,8 @@ class Blotter:
             strategy_id=owner,
             account_id=report.account_id,
             intent=intent,
+            instrument_id=intent.instrument_id,
+            price_units=intent.price_units,
             size_units=report.size_units,
             cause_event_id=0,
             created_ns=report.venue_ns or now_ns,

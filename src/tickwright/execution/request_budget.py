@@ -89,16 +89,19 @@ class RequestBudget:
     def take(self, account_id: AccountId, group: str, now_ns: int, *, is_urgent: bool) -> bool:
         """Count one request if it may leave now; False leaves the count alone."""
         state = self._group(account_id, group)
-        state.drop_old(now_ns)
         room = state.limit if is_urgent else state.limit - state.reserve
+        sent = state.sent
+        if len(sent) >= room:
+            # What left the window is forgotten only when it could matter.
+            state.drop_old(now_ns)
         if (
-            len(state.sent) >= room
+            len(sent) >= room
             or now_ns < state.stopped_until_ns
-            or now_ns < self._stopped_until_ns.get(account_id, 0)
+            or (self._stopped_until_ns and now_ns < self._stopped_until_ns.get(account_id, 0))
         ):
             state.refused += 1
             return False
-        state.sent.append(now_ns)
+        sent.append(now_ns)
         return True
 
     def next_ns(self, account_id: AccountId, group: str, now_ns: int, *, is_urgent: bool) -> int:
@@ -158,9 +161,10 @@ class RequestBudget:
         return tuple(result)
 
     def _group(self, account_id: AccountId, name: str) -> _Group:
-        key = (account_id, name)
-        state = self._groups.get(key)
-        if state is None:
+        try:
+            return self._groups[account_id, name]
+        except KeyError:
             assert len(self._groups) < GROUPS_MAX, "request groups must be few"
-            state = self._groups[key] = _Group(self._limits.get(name, self._default))
-        return state
+            state = _Group(self._limits.get(name, self._default))
+            self._groups[account_id, name] = state
+            return state

@@ -175,6 +175,9 @@ class Protections:
             return
         orders = self._strategy(strategy_id).orders
         orders.append(now_ns)
+        if len(orders) < bound.order_storm:
+            return
+        # What left the window is forgotten only when it could matter.
         _forget(orders, now_ns - bound.order_storm_ns)
         if len(orders) >= bound.order_storm:
             seconds = max(now_ns - orders[0], 0) / SECOND_NS

@@ -517,6 +517,8 @@ class World:
             strategy_id=strategy_id,
             account_id=ACCOUNT,
             intent=intent,
+            instrument_id=intent.instrument_id,
+            price_units=intent.price_units,
             size_units=verdict.size_units,
             cause_event_id=self.figures.intents,
             created_ns=self.now_ns,

@@ -40,6 +40,8 @@ class Life:
             strategy_id=ONE,
             account_id=ACCOUNT,
             intent=intent,
+            instrument_id=intent.instrument_id,
+            price_units=intent.price_units,
             size_units=size_units,
             cause_event_id=1,
             created_ns=0,
