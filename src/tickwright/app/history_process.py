@@ -49,7 +49,7 @@ END_S = 5.0
 """How long the end waits for the database; what it doesn't take by then stays in the spool."""
 LOCK_S = 30.0
 LOCK_TRY_S = 0.1
-NICE = 5
+NICE = 10
 READ_BYTES = 1 << 18
 TELL_BYTES_MAX = 1 << 16
 FULL_S = 0.02
@@ -261,8 +261,10 @@ async def _spool(hello: Hello) -> Spool:
 
 def main() -> int:
     """Serve one trader to its end."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, AttributeError):
         os.nice(NICE)
+        # A trader that is pinned to a core wants it for itself.
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
     try:
         return asyncio.run(_serve())
     except StorageError as error:

@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from tickwright.app.config import Config
+from tickwright.app.config_model import HistoryConfig
 from tickwright.app.history_rows import EngineRows
 from tickwright.app.trader import Trader
 from tickwright.book.order_book import OrderBook
@@ -44,6 +45,7 @@ __all__ = [
     "HISTORY_FOLDER",
     "HistoryReport",
     "HistoryTap",
+    "attach_history",
     "history_dsn",
     "history_secrets",
     "open_history",
@@ -442,21 +444,31 @@ def open_history(
     dsn = history_dsn(config)
     if dsn is None:
         return None
+    return attach_history(trader, dsn, config.file.history, clean=clean, on_note=on_note)
+
+
+def attach_history(
+    trader: Trader,
+    dsn: str,
+    settings: HistoryConfig,
+    *,
+    clean: Callable[[str], str] = str,
+    on_note: Callable[[str, str], None] | None = None,
+) -> HistoryTap:
+    """Let a started trader's history go to a database; see `open_history`."""
     place_of(dsn)
     if not all(map(find_spec, ("asyncpg", "numpy"))):
         raise ConfigError("the history needs asyncpg and numpy: pip install 'tickwright[history]'")
-    history = config.file.history
-    folder = trader.settings.state_folder / HISTORY_FOLDER
     engine = trader.engine
     rows = EngineRows(
-        engine, lambda: _books(trader), sample_s=history.sample_s, levels=history.levels
+        engine, lambda: _books(trader), sample_s=settings.sample_s, levels=settings.levels
     )
     tap = HistoryTap(
         Hello(
             source=source_name(trader.started_ns, trader.epoch),
             dsn=dsn,
-            folder=str(folder),
-            spool_bytes_max=history.spool_mb_max * 1024**2,
+            folder=str(trader.settings.state_folder / HISTORY_FOLDER),
+            spool_bytes_max=settings.spool_mb_max * 1024**2,
         ),
         rows,
         event_id=lambda: engine.event_id,

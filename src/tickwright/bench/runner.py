@@ -6,6 +6,7 @@ a test); 1 when a run failed or two stacks' books differed; 2 for an unknown sec
 
 import os
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,15 @@ __all__ = ["SECTIONS", "run_bench"]
 
 _WIDTH_PIPED: Final = 150
 
+
+def _measure_history(session: Session) -> Section | list[Section]:
+    if find_spec("asyncpg") is None:
+        raise RunFailed("the history needs asyncpg: pip install 'tickwright[history]'")
+    from tickwright.bench.history import measure_history
+
+    return measure_history(session)
+
+
 _MEASURES: Final[dict[str, Callable[[Session], Section | list[Section]]]] = {
     "core": measure_core,
     "feed": measure_feed,
@@ -38,6 +48,7 @@ _MEASURES: Final[dict[str, Callable[[Session], Section | list[Section]]]] = {
     "order_path": measure_order_path,
     "reconnect": measure_reconnect,
     "record": measure_record,
+    "history": _measure_history,
 }
 #: What can be asked for, in the order it is measured.
 SECTIONS: Final = tuple(_MEASURES)

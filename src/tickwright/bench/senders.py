@@ -8,6 +8,7 @@ sender:
 * ``/paced?rate=50000&group=1&frames=100000``: a spinning loop, one send of ``group`` frames every
   ``group / rate`` seconds; the k-th frame is due at ``start_ns + (k // group) * interval_ns`` of
   the system-wide monotonic clock, and a late sender does not move later due times.
+  With ``laps`` the whole tape is sent so many times; due times are then those of one long tape.
 * ``/trade``: an order socket; its login is accepted, its requests stay in the kernel unread.
 * ``/plan`` (plain HTTP): what the last run sent and when each frame was due, as JSON.
 
@@ -128,6 +129,10 @@ class Sender:
             rate = float(options.get("rate", "50000"))
             count = min(int(options.get("frames", str(len(self._wire)))), len(self._wire))
             chunks = self._grouped(group)[: -(-count // group)]
+            laps = int(options.get("laps", "1"))
+            if laps > 1:
+                # The frames are there once, however often they are sent.
+                chunks, count = [*chunks] * laps, count * laps
             await_subscriptions(peer, self._tape.topics)
             while "trade" in options and options["trade"] not in self._order_sockets:
                 self._accept(listener)

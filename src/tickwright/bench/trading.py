@@ -25,6 +25,10 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import msgspec
+
+from tickwright.app.config_model import HistoryConfig
+from tickwright.app.history_tap import HistoryTap, attach_history
 from tickwright.app.plan import StrategyPlan, TradingPlan
 from tickwright.app.trader import Trader
 from tickwright.app.trader_settings import (
@@ -38,7 +42,7 @@ from tickwright.bench.figures import latency_us
 from tickwright.bench.ours import tops_of
 from tickwright.bench.senders import Plan
 from tickwright.bench.tape import Tape, load_tape
-from tickwright.book.order_book import OrderBook
+from tickwright.book.order_book import LatencyHistogram, OrderBook
 from tickwright.core.commands import Notice, SignalNotice
 from tickwright.core.identity import AccountId, Category, InstrumentId, StrategyId
 from tickwright.core.orders import OrderIntent, Side, TimeInForce
@@ -219,7 +223,11 @@ async def _trade(options: argparse.Namespace, tape: Tape, folder: Path) -> dict[
     """Run a trader until the sender closes; return its figures but for latencies."""
     refusals: Counter[str] = Counter()
 
+    history: HistoryTap | None = None
+
     def on_notice(notice: Notice) -> None:
+        if history is not None:
+            history.on_notice(notice)
         if isinstance(notice, SignalNotice) and isinstance(notice.verdict, Rejected):
             refusals[str(notice.verdict.reason)] += 1
 
@@ -228,9 +236,12 @@ async def _trade(options: argparse.Namespace, tape: Tape, folder: Path) -> dict[
     strategy = trader.engine.state.runs[STRATEGY_ID].strategy
     assert isinstance(strategy, OrderingStrategy)
     strategy.prepare(len(tape.frames), options.orders_every)
+    if options.history:
+        history = attach_history(trader, options.history, HistoryConfig())
     gc.collect()
     gc.freeze()
     running = asyncio.create_task(trader.run())
+    writing = asyncio.create_task(history.run()) if history is not None else None
     connection = trader.feeds[0].connections[0]
     deadline = time.monotonic() + _WAIT_S_MAX
     # Looking now and then, because nothing in a trader calls out when a connection is lost.
@@ -240,6 +251,9 @@ async def _trade(options: argparse.Namespace, tape: Tape, folder: Path) -> dict[
         await asyncio.sleep(_LOOK_S)
     ended_ns, ended_cpu_ns = time.monotonic_ns(), time.process_time_ns()
     await asyncio.sleep(_SETTLE_S)
+    if history is not None and writing is not None:
+        writing.cancel()
+        await history.aclose()
     # Ended at once: an orderly end would wait for answers that nobody gives.
     await trader.feeds[0].stop()
     await trader.links[_ACCOUNT].stop()
@@ -273,12 +287,23 @@ async def _trade(options: argparse.Namespace, tape: Tape, folder: Path) -> dict[
         "sent_by_socket": trader.links[_ACCOUNT].counts.sent_by_socket,
         "refusals": dict(refusals),
         "halt_reason": halt,
+        "tick_to_order_us": _inside(trader.door.tick_to_order),
         "is_synced": trader.links[_ACCOUNT].is_synced,
         "gaps": sum(book.gap_count for book in books),
     }
+    if history is not None:
+        figures["history"] = msgspec.to_builtins(history.report())
     figures |= _latencies(strategy, sent, tape, fetch_plan(options.url))
     await trader.close()
     return figures
+
+
+def _inside(histogram: LatencyHistogram) -> dict[str, float]:
+    """Return read of the frame to the order's bytes, as the trader itself measures it."""
+    return {
+        name: histogram.percentile_ns(part) / 1e3
+        for name, part in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999))
+    }
 
 
 def _latencies(
@@ -315,6 +340,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="uvloop")
     parser.add_argument("--orders-every", type=int, default=200)
     parser.add_argument("--no-log", action="store_true", help="write no session log")
+    parser.add_argument("--history", metavar="DSN", help="write the history there while trading")
     parser.add_argument("--cpu", type=int)
     options = parser.parse_args(arguments)
     if options.cpu is not None and hasattr(os, "sched_setaffinity"):

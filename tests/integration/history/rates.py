@@ -11,9 +11,9 @@ import time
 
 import numpy as np
 
-from tests.integration.history.postgres import Postgres, fresh_database, postgres
 from tickwright.app.config_model import HistoryConfig
 from tickwright.app.history import migrate_history
+from tickwright.bench.postgres import Postgres, fresh_database, postgres
 from tickwright.storage.history.batch import LAYOUTS, HistoryBatch
 from tickwright.storage.history.rows import ExecutionRow, InstrumentRef, OrderRow
 from tickwright.storage.history.writer import HistoryWriter

@@ -17,7 +17,7 @@ from tests.integration.history.batches import (
     packed,
     trades,
 )
-from tests.integration.history.postgres import Postgres, fresh_database, postgres
+from tickwright.bench.postgres import Postgres, fresh_database, postgres
 from tickwright.core.errors import ConfigError, ConnectionLost, StorageError
 from tickwright.storage.history.database import connect, place_of
 from tickwright.storage.history.migrate import migrate, migrations, schema_state

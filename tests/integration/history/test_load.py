@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.integration.app.trading import settings_for, simulator, trading, until
-from tests.integration.history.postgres import Postgres, fresh_database, postgres
 from tickwright.app.config_model import HistoryConfig
 from tickwright.app.history import ask_history, load_session, migrate_history
+from tickwright.bench.postgres import Postgres, fresh_database, postgres
 from tickwright.cli.main import app
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")

