@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -111,7 +112,7 @@ class Tape:
             raise StorageError(
                 f"{path}: format {self.header.format}, this version reads {FORMAT}: build it again"
             )
-        self.messages = _mapped(folder, "messages", MESSAGE)
+        self.messages: npt.NDArray[np.void] = _mapped(folder, "messages", MESSAGE)
         self.venue_ns: Ints = _mapped(folder, "venue_ns", np.dtype("<i8"))
         self.received_ns: Ints = _mapped(folder, "received_ns", np.dtype("<i8"))
         self.levels: Ints = _mapped(folder, "levels", np.dtype("<i8"))
@@ -144,7 +145,7 @@ class Tape:
             raise StorageError(f"{self.folder}: damaged tape: {wrong}; build it again")
 
 
-def _mapped(folder: Path, name: str, kind: np.dtype[np.void] | np.dtype[np.int64]) -> Ints:
+def _mapped(folder: Path, name: str, kind: np.dtype[Any]) -> npt.NDArray[Any]:
     path = folder / f"{name}.npy"
     try:
         # An empty file can't be mapped; a tape of trades has no levels.
@@ -295,7 +296,7 @@ def _framed(
     folder: Path,
     name: str,
     shape: tuple[int, ...],
-    kind: np.dtype[np.void] | np.dtype[np.int64],
+    kind: np.dtype[Any],
 ) -> None:
     """Put numpy's header before a raw column, without holding the column."""
     raw = folder / f"{name}.raw"

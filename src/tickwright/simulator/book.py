@@ -7,6 +7,7 @@ published as one size. Liquidity taken by users stays taken until the source nex
 from collections.abc import Callable
 
 from tickwright.core.orders import Side
+from tickwright.matching.liquidity import Liquidity
 from tickwright.simulator.instruments import VenueInstrument
 from tickwright.simulator.ladder import Ladder
 from tickwright.simulator.sources.operations import Level, PublicTrade
@@ -60,6 +61,11 @@ class VenueBook:
         self._trade_hooks: list[ExternalTradeHook] = []
         self._change_hooks: list[BookChangeHook] = []
         self._take_hooks: list[TakeHook] = []
+
+    @property
+    def liquidity(self) -> Liquidity:
+        """What the matching engine asks: this book, unless the levels lie elsewhere."""
+        return self
 
     # what the matching engine uses
     # ------------------------------------------------------------------

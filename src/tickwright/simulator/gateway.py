@@ -88,20 +88,21 @@ class AccountGateway:
 
     # what is asked ------------------------------------------------------------------------------
 
-    def form(self, request: OrderRequest, now_ns: int) -> OrderForm | SendOutcome:
-        """Return a request as it would leave us, or why it can't."""
+    def form(self, request: OrderRequest, now_ns: int) -> tuple[OrderForm | None, SendOutcome]:
+        """Return a request as it leaves us now, None when it can't, and what becomes of it."""
         market = self._markets[request.instrument_id]
         last = market.last_price_units or None
         form = self._encoder.row(request, now_ns, last_price_units=last)
-        if not isinstance(form, Unsendable):
-            return form
-        return SendOutcome(
+        is_sent = not isinstance(form, Unsendable)
+        outcome = SendOutcome(
             account_id=self.account_id,
             client_id=request.client_id,
-            request=form.request,
-            is_sent=False,
-            reason=form.reason,
+            request=request_kind_of(request),
+            is_sent=is_sent,
+            reason=form.reason if isinstance(form, Unsendable) else "",
+            sent_ns=now_ns if is_sent else 0,
         )
+        return None if isinstance(form, Unsendable) else form, outcome
 
     def submit(self, request: OrderRequest, form: OrderForm) -> Sequence[Input]:
         """Let a request reach the venue now; returns what its answer would say."""

@@ -39,7 +39,7 @@ from tickwright.simulator.market import SymbolMarket
 from tickwright.simulator.sources.operations import Level, PublicTrade
 from tickwright.simulator.venue import SimulatedVenue
 
-__all__ = ["Mirror", "MirroredBook", "listing_of", "mirror_of"]
+__all__ = ["Mirror", "MirroredBook", "funding_e8_of", "listing_of", "mirror_of"]
 
 _FUNDING_MINUTES = 480
 
@@ -268,10 +268,10 @@ class Mirror:
     def _on_funding(self, event: FundingUpdate) -> None:
         market, before_ns = self.market, self._funding_ns
         if before_ns and event.next_funding_ns > before_ns and self.book.has_hooks:
-            self._pay_funding(market, _e8_of(self._funding_rate_e9))
+            self._pay_funding(market, funding_e8_of(self._funding_rate_e9))
         self._funding_ns = event.next_funding_ns
         self._funding_rate_e9 = event.rate_e9
-        market.funding_e8 = _e8_of(event.rate_e9)
+        market.funding_e8 = funding_e8_of(event.rate_e9)
 
     def change_instrument(self, instrument: Instrument) -> bool:
         """Take new filters; False when the units changed, which ends trading here for this run."""
@@ -297,7 +297,7 @@ def mirror_of(
     return Mirror(venue, market, pay_funding)
 
 
-def _e8_of(rate_e9: int) -> int:
+def funding_e8_of(rate_e9: int) -> int:
     """Return a rate in units of 10^-8, half-even; venues name eight decimals."""
     quotient, rest = divmod(rate_e9, 10)
     return quotient + (rest > 5 or (rest == 5 and quotient & 1 == 1))

@@ -299,7 +299,7 @@ class Desk:
         known = self._desks.get(market.book)
         if known is None:
             matching = MatchingBook(
-                market.book,
+                market.book.liquidity,
                 new_id=self._new_id,
                 lot_units=market.instrument.lot_units,
                 tick_units=market.instrument.tick_units,
@@ -419,13 +419,21 @@ class Desk:
     def _on_external_trade(self, book: VenueBook, trade: PublicTrade, now_ns: int) -> None:
         desk = self._desks[book]
         desk.matching.on_trade(trade.side, trade.price_units, trade.size_units, now_ns)
+        self.follow(desk)
+
+    def follow(self, desk: SymbolDesk) -> None:
+        """Settle what the matching engine did by itself, and let trailing stops follow."""
         if desk.matching.events or self.stops.follow(desk):
             self.settle(desk)
 
     def _on_book_change(self, book: VenueBook, now_ns: int) -> None:
         desk = self._desks[book]
+        desk.matching.on_book_change(now_ns)
+        self.look(desk, now_ns)
+
+    def look(self, desk: SymbolDesk, now_ns: int) -> None:
+        """Follow what a market has become: prices that trigger, events, margins."""
         matching = desk.matching
-        matching.on_book_change(now_ns)
         if matching.waiting_for(TriggerBy.MARK):
             matching.on_price(TriggerBy.MARK, desk.market.mark_units, now_ns)
         if matching.waiting_for(TriggerBy.INDEX):

@@ -79,6 +79,13 @@ class Liquidator:
             if leeway is None or not leeway.holds(accounts[uid], symbol, mark):
                 self.check(accounts[uid])
 
+    def bounds(self, account: Account, symbol: str) -> tuple[int, int]:
+        """Return the marks between which an account needn't be looked at; (1, 0): look always."""
+        leeway = self._leeways.get(account.uid)
+        if leeway is None or leeway.revision != account.ledger.revision:
+            return 1, 0
+        return leeway.marks.get(symbol, (1, 0))
+
     def check(self, account: Account) -> bool:
         """Liquidate an account if its equity is at or below its maintenance margin."""
         equity, maintenance = standing(account, self._settlement.linear_market)

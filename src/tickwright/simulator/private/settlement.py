@@ -132,6 +132,8 @@ class Settlement:
         self.stores: dict[int, OrderStore] = {uid: OrderStore() for uid in accounts}
         self.past = Past()
         self.is_heard: Callable[[Account], bool] = _always_heard
+        self.on_event: Callable[[SymbolDesk, MatchEvent], None] | None = None
+        """Called with every event of the matching engines before it is carried out."""
         self.trailing_of: Callable[[SymbolDesk, int], tuple[int, int]] = _no_trailing
         for account in accounts.values():
             for asset, amount in account.ledger.deposits.items():
@@ -252,6 +254,8 @@ class Settlement:
     # events -----------------------------------------------------------------------------------
 
     def _apply(self, desk: SymbolDesk, event: MatchEvent) -> None:
+        if self.on_event is not None:
+            self.on_event(desk, event)
         if isinstance(event, Execution):
             self._execution(desk, event)
         elif isinstance(event, Working):

@@ -114,6 +114,11 @@ class PositionStops:
         extras = self._extras.get(desk)
         return 0 if extras is None else len(extras.partials.get(key, ()))
 
+    def follows_trades(self, desk: SymbolDesk) -> bool:
+        """Whether a stop here looks at every trade."""
+        extras = self._extras.get(desk)
+        return extras is not None and bool(extras.trails)
+
     def follow(self, desk: SymbolDesk) -> bool:
         """Let the stops follow what happened; True when that made events of its own."""
         fresh, desk.bracket_fills = desk.bracket_fills, {}

@@ -1,0 +1,58 @@
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, final
+
+import numpy as np
+import numpy.typing as npt
+
+from tickwright.backtest.tape import Ints, Tape
+from tickwright.book.order_book import OrderBook
+from tickwright.core.commands import Command
+from tickwright.core.events import Input
+from tickwright.matching import MatchingBook
+from tickwright.matching.levels import ExternalLevels
+
+__all__ = ["TapeLoop"]
+
+class LoopHost(Protocol):
+    def on_commands(self, commands: Sequence[Command], now_ns: int) -> None: ...
+    def on_event(self, event: Input, now_ns: int) -> None: ...
+    def on_fact(self, index: int, is_local: bool, now_ns: int) -> None: ...
+    def on_matched(self, slot: int, now_ns: int) -> None: ...
+    def on_mark(self, slot: int, now_ns: int) -> None: ...
+    def on_due(self, now_ns: int) -> None: ...
+    def on_progress(self, messages: int) -> None: ...
+
+@final
+class TapeLoop:
+    due_ns: int
+    def __init__(
+        self,
+        host: LoopHost,
+        tape: Tape,
+        local_ns: Ints,
+        *,
+        books: Sequence[OrderBook],
+        sides: Sequence[ExternalLevels],
+        lanes: Sequence[object],
+        moment: Any,
+        on_book: Callable[[int, int], Sequence[Command]],
+        mids: Ints,
+        sample_first_ns: int,
+        sample_ns: int,
+        venue_order: npt.NDArray[np.uint32] | None = None,
+        local_order: npt.NDArray[np.uint32] | None = None,
+        first: int = 0,
+        last: int | None = None,
+    ) -> None: ...
+    @property
+    def now_ns(self) -> int: ...
+    def trade_at(self, slot: int, matching: MatchingBook) -> None: ...
+    def watch(
+        self, slot: int, is_watched: bool, low_twice: int = 1, high_twice: int = 0
+    ) -> None: ...
+    def trail(self, slot: int, is_trailed: bool) -> None: ...
+    def last_price(self, slot: int) -> int: ...
+    def counts(self, slot: int, end_ns: int) -> tuple[int, int, int, int, int]: ...
+    def mid_twice(self, slot: int) -> int | None: ...
+    def warm(self) -> None: ...
+    def run(self) -> int: ...

@@ -1,0 +1,462 @@
+"""Owns the walk along a tape: at the venue when it happened, at our side when we knew of it.
+
+Two books per instrument: the venue's, among whose levels our orders rest, and ours, which lags by
+the feed's latency. Nothing of a message reaches our side before its local time: looking ahead isn't
+forbidden here but impossible. It refuses to decide anything, and to make an object per level.
+
+Ties: at one nanosecond the venue's market comes first, then ours, then what the host has due
+(requests that arrive, answers, timers) in the order asked for.
+"""
+
+cimport cython
+from cpython.object cimport PyObject
+from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uintptr_t
+from libc.stdlib cimport calloc, free
+
+from tickwright.book.order_book cimport Level, OrderBook
+from tickwright.matching.book cimport MatchingBook
+from tickwright.matching.levels cimport ExternalLevels
+
+import numpy as np
+
+from tickwright.core.events import BookState, BookStateChanged, Trade
+from tickwright.core.orders import Side
+
+__all__ = ["TapeLoop"]
+
+cdef enum:
+    DELTA = 0
+    SNAPSHOT = 1
+    TRADE = 2
+    STALE = 6
+    IS_SELL = 1
+    IS_BLOCK = 2
+    STATE_SYNCED = 2
+    PROGRESS_MASK = (1 << 16) - 1
+
+cdef object _BUY = Side.BUY
+cdef object _SELL = Side.SELL
+cdef tuple _STATES = tuple(BookState)
+
+
+cdef struct Message:
+    int64_t first
+    int64_t second
+    int64_t sequence
+    int32_t bids
+    int32_t asks
+    uint16_t slot
+    uint8_t kind
+    uint8_t flags
+    uint32_t spare
+
+
+cdef struct Slot:
+    PyObject* book             # OrderBook: what we see
+    PyObject* levels           # ExternalLevels: what rests at the venue
+    PyObject* matching         # MatchingBook once somebody traded here, else NULL
+    PyObject* lane
+    int64_t last_price
+    int64_t venue_sequence
+    int64_t venue_ns
+    int64_t missed_low         # trades while the venue's book wasn't known
+    int64_t missed_high
+    bint is_trailed            # a stop follows every trade
+    bint is_watched            # a position or a conditional order looks at the mark
+    int64_t quiet_low          # twice the mids between which nobody need look
+    int64_t quiet_high
+    int64_t messages
+    int64_t rows
+    int64_t trades
+    int64_t gaps
+    int64_t stale_since
+    int64_t stale_ns
+
+
+@cython.final
+cdef class TapeLoop:
+    """Walks a tape for a host.
+
+    `host` is told what needs Python: `on_commands(commands, now_ns)`, `on_event(event, now_ns)`
+    with an input that isn't a plain book update, `on_fact(index, is_local, now_ns)` for prices and
+    funding, `on_matched(slot, now_ns)` after the venue's book moved orders of ours,
+    `on_mark(slot, now_ns)` when a watched venue book changed, `on_due(now_ns)` when `due_ns` has
+    come, `on_progress(messages)` now and then. `mids` (int64, slot x sample) takes twice the mid of
+    each venue book every `sample_ns` from `sample_first_ns` on, without orders of ours.
+    """
+
+    cdef const Message* messages
+    cdef const int64_t* venue_ns
+    cdef const int64_t* local_ns
+    cdef const Level* levels
+    cdef const uint32_t* venue_order
+    cdef const uint32_t* local_order
+    cdef Slot* slots
+    cdef int slot_count
+    cdef int64_t first
+    cdef int64_t count
+    cdef int64_t venue_at
+    cdef int64_t local_at
+    cdef int64_t* mids
+    cdef int64_t sample_count
+    cdef int64_t sample_at
+    cdef int64_t sample_due
+    cdef int64_t sample_ns
+    cdef public int64_t due_ns
+    cdef readonly int64_t now_ns
+    cdef list held
+    cdef object host
+    cdef object moment
+    cdef object on_book
+    cdef tuple reasons
+
+    def __cinit__(
+        self, host, tape, local_ns, *, books, sides, lanes, moment, on_book, mids,
+        int64_t sample_first_ns, int64_t sample_ns,
+        venue_order=None, local_order=None, int64_t first=0, last=None,
+    ):
+        cdef int i
+        count = len(tape.messages)
+        assert len(local_ns) == count and local_ns.dtype == np.int64
+        assert len(books) == len(sides) == len(lanes) == len(tape.instruments)
+        # Whoever walks a buffer keeps it: the arrays live as long as the loop does.
+        self.held = [tape, local_ns, venue_order, local_order, list(books), list(sides), list(lanes)]
+        self.messages = <const Message*> _address(tape.messages, 40)
+        self.venue_ns = <const int64_t*> _address(tape.venue_ns, 8)
+        self.local_ns = <const int64_t*> _address(local_ns, 8)
+        self.levels = <const Level*> _address(tape.levels, 8)
+        if venue_order is not None:
+            assert len(venue_order) == (count if last is None else last) - first and venue_order.dtype == np.uint32
+            self.venue_order = <const uint32_t*> _address(venue_order, 4)
+        if local_order is not None:
+            assert len(local_order) == (count if last is None else last) - first and local_order.dtype == np.uint32
+            self.local_order = <const uint32_t*> _address(local_order, 4)
+        self.count = count if last is None else last
+        assert 0 <= first <= self.count <= count
+        self.first = self.venue_at = self.local_at = first
+        self.slot_count = len(tape.instruments)
+        self.slots = <Slot*> calloc(self.slot_count, sizeof(Slot))
+        if self.slots == NULL:
+            raise MemoryError
+        for i in range(self.slot_count):
+            self.slots[i].book = <PyObject*> <OrderBook?> books[i]
+            self.slots[i].levels = <PyObject*> <ExternalLevels?> sides[i]
+            self.slots[i].lane = <PyObject*> lanes[i]
+            self.slots[i].stale_since = -1
+        self.host = host
+        self.moment = moment
+        self.on_book = on_book
+        self.reasons = tape.header.reasons
+        self.due_ns = INT64_MAX
+        assert mids.shape[0] == self.slot_count and mids.dtype == np.int64 and sample_ns > 0
+        self.held.append(mids)
+        self.mids = <int64_t*> _address(mids, 8)
+        self.sample_count = mids.shape[1]
+        self.sample_ns = sample_ns
+        self.sample_due = sample_first_ns if self.sample_count else INT64_MAX
+
+    def __dealloc__(self):
+        free(self.slots)
+
+    # what the host sets and asks ----------------------------------------------------------------
+
+    def trade_at(self, int slot, MatchingBook matching not None):
+        """Orders of ours live in this venue book from now on."""
+        assert 0 <= slot < self.slot_count
+        self.held.append(matching)
+        self.slots[slot].matching = <PyObject*> matching
+
+    def watch(self, int slot, bint is_watched, int64_t low_twice=1, int64_t high_twice=0):
+        """Say whether `on_mark` must be told of this venue book's mid, beyond these bounds."""
+        assert 0 <= slot < self.slot_count
+        self.slots[slot].is_watched = is_watched
+        self.slots[slot].quiet_low = low_twice
+        self.slots[slot].quiet_high = high_twice
+
+    def trail(self, int slot, bint is_trailed):
+        """Say whether every trade here must be told by `on_matched`."""
+        assert 0 <= slot < self.slot_count
+        self.slots[slot].is_trailed = is_trailed
+
+    def last_price(self, int slot):
+        """The last trade's price at the venue; 0 before the first."""
+        return self.slots[slot].last_price
+
+    def counts(self, int slot, int64_t end_ns):
+        """Return (messages, level rows, trades, gaps, stale ns) of one of our books so far."""
+        cdef Slot* one = self.slots + slot
+        cdef int64_t stale = one.stale_ns
+        if one.stale_since >= 0 and end_ns > one.stale_since:
+            stale += end_ns - one.stale_since
+        return one.messages, one.rows, one.trades, one.gaps, stale
+
+    def mid_twice(self, int slot):
+        """The venue's mid without orders of ours, twice; None when a side is empty."""
+        cdef ExternalLevels levels = <ExternalLevels> self.slots[slot].levels
+        cdef int64_t bid = _best(levels, 0), ask = _best(levels, 1)
+        if bid == INT64_MAX or ask == INT64_MAX:
+            return None
+        return bid - ask
+
+    # walking ------------------------------------------------------------------------------------
+
+    def warm(self):
+        """Set both sides' books as the tape before the first message leaves them."""
+        cdef const Message* message
+        cdef const Level* level
+        cdef OrderBook book
+        cdef int64_t index
+        for index in range(self.first):
+            message = self.messages + index
+            book = <OrderBook> self.slots[message.slot].book
+            if message.kind == STALE:
+                if book.state_code == STATE_SYNCED:
+                    book.mark_stale(self.reasons[message.second])
+            elif message.kind <= SNAPSHOT:
+                level = self.levels + message.first
+                book.apply(
+                    message.kind == SNAPSHOT, message.second, message.second, -1,
+                    message.sequence, self.venue_ns[index], self.local_ns[index], level,
+                    message.bids, level + message.bids, message.asks,
+                )
+            elif message.kind == TRADE:
+                self.slots[message.slot].last_price = message.first
+                continue
+            else:
+                continue
+            self._venue_message(index, self.venue_ns[index])
+
+    def run(self):
+        """Walk to the end of the tape, and on until nothing is due at the last moment."""
+        cdef int64_t venue_next, local_next, index, end_ns = 0, steps = 0
+        if self.count > self.local_at:
+            end_ns = self._at(self.local_ns, self.local_order, self.count - 1)
+        while True:
+            venue_next = local_next = INT64_MAX
+            if self.venue_at < self.count:
+                venue_next = self._at(self.venue_ns, self.venue_order, self.venue_at)
+            if self.local_at < self.count:
+                local_next = self._at(self.local_ns, self.local_order, self.local_at)
+            if venue_next <= local_next and venue_next <= self.due_ns:
+                if venue_next == INT64_MAX:
+                    break
+                index = self._index(self.venue_order, self.venue_at)
+                self.venue_at += 1
+                if venue_next > self.sample_due:
+                    self._sample(venue_next)
+                if venue_next > self.now_ns:
+                    self.now_ns = venue_next
+                self._venue_message(index, venue_next)
+            elif local_next <= self.due_ns:
+                index = self._index(self.local_order, self.local_at)
+                self.local_at += 1
+                if local_next > self.now_ns:
+                    self.now_ns = local_next
+                self._local_message(index, local_next)
+                steps += 1
+                if (steps & PROGRESS_MASK) == 0:
+                    self.host.on_progress(steps)
+            else:
+                if self.due_ns > end_ns:
+                    break
+                if self.due_ns > self.now_ns:
+                    self.now_ns = self.due_ns
+                self.host.on_due(self.due_ns)
+        return end_ns
+
+    cdef inline int64_t _index(self, const uint32_t* order, int64_t place) noexcept:
+        """Return which message stands at a place; an order counts from the first place walked."""
+        return place if order == NULL else self.first + <int64_t> order[place - self.first]
+
+    cdef inline int64_t _at(
+        self, const int64_t* times, const uint32_t* order, int64_t place
+    ) noexcept:
+        return times[self._index(order, place)]
+
+    cdef void _sample(self, int64_t now_ns) noexcept:
+        """Note what the mids were until now, at every moment that has passed."""
+        cdef int64_t bid, ask
+        cdef int slot
+        cdef int64_t* column
+        while self.sample_due < now_ns and self.sample_at < self.sample_count:
+            for slot in range(self.slot_count):
+                bid = _best(<ExternalLevels> self.slots[slot].levels, 0)
+                ask = _best(<ExternalLevels> self.slots[slot].levels, 1)
+                column = self.mids + slot * self.sample_count
+                if bid != INT64_MAX and ask != INT64_MAX:
+                    column[self.sample_at] = bid - ask
+            self.sample_at += 1
+            self.sample_due += self.sample_ns
+        if self.sample_at == self.sample_count:
+            self.sample_due = INT64_MAX
+
+    # at the venue -------------------------------------------------------------------------------
+
+    cdef int _venue_message(self, int64_t index, int64_t now_ns) except -1:
+        cdef const Message* message = self.messages + index
+        cdef Slot* slot = self.slots + message.slot
+        cdef ExternalLevels levels = <ExternalLevels> slot.levels
+        cdef MatchingBook matching
+        cdef const Level* level
+        cdef int i
+        if message.kind <= SNAPSHOT:
+            if message.kind == SNAPSHOT:
+                levels.forget()
+                levels.is_seen = True
+            elif not levels.is_seen:
+                return 0
+            level = self.levels + message.first
+            for i in range(message.bids):
+                levels.put(1, level[i].price, level[i].size)
+            level += message.bids
+            for i in range(message.asks):
+                levels.put(-1, level[i].price, level[i].size)
+            slot.venue_sequence = message.sequence
+            slot.venue_ns = now_ns
+            if slot.matching != NULL:
+                self._venue_book(message.slot, slot, now_ns)
+        elif message.kind == TRADE:
+            if message.flags & IS_BLOCK:
+                # Agreed outside the book: it took nothing of it.
+                return 0
+            slot.last_price = message.first
+            if slot.matching != NULL:
+                self._venue_trade(message, slot, now_ns)
+        elif message.kind == STALE:
+            levels.forget()
+        else:
+            self.host.on_fact(index, False, now_ns)
+        return 0
+
+    cdef int _venue_book(self, int number, Slot* slot, int64_t now_ns) except -1:
+        cdef MatchingBook matching = <MatchingBook> slot.matching
+        cdef int64_t low, high
+        if slot.missed_low:
+            # What was traded while nothing could be seen filled nobody, and triggers all the same.
+            low, high = slot.missed_low, slot.missed_high
+            slot.missed_low = slot.missed_high = 0
+            matching.on_trade(1, low, 0, now_ns)
+            matching.on_trade(1, high, 0, now_ns)
+            matching.on_trade(1, slot.last_price, 0, now_ns)
+        if matching.bids.count or matching.asks.count:
+            matching.on_book_change(now_ns)
+        if matching.events:
+            self.host.on_matched(number, now_ns)
+        elif slot.is_watched and not _is_quiet(slot):
+            self.host.on_mark(number, now_ns)
+        return 0
+
+    cdef int _venue_trade(self, const Message* message, Slot* slot, int64_t now_ns) except -1:
+        cdef MatchingBook matching = <MatchingBook> slot.matching
+        cdef bint is_late
+        if not (<ExternalLevels> slot.levels).is_seen:
+            if not slot.missed_low or message.first < slot.missed_low:
+                slot.missed_low = message.first
+            if message.first > slot.missed_high:
+                slot.missed_high = message.first
+            return 0
+        # One that the book has shown already takes nothing: its effect is in the levels.
+        if message.sequence:
+            is_late = message.sequence <= slot.venue_sequence
+        else:
+            is_late = now_ns < slot.venue_ns
+        matching.on_trade(
+            -1 if message.flags & IS_SELL else 1, message.first,
+            0 if is_late else message.second, now_ns,
+        )
+        if matching.events or slot.is_trailed:
+            self.host.on_matched(message.slot, now_ns)
+        return 0
+
+    # at our side --------------------------------------------------------------------------------
+
+    cdef int _local_message(self, int64_t index, int64_t now_ns) except -1:
+        cdef const Message* message = self.messages + index
+        cdef Slot* slot = self.slots + message.slot
+        cdef OrderBook book
+        cdef const Level* level
+        cdef int before
+        slot.messages += 1
+        if message.kind <= SNAPSHOT:
+            book = <OrderBook> slot.book
+            before = book.state_code
+            level = self.levels + message.first
+            slot.rows += message.bids + message.asks
+            book.apply(
+                message.kind == SNAPSHOT, message.second, message.second, -1, message.sequence,
+                self.venue_ns[index], now_ns, level, message.bids, level + message.bids,
+                message.asks,
+            )
+            if book.state_code != before:
+                self._state_changed(slot, book, before, now_ns)
+            commands = self.on_book(message.slot, now_ns)
+            if commands:
+                self.host.on_commands(commands, now_ns)
+        elif message.kind == TRADE:
+            slot.trades += 1
+            self._local_trade(index, message, slot, now_ns)
+        elif message.kind == STALE:
+            book = <OrderBook> slot.book
+            before = book.state_code
+            if before == STATE_SYNCED:
+                book.mark_stale(self.reasons[message.second])
+                self._state_changed(slot, book, before, now_ns)
+        else:
+            self.host.on_fact(index, True, now_ns)
+        return 0
+
+    cdef int _local_trade(
+        self, int64_t index, const Message* message, Slot* slot, int64_t now_ns
+    ) except -1:
+        lane = <object> slot.lane
+        if not lane.trade_calls and not lane.watch:
+            # Nobody listens: the input counts, and no record of it is made.
+            moment = self.moment
+            moment.event_id += 1
+            if now_ns > moment.now_ns:
+                moment.now_ns = now_ns
+            return 0
+        trade = Trade(
+            lane.instrument_id, _SELL if message.flags & IS_SELL else _BUY, message.first,
+            message.second, str(index), self.venue_ns[index], now_ns, message.sequence,
+            bool(message.flags & IS_BLOCK),
+        )
+        self.host.on_event(trade, now_ns)
+        return 0
+
+    cdef int _state_changed(
+        self, Slot* slot, OrderBook book, int before, int64_t now_ns
+    ) except -1:
+        if before == STATE_SYNCED:
+            slot.gaps += 1
+            slot.stale_since = now_ns
+        elif book.state_code == STATE_SYNCED and slot.stale_since >= 0:
+            slot.stale_ns += now_ns - slot.stale_since
+            slot.stale_since = -1
+        event = BookStateChanged(
+            book.instrument_id, _STATES[book.state_code], _STATES[before], book.stale_reason
+        )
+        self.host.on_event(event, now_ns)
+        return 0
+
+
+cdef bint _is_quiet(Slot* slot) noexcept:
+    cdef ExternalLevels levels = <ExternalLevels> slot.levels
+    cdef int64_t bid = _best(levels, 0), ask = _best(levels, 1)
+    if bid == INT64_MAX or ask == INT64_MAX:
+        return True
+    return slot.quiet_low <= bid - ask <= slot.quiet_high
+
+
+cdef int64_t _best(ExternalLevels levels, int place) noexcept:
+    """Return a side's best external price as a key; INT64_MAX for none."""
+    cdef int i
+    for i in range(levels.counts[place] - 1, -1, -1):
+        if levels.cells[place][i].external:
+            return levels.cells[place][i].key
+    return INT64_MAX
+
+
+cdef uintptr_t _address(array, int item_size) except? 0:
+    assert array.flags.c_contiguous and array.itemsize == item_size, array.dtype
+    return array.ctypes.data
