@@ -4,8 +4,8 @@ from msgspec.structs import replace
 
 from tests.unit.engine.bench import CONFIG, MS, RISK, START, Bench
 from tickwright.core.commands import AmendOrder, CancelOrder, Command, PlaceOrder
-from tickwright.core.events import Outcome
-from tickwright.core.identity import InstrumentId
+from tickwright.core.events import Outcome, TimerFired
+from tickwright.core.identity import InstrumentId, StrategyId
 from tickwright.core.instrument import Instrument
 from tickwright.core.kept_state import KeptState
 from tickwright.core.orders import OrderState, RequestKind
@@ -91,6 +91,18 @@ class Stage(Bench):
     def withdrawn(self) -> list[CancelOrder]:
         """Return the cancels the last input caused."""
         return [command for command in self.fresh if type(command) is CancelOrder]
+
+    def pass_timers(self, milliseconds: float) -> list[Command]:
+        """Let time pass and fire the strategy's own timers as they fall due, soonest first."""
+        until_ns = self.now_ns + int(milliseconds * MS)
+        gave: list[Command] = []
+        run = self.engine.state.runs[StrategyId("one")]
+        while due := sorted((at, name) for name, at in run.timers.items() if at <= until_ns):
+            at_ns, name = due[0]
+            self.now_ns = max(self.now_ns, at_ns)
+            gave += self.handle(TimerFired("one", name, at_ns))
+        self.now_ns = until_ns
+        return gave
 
     def quotes(self) -> list[tuple[int, int, int]]:
         """Return side, price and size of the orders the last input placed, as a set in order."""
