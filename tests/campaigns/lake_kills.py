@@ -29,7 +29,7 @@ __all__ = ["main"]
 
 #: A converter with small files, so that kills fall between files and inside them.
 _BUILD = (
-    "import sys; from tickwright.storage.lake import writer; writer.FILE_ROWS_MAX = 2_000; "
+    "import sys; from tickwright.storage.lake import writer; writer.FILE_ROWS_MAX = 200; "
     "from tickwright.cli.main import main; main()"
 )
 
@@ -37,6 +37,12 @@ _BUILD = (
 def _build(recording: Path, lake: Path) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-c", _BUILD, "lake", "build", str(recording), "--lake", str(lake)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def _wait_for_drafts(process: "subprocess.Popen[bytes]", lake: Path) -> None:
+    """Let the interpreter start: until the converter writes there is nothing to break."""
+    while not (lake / "_tmp").exists() and process.poll() is None:
+        time.sleep(0.001)
 
 
 def _contents(lake: Path) -> dict[str, pa.Table]:
@@ -54,7 +60,7 @@ def main() -> int:
     """Kill so many times and say what was seen."""
     parser = argparse.ArgumentParser(prog="tests.campaigns.lake_kills")
     parser.add_argument("--count", type=int, default=50)
-    parser.add_argument("--frames", type=int, default=15_000)
+    parser.add_argument("--frames", type=int, default=4_000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     chance = random.Random(options.seed)
@@ -64,8 +70,9 @@ def main() -> int:
             COMPOSED_SHAPE, frames=options.frames, symbols=5, category="linear", seed=options.seed
         )
         recorded(folder / "recording", tape, options.seed)
-        began_s = time.monotonic()
         with _build(folder / "recording", folder / "whole") as undisturbed:
+            _wait_for_drafts(undisturbed, folder / "whole")
+            began_s = time.monotonic()
             assert undisturbed.wait() == 0
         whole_s = time.monotonic() - began_s
         whole = _contents(folder / "whole")
@@ -73,7 +80,8 @@ def main() -> int:
         while kills < options.count:
             lake = folder / f"lake-{lakes}"
             with _build(folder / "recording", lake) as process:
-                time.sleep(chance.random() * whole_s * 1.1)
+                _wait_for_drafts(process, lake)
+                time.sleep(chance.random() * whole_s)
                 was_killed = process.poll() is None
                 if was_killed:
                     os.kill(process.pid, signal.SIGKILL)

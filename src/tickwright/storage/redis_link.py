@@ -1,14 +1,13 @@
 """Owns the blocking sockets to Redis: greeting, TLS, the nodes of a cluster, replies counted.
 
 For a thread of its own. One write of bytes made elsewhere, one look at the replies in bulk: no
-Python work for each command, so that the trading thread waits for no interpreter lock. It refuses
-to wait for ever: every step has `TIMEOUT_S`.
+Python work for each command, and without TLS both run without the interpreter's lock, so that the
+trading thread hardly ever waits for it. It refuses to wait for ever: every step has `TIMEOUT_S`.
 """
 
 import contextlib
 import socket
 import ssl
-from collections.abc import Sequence
 
 import msgspec
 
@@ -16,6 +15,7 @@ from tickwright.core.errors import StorageError
 from tickwright.net.listener import utc_now_ns
 from tickwright.storage.redis_address import RedisAddress
 from tickwright.storage.redis_layout import SLOTS, command
+from tickwright.storage.redis_pack import CommandBuffer, exchange
 
 __all__ = ["Replies", "RedisLink", "RedisLost"]
 
@@ -87,10 +87,10 @@ class _Node:
         server_us = int(reply[0]) * 1_000_000 + int(reply[1])
         return round(server_us / 1e3 - (before_ns + after_ns) / 2e6)
 
-    def take(self, count: int) -> Replies:
+    def take(self, count: int) -> bytes:
         """Read `count` replies, of which none is nested."""
         if not count:
-            return Replies(0, 0, "", is_new=False, has_moved=False)
+            return b""
         data = bytearray(self._rest)
         while not (data.endswith(b"\r\n") and _whole(data) >= count):
             if len(data) > REPLY_BYTES_MAX:
@@ -100,20 +100,7 @@ class _Node:
                 raise RedisLost("the server closed the connection")
             data += part
         self._rest = b""
-        errors = data.count(b"\r\n-") + data.startswith(b"-")
-        twice = data.count(_TWICE) if errors else 0
-        fault = ""
-        if errors > twice:
-            lines = data.split(b"\r\n")
-            first = next(x for x in lines if x.startswith(b"-") and _TWICE not in x)
-            fault = first[1 : 1 + FAULT_LENGTH_MAX].decode("utf-8", "replace")
-        return Replies(
-            refused=errors - twice,
-            twice=twice,
-            fault=fault,
-            is_new=data.startswith(b":") and not data.startswith(b":0\r\n"),
-            has_moved=bool(errors) and any(one in data for one in _MOVED),
-        )
+        return bytes(data)
 
     def _line(self) -> bytes:
         while b"\r\n" not in self._rest:
@@ -195,19 +182,31 @@ class RedisLink:
         except (OSError, StorageError, ValueError) as error:
             raise RedisLost(f"{self._address}: {_words(error)}") from None
 
-    def write(self, parts: Sequence[bytes | bytearray], counts: Sequence[int]) -> list[Replies]:
-        """Send each node its part and read what it says to so many commands.
+    def write(self, buffers: list[CommandBuffer]) -> list[Replies]:
+        """Send each node its commands and read what it says to them.
 
         Raises:
             RedisLost: one doesn't take or answer it in time; what was carried out is unknown.
         """
         try:
-            for node, part in zip(self._nodes, parts, strict=True):
-                if part:
-                    node.sock.sendall(part)
-            return [node.take(count) for node, count in zip(self._nodes, counts, strict=True)]
+            if self._context is None:
+                answers = exchange(
+                    [node.sock.fileno() for node in self._nodes],
+                    buffers,
+                    timeout_ms=round(TIMEOUT_S * 1_000),
+                    reply_bytes_max=REPLY_BYTES_MAX,
+                )
+            else:
+                for node, buffer in zip(self._nodes, buffers, strict=True):
+                    if buffer.count:
+                        node.sock.sendall(bytes(buffer))
+                answers = [
+                    node.take(buffer.count)
+                    for node, buffer in zip(self._nodes, buffers, strict=True)
+                ]
         except (OSError, StorageError) as error:
             raise RedisLost(f"{self._address}: {_words(error)}") from None
+        return [_read(answer) for answer in answers]
 
     def close(self) -> None:
         """Drop the sockets; waits for nobody."""
@@ -242,6 +241,24 @@ def _at(address: RedisAddress, host: str, port: int) -> RedisAddress:
         is_tls=address.is_tls,
         is_cluster=True,
         ca_file=address.ca_file,
+    )
+
+
+def _read(data: bytes) -> Replies:
+    """Return what a server said, in bulk: errors are lines that begin with a minus."""
+    errors = data.count(b"\r\n-") + data.startswith(b"-")
+    twice = data.count(_TWICE) if errors else 0
+    fault = ""
+    if errors > twice:
+        lines = data.split(b"\r\n")
+        first = next(x for x in lines if x.startswith(b"-") and _TWICE not in x)
+        fault = first[1 : 1 + FAULT_LENGTH_MAX].decode("utf-8", "replace")
+    return Replies(
+        refused=errors - twice,
+        twice=twice,
+        fault=fault,
+        is_new=data.startswith(b":") and not data.startswith(b":0\r\n"),
+        has_moved=bool(errors) and any(one in data for one in _MOVED),
     )
 
 

@@ -1,7 +1,7 @@
 """Owns the mirror of books, trades and signals in Redis, as the trading loop sees it.
 
-Once an interval the books that changed are packed, in slices of at most about `SLICE_US` between
-which the loop serves its sockets, and one write goes to a thread. Nothing on the trading path
+Once an interval the books that changed are packed in compiled code, in slices of at most about
+`SLICE_US` spread over the interval, and one write goes to a thread. Nothing on the trading path
 awaits any of it. A Redis that is down or slow sees newer books in place of older ones; trades and
 signals wait in a bounded queue and are counted where it overflows. What a failed write held of them
 is sent again under the same ids, so that each stands in its stream once.
@@ -24,26 +24,27 @@ from tickwright.core.commands import SignalNotice
 from tickwright.core.events import Trade
 from tickwright.core.identity import InstrumentId
 from tickwright.core.instrument import Instrument
+from tickwright.core.orders import Side
 from tickwright.net.listener import utc_now_ns
 from tickwright.storage.redis_address import RedisAddress
 from tickwright.storage.redis_layout import (
     BookKeys,
-    command,
-    hash_command,
     key_slot,
-    pack_book,
-    signal_command,
+    signal_words,
     signals_key,
-    trade_command,
     writer_key,
 )
 from tickwright.storage.redis_link import Replies
+from tickwright.storage.redis_pack import CommandBuffer
 from tickwright.storage.redis_sender import Outcome, RedisPlan, RedisSender
 
 __all__ = ["MirrorOptions", "MirrorReport", "RedisMirror"]
 
-SLICE_US = 50
+SLICE_US = 25
 """How long packing may hold the loop before it serves its sockets again, but for one book more."""
+PAUSE_S = 0.001
+"""Between slices, until half of the interval is over: a backlog from one is gone before the next.
+"""
 ENTRIES_WAITING_MAX = 20_000
 """Trades and signals that wait for Redis; beyond, the oldest are lost and counted."""
 ENTRIES_AT_ONCE_MAX = 2_000
@@ -56,8 +57,18 @@ PASSING = ("OOM", "LOADING", "READONLY", "MISCONF", "BUSY", "TRYAGAIN", "MASTERD
 """Errors that pass by themselves: trades and signals are kept and sent again."""
 
 _Mark = tuple[int, int, int, int]
-_Entry = tuple[str, int, bytes]
-"""A stream's key, its slot, and the command."""
+_Entry = tuple[Instrument | None, Trade | SignalNotice, int]
+"""A trade with its instrument, or a signal; and the number that makes its id one of its own."""
+_SIDES = {Side.BUY: b"buy", Side.SELL: b"sell"}
+
+
+class _Keys(msgspec.Struct, frozen=True):
+    """An instrument's keys as they are written, and the slot they share."""
+
+    packed: bytes
+    readable: bytes
+    trades: bytes
+    slot: int
 
 
 class MirrorOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,34 +106,34 @@ class MirrorReport(msgspec.Struct, frozen=True, kw_only=True):
 class _Packing:
     """One write in the making, and how long the loop has been held for it."""
 
-    __slots__ = ("counts", "held_ns_max", "parts", "plan", "started_ns")
+    __slots__ = ("buffers", "held_ns_max", "paced_until_s", "plan", "started_ns")
 
-    def __init__(self, plan: RedisPlan) -> None:
+    def __init__(
+        self, plan: RedisPlan, buffers: list[CommandBuffer], *, paced_until_s: float = 0.0
+    ) -> None:
         self.plan = plan
-        self.parts = [bytearray() for _ in range(plan.node_count)]
-        self.counts = [0] * plan.node_count
+        self.buffers = buffers
         self.held_ns_max = 0
+        self.paced_until_s = paced_until_s
+        for buffer in buffers:
+            buffer.clear()
         self.started_ns = time.perf_counter_ns()
 
     def node(self, slot: int) -> int:
         return 0 if self.plan.node_of_slot is None else self.plan.node_of_slot[slot]
-
-    def add(self, node: int, *commands: bytes) -> None:
-        part = self.parts[node]
-        for one in commands:
-            part += one
-        self.counts[node] += len(commands)
 
     async def breathe(self) -> None:
         """Let the loop go on once this slice is used up."""
         held_ns = time.perf_counter_ns() - self.started_ns
         if held_ns > SLICE_US * 1000:
             self.held_ns_max = max(self.held_ns_max, held_ns)
-            await asyncio.sleep(0)
+            await asyncio.sleep(PAUSE_S if time.monotonic() < self.paced_until_s else 0)
             self.started_ns = time.perf_counter_ns()
 
-    def end(self) -> None:
+    def end(self) -> int:
+        """Return the bytes of all commands."""
         self.held_ns_max = max(self.held_ns_max, time.perf_counter_ns() - self.started_ns)
+        return sum(map(len, self.buffers))
 
 
 class RedisMirror:
@@ -150,16 +161,16 @@ class RedisMirror:
         self._clean = clean
         self._on_note = on_note
         self._sender = RedisSender(address, random)
-        self._waiting: deque[tuple[Instrument | None, Trade | SignalNotice, int]] = deque(
-            maxlen=ENTRIES_WAITING_MAX
-        )
+        self._buffers: list[CommandBuffer] = []
+        self._waiting: deque[_Entry] = deque(maxlen=ENTRIES_WAITING_MAX)
         self._numbers = 0
         self._under_way: list[_Entry] = []
+        self._signals_under_way = 0
         self._again: list[_Entry] = []
         self._written: dict[InstrumentId, tuple[_Mark, int]] = {}
-        self._keys: dict[InstrumentId, tuple[BookKeys, int]] = {}
-        self._signals = (signals_key(options.prefix), key_slot(signals_key(options.prefix)))
-        self._writer = (writer_key(options.prefix), key_slot(writer_key(options.prefix)))
+        self._keys: dict[InstrumentId, _Keys] = {}
+        self._signals = _slotted(signals_key(options.prefix))
+        self._writer = _slotted(writer_key(options.prefix))
         self._started_ns = utc_now_ns()
         self._refresh_ns = min(1_000, options.expire_ms // 3) * 1_000_000
         self._good_s = 0.0
@@ -209,18 +220,21 @@ class RedisMirror:
         if plan is None or not self._sender.is_idle:
             self._skipped += 1
             return
-        packing = _Packing(plan)
-        now_ns = utc_now_ns()
-        self._pack_writer(packing, now_ns)
-        for book in list(self._books()):
-            if self._pack_book(packing, book):
-                await packing.breathe()
-        await self._pack_entries(packing)
-        packing.end()
+        if len(self._buffers) != plan.node_count:
+            self._buffers = [CommandBuffer() for _ in range(plan.node_count)]
+        paced_until_s = time.monotonic() + self.options.interval_ms / 2e3
+        packing = _Packing(plan, self._buffers, paced_until_s=paced_until_s)
+        try:
+            await self._pack(packing)
+        except asyncio.CancelledError:
+            # Nothing of it was sent: the end packs it again.
+            self._again, self._under_way = self._under_way + self._again, []
+            self._written.clear()
+            raise
+        self._bytes += packing.end()
         self._slice_ns_max = max(self._slice_ns_max, packing.held_ns_max)
         self._writes += 1
-        self._bytes += sum(map(len, packing.parts))
-        self._sender.send(packing.parts, packing.counts)
+        self._sender.send(packing.buffers)
 
     async def aclose(self) -> None:
         """Send what is left, for a moment, and end the thread; what didn't go is counted lost."""
@@ -243,29 +257,37 @@ class RedisMirror:
 
     # packing ------------------------------------------------------------------------------------
 
+    async def _pack(self, packing: _Packing) -> None:
+        self._pack_writer(packing, utc_now_ns())
+        for book in list(self._books()):
+            if self._pack_book(packing, book):
+                await packing.breathe()
+        await self._pack_entries(packing)
+
     def _pack_writer(self, packing: _Packing, now_ns: int) -> None:
         key, slot = self._writer
         node = packing.node(slot)
         options = self.options
-        hello = command(
+        # The first command of its node: its reply tells whether the keys were still there.
+        buffer = packing.buffers[node]
+        buffer.add(
             "HSET",
             key,
             "version",
             __version__,
             "started_ns",
-            str(self._started_ns),
+            self._started_ns,
             "written_ns",
-            str(now_ns),
+            now_ns,
             "interval_ms",
-            str(options.interval_ms),
+            options.interval_ms,
             "levels",
-            str(options.levels),
+            options.levels,
             "expire_ms",
-            str(options.expire_ms),
+            options.expire_ms,
         )
-        deadline = str(now_ns // 1_000_000 + packing.plan.offsets_ms[node] + options.expire_ms)
-        # The first command of its node: its reply tells whether the keys were still there.
-        packing.add(node, hello, command("PEXPIREAT", key, deadline))
+        deadline_ms = now_ns // 1_000_000 + packing.plan.offsets_ms[node] + options.expire_ms
+        buffer.add("PEXPIREAT", key, deadline_ms)
 
     def _pack_book(self, packing: _Packing, book: OrderBook) -> bool:
         """Add a book that changed, or that would expire; returns whether it did."""
@@ -276,17 +298,17 @@ class RedisMirror:
         if before is not None and before[0] == mark and now_ns - before[1] < self._refresh_ns:
             return False
         started_ns = time.perf_counter_ns()
-        keys, slot = self._keys_of(instrument_id)
-        node = packing.node(slot)
+        keys = self._keys_of(instrument_id)
+        node = packing.node(keys.slot)
         expire_ms = self.options.expire_ms
-        deadline = b"%d" % (now_ns // 1_000_000 + packing.plan.offsets_ms[node] + expire_ms)
-        bids, asks = book.bids(self.options.levels), book.asks(self.options.levels)
-        packed = pack_book(book, bids, asks, now_ns=now_ns, expire_ms=expire_ms)
-        packing.add(
-            node,
-            command("SET", keys.packed, packed, "PXAT", deadline),
-            hash_command(keys.readable, book, bids, asks, now_ns=now_ns),
-            command("PEXPIREAT", keys.readable, deadline),
+        packing.buffers[node].add_book(
+            book,
+            keys.packed,
+            keys.readable,
+            levels=self.options.levels,
+            now_ns=now_ns,
+            expire_ms=expire_ms,
+            deadline_ms=now_ns // 1_000_000 + packing.plan.offsets_ms[node] + expire_ms,
         )
         self._written[instrument_id] = (mark, now_ns)
         self._book_count += 1
@@ -294,39 +316,61 @@ class RedisMirror:
         return True
 
     async def _pack_entries(self, packing: _Packing) -> None:
-        entries, self._again = self._again, []
-        while self._waiting and len(entries) < ENTRIES_AT_ONCE_MAX:
-            entries.append(self._entry(*self._waiting.popleft()))
+        entries = self._under_way = self._again
+        self._again = []
+        streams: dict[bytes, int] = {}
+        self._signals_under_way = 0
+        for entry in entries:
+            self._pack_entry(packing, streams, *entry)
             await packing.breathe()
-        self._under_way = entries
-        streams: dict[str, int] = {}
-        for key, slot, text in entries:
-            node = packing.node(slot)
-            streams[key] = node
-            packing.add(node, text)
+        while self._waiting and len(entries) < ENTRIES_AT_ONCE_MAX:
+            entries.append(self._waiting.popleft())
+            self._pack_entry(packing, streams, *entries[-1])
+            await packing.breathe()
         for key, node in streams.items():
-            packing.add(node, command("PEXPIRE", key, str(STREAM_EXPIRE_MS)))
+            packing.buffers[node].add("PEXPIRE", key, STREAM_EXPIRE_MS)
+            await packing.breathe()
 
-    def _entry(
-        self, instrument: Instrument | None, entry: Trade | SignalNotice, number: int
-    ) -> _Entry:
+    def _pack_entry(
+        self,
+        packing: _Packing,
+        streams: dict[bytes, int],
+        instrument: Instrument | None,
+        entry: Trade | SignalNotice,
+        number: int,
+    ) -> None:
         entries_max = self.options.streams_max
         if isinstance(entry, SignalNotice):
             key, slot = self._signals
+            node = streams[key] = packing.node(slot)
             reason = self._clean(entry.signal.reason)[:REASON_LENGTH_MAX]
-            text = signal_command(key, entry, number=number, entries_max=entries_max, reason=reason)
-            return key, slot, text
+            words = signal_words(key, entry, number=number, entries_max=entries_max, reason=reason)
+            packing.buffers[node].add(*words)
+            self._signals_under_way += 1
+            return
         assert instrument is not None
-        keys, slot = self._keys_of(entry.instrument_id)
-        key = keys.trades
-        text = trade_command(key, instrument, entry, number=number, entries_max=entries_max)
-        return key, slot, text
+        keys = self._keys_of(entry.instrument_id)
+        node = streams[keys.trades] = packing.node(keys.slot)
+        packing.buffers[node].add_trade(
+            keys.trades,
+            entry,
+            price_decimals=instrument.price_decimals,
+            size_decimals=instrument.size_decimals,
+            side=_SIDES[entry.side],
+            number=number,
+            entries_max=entries_max,
+        )
 
-    def _keys_of(self, instrument_id: InstrumentId) -> tuple[BookKeys, int]:
+    def _keys_of(self, instrument_id: InstrumentId) -> _Keys:
         known = self._keys.get(instrument_id)
         if known is None:
             keys = BookKeys.of(self.options.prefix, instrument_id)
-            known = self._keys[instrument_id] = (keys, key_slot(keys.packed))
+            known = self._keys[instrument_id] = _Keys(
+                keys.packed.encode(),
+                keys.readable.encode(),
+                keys.trades.encode(),
+                key_slot(keys.packed),
+            )
         return known
 
     # what became of it --------------------------------------------------------------------------
@@ -356,9 +400,8 @@ class RedisMirror:
                 self._again = entries
             self._went_out(fault)
             return
-        signals = sum(key == self._signals[0] for key, _, _ in entries)
-        self._signal_count += signals
-        self._trade_count += len(entries) - signals
+        self._signal_count += self._signals_under_way
+        self._trade_count += len(entries) - self._signals_under_way
         self._came_back()
         is_new = any(one.is_new for one in replies)
         now_s = time.monotonic()
@@ -393,10 +436,12 @@ class RedisMirror:
 
     def measure(self, books: Iterable[OrderBook]) -> int:
         """Pack these books for nobody and return the bytes: what they would cost the loop."""
-        packing = _Packing(RedisPlan(1, None, [0]))
+        if len(self._buffers) != 1:
+            self._buffers = [CommandBuffer()]
+        packing = _Packing(RedisPlan(1, None, [0]), self._buffers)
         for book in books:
             self._pack_book(packing, book)
-        return sum(map(len, packing.parts))
+        return packing.end()
 
     # looking ------------------------------------------------------------------------------------
 
@@ -423,6 +468,10 @@ class RedisMirror:
             book_us=round(self._pack_ns / self._book_count / 1e3, 1) if self._book_count else None,
             slice_us_max=round(self._slice_ns_max / 1e3, 1),
         )
+
+
+def _slotted(key: str) -> tuple[bytes, int]:
+    return key.encode(), key_slot(key)
 
 
 def _passes(replies: Sequence[Replies]) -> bool:

@@ -6,7 +6,7 @@ replace older. The trading thread hands bytes over and reads attributes; it neve
 
 import threading
 import time
-from collections.abc import Sequence
+from queue import SimpleQueue
 from random import Random
 
 import msgspec
@@ -14,6 +14,7 @@ import msgspec
 from tickwright.core.errors import StorageError
 from tickwright.storage.redis_address import RedisAddress
 from tickwright.storage.redis_link import RedisLink, RedisLost, Replies
+from tickwright.storage.redis_pack import CommandBuffer
 
 __all__ = ["Outcome", "RedisPlan", "RedisSender"]
 
@@ -53,9 +54,9 @@ class RedisSender:
         self._address = address
         self._random = random
         self._link: RedisLink | None = None
-        self._work: tuple[Sequence[bytes | bytearray], Sequence[int]] | None = None
         self._outcome: Outcome | None = None
-        self._wake = threading.Event()
+        # Waits in C: waking this thread costs the trading thread next to nothing.
+        self._given: SimpleQueue[list[CommandBuffer] | None] = SimpleQueue()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="redis-mirror", daemon=True)
 
@@ -63,12 +64,11 @@ class RedisSender:
         """Begin to dial."""
         self._thread.start()
 
-    def send(self, parts: Sequence[bytes | bytearray], counts: Sequence[int]) -> None:
-        """Hand one write over, each node's bytes and how many commands they hold."""
+    def send(self, buffers: list[CommandBuffer]) -> None:
+        """Hand one write over, each node's commands; they are the thread's until it is idle."""
         assert self.is_idle
         self.is_idle = False
-        self._work = (parts, counts)
-        self._wake.set()
+        self._given.put(buffers)
 
     def take_outcome(self) -> Outcome | None:
         """Return what became of the last write, once."""
@@ -80,7 +80,7 @@ class RedisSender:
     def close(self) -> None:
         """End the thread; waits for the step under way, at most `CLOSE_S`."""
         self._stop.set()
-        self._wake.set()
+        self._given.put(None)
         if self._thread.is_alive():
             self._thread.join(CLOSE_S)
 
@@ -96,10 +96,9 @@ class RedisSender:
                     self._stop.wait(wait_s * self._random.uniform(0.5, 1.0))
                     wait_s = min(wait_s * 2, WAIT_S_MAX)
                 continue
-            self._wake.wait()
-            self._wake.clear()
-            if self._work is not None:
-                self._write(*self._work)
+            buffers = self._given.get()
+            if buffers is not None:
+                self._write(buffers)
             if time.monotonic() > clock_s:
                 clock_s = time.monotonic() + CLOCK_EVERY_S
                 self._measure()
@@ -116,11 +115,15 @@ class RedisSender:
         self.plan = RedisPlan(link.node_count, link.node_of_slot, link.offsets_ms)
         return True
 
-    def _write(self, parts: Sequence[bytes | bytearray], counts: Sequence[int]) -> None:
+    def _write(self, buffers: list[CommandBuffer]) -> None:
         assert self._link is not None
-        self._work = None
         try:
-            replies = self._link.write(parts, counts)
+            if len(buffers) != self._link.node_count:
+                # Made for a cluster that has other nodes by now.
+                self._outcome = Outcome(False, [])
+                self.is_idle = True
+                return
+            replies = self._link.write(buffers)
         except RedisLost as error:
             self._drop(str(error))
             self._outcome = Outcome(False, [])

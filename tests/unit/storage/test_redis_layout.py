@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.oracle.instruments import make_instrument
+from tests.oracle.redis_layout import hash_command, pack_book
 from tickwright.book.order_book import OrderBook
 from tickwright.core.errors import ConfigError, StorageError
 from tickwright.core.events import BookState
@@ -15,9 +16,7 @@ from tickwright.storage.redis_address import RedisAddress, parse_redis_url
 from tickwright.storage.redis_layout import (
     BookKeys,
     command,
-    hash_command,
     key_slot,
-    pack_book,
     unpack_book,
 )
 
