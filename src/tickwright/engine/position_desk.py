@@ -7,7 +7,7 @@ step is capped to the strategy's share. A second exit never leaves while the fir
 from tickwright.book.order_book import OrderBook
 from tickwright.core.commands import SignalNotice
 from tickwright.core.exits import PlannedExits
-from tickwright.core.identity import ClientId, InstrumentId, StrategyId
+from tickwright.core.identity import ClientId, InstrumentId, Leg, StrategyId
 from tickwright.core.kept_state import PlanRecord
 from tickwright.core.orders import Order, Purpose, Side
 from tickwright.core.signals import Signal, SignalKind
@@ -27,6 +27,8 @@ from tickwright.execution.records import Record
 __all__ = ["PositionDesk"]
 
 _MS = 1_000_000
+# Looking a member up in its class is a Python call, and these are asked for every order.
+_NET = Leg.NET
 
 
 class PositionDesk:
@@ -167,10 +169,8 @@ class PositionDesk:
 
     def can_attach(self, plan: PositionPlan, lane: Lane) -> bool:
         """Whether the venue may hold the bracket: it acts on the whole position of the account."""
-        return (
-            self.stops.can_hold(plan, lane)
-            and self._state.portfolio.position(plan.account_id, plan.instrument_id).is_flat
-        )
+        holding = self._state.portfolio.holding(plan.account_id, plan.instrument_id)
+        return not holding.legs[_NET].position.size_units and self.stops.can_hold(plan, lane)
 
     # closing --------------------------------------------------------------------------------------
 

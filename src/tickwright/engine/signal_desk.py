@@ -23,6 +23,8 @@ from tickwright.execution.algorithms.work_file import WorkFile
 from tickwright.execution.planner import Bracket
 from tickwright.execution.position_plan import PositionPlan
 from tickwright.execution.records import Record
+from tickwright.risk.bound_limits import BoundSizing
+from tickwright.risk.memory import JudgedLane
 
 __all__ = ["SignalDesk"]
 
@@ -44,6 +46,8 @@ class SignalDesk:
         self._orders = orders
         self._positions = positions
         self._entry_timeout_ns = state.config.execution.entry_timeout_ms * _MS
+        self._judged: dict[PositionPlan, JudgedLane] = {}
+        """Where the orders of each plan are judged."""
         self._policies: dict[StrategyId, tuple[Signal, Exits]] = {}
         """The last entry of each strategy with its whole policy: most ask for the same again."""
         config = state.config
@@ -130,15 +134,14 @@ class SignalDesk:
         return _refusal(Reason.NOTHING_TO_CLOSE, "flat, no order", "a position or an order"), None
 
     def _entry(self, run: StrategyRun, signal: Signal) -> tuple[Verdict, ClientId | None]:
-        state = self._state
+        state, positions = self._state, self._positions
         account_id, instrument_id = run.context.account_id, signal.instrument_id
-        now_ns = state.moment.now_ns
-        plan = self._positions.plan(run.strategy_id, instrument_id)
+        plan = positions.plan(run.strategy_id, instrument_id)
         lane = state.lanes[instrument_id]
-        instrument = lane.instrument
+        instrument, book = lane.instrument, lane.book
         if signal.kind is _SHORT and instrument.is_spot:
             if plan.size_units > 0:
-                return self._positions.start_closing(plan, Purpose.CLOSE, signal.reason)
+                return positions.start_closing(plan, Purpose.CLOSE, signal.reason)
             return _refusal(Reason.SHORT_UNAVAILABLE, "nothing held", "spot sells holdings"), None
         occupied = self._occupied(plan, lane)
         if occupied is not None:
@@ -146,22 +149,15 @@ class SignalDesk:
         blocked = self._orders.obstacle(account_id, instrument_id, is_urgent=False)
         if blocked is not None:
             return blocked, None
-        book = lane.book
-        twice = book.mid_twice_units
-        limits = state.gate.bound_limits(account_id, run.strategy_id, instrument_id)
-        volatility = None
-        if limits.sizing.volatility_target is not None:
-            if limits.sizing.is_by_range:
-                volatility = lane.ranges.over(self._horizon_ns)
-            else:
-                volatility = lane.volatility.over(self._horizon_ns, interval_ns=1_000_000_000)
+        judged = self._judged.get(plan) or self._judge_at(plan)
+        limits, twice = judged.limits, book.mid_twice_units
         decision = state.sizer.size(
             signal,
             instrument=instrument,
             book=book,
-            equity=state.portfolio.equity_in(account_id, instrument.quote_asset),
+            equity=judged.holding.account.equity_in(instrument.quote_asset),
             price_units=None if twice is None else twice // 2,
-            volatility=volatility,
+            volatility=self._volatility(lane, limits.sizing),
             position_units=0,
             limits=limits,
             closed_returns=run.returns,
@@ -175,29 +171,51 @@ class SignalDesk:
         if algorithm is not None:
             return self._work_entry(run, signal, decision.size_units, algorithm, exits)
         has_bracket = exits.stop_loss_fraction or exits.take_profit_fraction
-        is_attached = bool(has_bracket) and self._positions.can_attach(plan, lane)
+        is_attached = bool(has_bracket) and positions.can_attach(plan, lane)
+        moment = state.moment
         intent = state.planner.entry(
             signal,
             size_units=decision.size_units,
             book=book,
             instrument=instrument,
-            now_ns=now_ns,
+            now_ns=moment.now_ns,
             attached=exits if is_attached else None,
         )
         if isinstance(intent, Rejected):
             return intent, None
-        verdict = self._judge(run, intent, lane)
+        verdict = self._judge(run, intent, lane, judged)
         if isinstance(verdict, Rejected):
             return verdict, None
-        attached = Bracket(intent.stop_loss_price_units, intent.take_profit_price_units)
+        stop_units, take_units = intent.stop_loss_price_units, intent.take_profit_price_units
+        attached = _NO_BRACKET
+        if stop_units is not None or take_units is not None:
+            attached = Bracket(stop_units, take_units)
         plan.begin(exits, intent.side, fixed=_NO_BRACKET, attached=attached)
-        client_id = self._place(run, intent, verdict).client_id
+        client_id = self._place(run, intent, verdict).order.client_id
         plan.entry_id = client_id
-        plan.cause_event_id = state.moment.event_id
+        plan.cause_event_id = moment.event_id
         if intent.time_in_force is _GTC:
-            due_ns = now_ns + self._entry_timeout_ns
+            due_ns = moment.now_ns + self._entry_timeout_ns
             state.deadlines.add(due_ns, Deadline.ENTRY_TIMEOUT, client_id)
         return verdict, client_id
+
+    def _judge_at(self, plan: PositionPlan) -> JudgedLane:
+        """Return where a plan's orders are judged; looked up once, every order asks."""
+        state = self._state
+        lane = state.gate.lane(
+            plan.account_id, plan.strategy_id, plan.instrument_id, state.portfolio
+        )
+        assert isinstance(lane, JudgedLane), "an instrument with a book is known"
+        self._judged[plan] = lane
+        return lane
+
+    def _volatility(self, lane: Lane, sizing: BoundSizing) -> float | None:
+        """Return the volatility a size is to be scaled by, where one is."""
+        if sizing.volatility_target is None:
+            return None
+        if sizing.is_by_range:
+            return lane.ranges.over(self._horizon_ns)
+        return lane.volatility.over(self._horizon_ns, interval_ns=1_000_000_000)
 
     def _work_entry(
         self,
@@ -293,7 +311,7 @@ class SignalDesk:
         )
         if blocked is not None:
             return blocked
-        verdict = self._judge(run, capped, lane)
+        verdict = self._judge(run, capped, lane, self._judged.get(plan) or self._judge_at(plan))
         if isinstance(verdict, Rejected):
             return verdict
         self._begin(plan, intent, exits, bracket, is_attached=is_attached)
@@ -413,7 +431,9 @@ class SignalDesk:
 
     # shared ---------------------------------------------------------------------------------------
 
-    def _judge(self, run: StrategyRun, intent: OrderIntent, lane: Lane) -> Verdict:
+    def _judge(
+        self, run: StrategyRun, intent: OrderIntent, lane: Lane, judged: JudgedLane
+    ) -> Verdict:
         state = self._state
         moment = state.moment
         return state.gate.check(
@@ -425,6 +445,7 @@ class SignalDesk:
             book=lane.book,
             instrument=lane.instrument,
             view=state.view,
+            lane=judged,
         )
 
     def _place(self, run: StrategyRun, intent: OrderIntent, verdict: Approved) -> Record:

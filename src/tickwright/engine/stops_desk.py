@@ -47,15 +47,18 @@ class StopsDesk:
         instrument = lane.instrument
         return (
             self._wants_held
-            and not instrument.is_spot
             and instrument.capabilities.has_attached_brackets
+            and not instrument.is_spot
             and self.is_alone(plan)
             and not self._is_hedged(plan)
         )
 
     def is_alone(self, plan: PositionPlan) -> bool:
         """Whether no other strategy of the account may hold this instrument."""
-        for run in self._state.runs.values():
+        runs = self._state.runs
+        if len(runs) == 1:
+            return True
+        for run in runs.values():
             context = run.context
             if (
                 run.strategy_id != plan.strategy_id
@@ -67,7 +70,7 @@ class StopsDesk:
 
     def _is_hedged(self, plan: PositionPlan) -> bool:
         holding = self._state.portfolio.holding(plan.account_id, plan.instrument_id)
-        return any(
+        return holding.is_hedged and any(
             leg is not Leg.NET and book.position.size_units for leg, book in holding.legs.items()
         )
 

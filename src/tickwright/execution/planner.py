@@ -50,6 +50,7 @@ class Planner:
 
     def __init__(self, config: ExecutionConfig) -> None:
         self._config = config
+        self._is_at_once = config.entry == "marketable"
         self._entry_parts = round(config.slippage_bps_max * _BPS_PARTS)
         self._exit_parts = round(config.exit_slippage_bps_max * _BPS_PARTS)
         self._valid_ns = config.valid_ms * 1_000_000
@@ -114,6 +115,8 @@ class Planner:
         an algorithm for it, it is a resting order's.
         """
         config, price_units = self._config, signal.price_units
+        if self._is_at_once:
+            return None
         if config.entry == "twap":
             twap = config.twap
             return Twap(
@@ -227,18 +230,16 @@ class Planner:
         tick = instrument.tick_units
         sign = 1 if side is _BUY else -1
         stop = take = None
-        base = _on_tick(entry_units, instrument, up=sign > 0)
-        lowest = _on_tick(instrument.price_min_units, instrument, up=True)
-        highest = _on_tick(instrument.price_max_units, instrument, up=False)
+        base = -(-entry_units // tick) * tick if side is _BUY else entry_units // tick * tick
         if stop_loss_fraction is not None:
             distance = entry_units * round(stop_loss_fraction * PARTS) // PARTS // tick * tick
-            stop = min(max(base - sign * max(distance, tick), lowest), highest)
+            stop = _within(base - sign * (distance or tick), instrument)
             if (entry_units - stop) * sign <= 0:
                 stop = None
         if take_profit_fraction is not None:
             distance = -(-entry_units * round(take_profit_fraction * PARTS) // PARTS)
             distance = -(-distance // tick) * tick
-            take = min(max(base + sign * max(distance, tick), lowest), highest)
+            take = _within(base + sign * (distance or tick), instrument)
         return Bracket(stop, take)
 
     @staticmethod
@@ -273,11 +274,14 @@ def _capped(touch: int, parts: int, side: Side, instrument: Instrument) -> int:
     tick = instrument.tick_units
     distance = touch * parts // PARTS // tick * tick
     if side is _BUY:
-        highest = instrument.price_max_units // tick * tick
-        return min(touch + distance, highest)
-    return max(touch - distance, _on_tick(instrument.price_min_units, instrument, up=True))
+        return min(touch + distance, instrument.price_max_units // tick * tick)
+    return max(touch - distance, -(-instrument.price_min_units // tick) * tick)
 
 
-def _on_tick(price_units: int, instrument: Instrument, *, up: bool) -> int:
+def _within(price_units: int, instrument: Instrument) -> int:
+    """Return a price on the tick, moved inside the instrument's bounds."""
+    least, most = instrument.price_min_units, instrument.price_max_units
+    if least <= price_units <= most:
+        return price_units
     tick = instrument.tick_units
-    return -(-price_units // tick) * tick if up else price_units // tick * tick
+    return -(-least // tick) * tick if price_units < least else most // tick * tick

@@ -9,7 +9,7 @@ sentence, which is put into words when somebody reads it.
 import math
 from collections import deque
 from collections.abc import Callable, Iterable
-from functools import partial
+from operator import itemgetter
 
 from tickwright.book.order_book import OrderBook
 from tickwright.core.identity import InstrumentId
@@ -34,8 +34,10 @@ _WORTHS_MAX = 100_000
 _EXIT = SignalKind.EXIT
 _SHORT = SignalKind.SHORT
 
-Sentence = Callable[[], str]
-"""A sentence that is written when somebody reads it: an order never waits for its explanation."""
+_SIZE: Callable[[tuple[int, int]], int] = itemgetter(1)
+Sentence = tuple[Callable[..., str], *tuple[object, ...]]
+"""A function and what it makes a sentence of, which it does when somebody reads it: an order never
+waits for its explanation."""
 
 
 class ClosedReturns:
@@ -114,7 +116,7 @@ class SizeDecision:
     @property
     def explanation(self) -> tuple[str, ...]:
         """The reasons in order, the first one saying where the size started."""
-        return tuple(sentence() for sentence in self._sentences)
+        return tuple(write(*figures) for write, *figures in self._sentences)
 
     def __repr__(self) -> str:
         return f"SizeDecision({self.size_units}, {self.explanation})"
@@ -188,23 +190,29 @@ class Sizer:
             return _rejected(Reason.PRICE_UNKNOWN, f"{price_units}", "a price above zero")
         if book is None or not book.is_synced:
             return _rejected(Reason.BOOK_NOT_SYNCED, "no proven book", "synced")
-        why: list[Sentence] = []
         sizing = limits.sizing
-        notional = _notional(signal.confidence, equity, instrument, sizing, why)
-        scaled = _by_volatility(notional, volatility, sizing, why)
-        if isinstance(scaled, Rejected):
-            return scaled
-        capped = _by_kelly(scaled, equity, closed_returns, instrument, sizing, why)
-        if isinstance(capped, Rejected):
-            return capped
+        floor_parts, confidence = sizing.confidence_floor_parts, signal.confidence
+        parts = floor_parts + (PARTS - floor_parts) * int(confidence * PARTS) // PARTS
+        notional = equity * sizing.equity_parts // PARTS * parts // PARTS
+        why: list[Sentence] = [(_start_sentence, equity, parts, confidence, instrument, sizing)]
+        if volatility is not None or sizing.volatility_target is not None:
+            scaled = _by_volatility(notional, volatility, sizing, why)
+            if isinstance(scaled, Rejected):
+                return scaled
+            notional = scaled
+        if closed_returns is not None and closed_returns.count >= sizing.kelly_trades_min:
+            capped = _by_kelly(notional, equity, closed_returns, instrument, sizing, why)
+            if isinstance(capped, Rejected):
+                return capped
+            notional = capped
         worth = self._worths.get(instrument.id)
         if worth is None or worth.instrument is not instrument:
             assert len(self._worths) < _WORTHS_MAX, "instruments must be few"
             worth = self._worths[instrument.id] = _Worth(instrument)
         if worth.unit_value:
-            size_units = capped // (price_units * worth.unit_value)
+            size_units = notional // (price_units * worth.unit_value)
         else:
-            size_units = capped * WORTH_UNITS // worth.of(WORTH_UNITS, price_units)
+            size_units = notional * WORTH_UNITS // worth.of(WORTH_UNITS, price_units)
         sign = -1 if signal.kind is _SHORT else 1
         return _fit(size_units, sign, price_units, position_units, worth, book, sizing, why)
 
@@ -224,7 +232,7 @@ def _fit(
     held = position_units * sign
     if held > 0:
         size_units -= held
-        why.append(partial(_held_sentence, instrument, held))
+        why.append((_held_sentence, instrument, held))
         if size_units <= 0:
             value = f"holds {instrument.size_text(held)}"
             bound = f"{instrument.size_text(size_units + held)} wished by this signal"
@@ -237,12 +245,12 @@ def _fit(
             return _rejected(Reason.DEPTH_TOO_THIN, "nothing visible", "some depth to take")
         if size_units > cap:
             size_units = cap
-            why.append(partial(_depth_sentence, instrument, cap, sizing))
+            why.append((_depth_sentence, instrument, cap, sizing))
     if size_units > worth.size_units_max:
         size_units = worth.size_units_max
-        why.append(partial(_venue_sentence, instrument, size_units))
+        why.append((_venue_sentence, instrument, size_units))
     fitting = size_units // instrument.lot_units * instrument.lot_units
-    if fitting < max(1, instrument.size_min_units):
+    if fitting <= 0 or fitting < instrument.size_min_units:
         value = f"size {instrument.size_text(size_units)} ({_joined(why)})"
         bound = f"at least {instrument.size_text(instrument.size_min_units)}"
         return _rejected(Reason.SIZE_INVALID, value, bound)
@@ -251,22 +259,8 @@ def _fit(
         value = f"{now:.4f} {instrument.quote_asset} ({_joined(why)})"
         bound = f"at least {instrument.notional_min} {instrument.quote_asset}"
         return _rejected(Reason.NOTIONAL_TOO_SMALL, value, bound)
-    why.append(partial(_lots_sentence, instrument, fitting))
+    why.append((_lots_sentence, instrument, fitting))
     return SizeDecision(fitting, why)
-
-
-def _notional(
-    confidence: float,
-    equity: int,
-    instrument: Instrument,
-    sizing: BoundSizing,
-    why: list[Sentence],
-) -> int:
-    full = equity * sizing.equity_parts // PARTS
-    floor_parts = sizing.confidence_floor_parts
-    parts = floor_parts + (PARTS - floor_parts) * int(confidence * PARTS) // PARTS
-    why.append(partial(_start_sentence, equity, parts, confidence, instrument, sizing))
-    return full * parts // PARTS
 
 
 def _by_volatility(
@@ -282,20 +276,18 @@ def _by_volatility(
         return _rejected(Reason.SIGNAL_INVALID, "volatility unknown", bound)
     most = sizing.volatility_scale_parts_max
     parts = min(most, int(min(target / volatility, float(most)) * PARTS))
-    why.append(partial(_volatility_sentence, parts, volatility, sizing))
+    why.append((_volatility_sentence, parts, volatility, sizing))
     return notional * parts // PARTS
 
 
 def _by_kelly(
     notional: int,
     equity: int,
-    closed_returns: ClosedReturns | None,
+    closed_returns: ClosedReturns,
     instrument: Instrument,
     sizing: BoundSizing,
     why: list[Sentence],
 ) -> int | Rejected:
-    if closed_returns is None or closed_returns.count < sizing.kelly_trades_min:
-        return notional
     if not closed_returns.is_finite:
         return _rejected(Reason.SIGNAL_INVALID, "a closed trade's return is no number", "finite")
     count, variance = closed_returns.count, closed_returns.variance
@@ -312,24 +304,20 @@ def _by_kelly(
     cap = equity * int(min(kelly, 100.0) * PARTS) // PARTS
     if cap >= notional:
         return notional
-    why.append(partial(_kelly_sentence, cap, count, instrument, sizing))
+    why.append((_kelly_sentence, cap, count, instrument, sizing))
     return cap
 
 
 def _depth_cap(sign: int, book: OrderBook, sizing: BoundSizing) -> int:
     levels = book.asks(sizing.depth_levels) if sign > 0 else book.bids(sizing.depth_levels)
-    visible = 0
-    # A loop, not `sum` over a generator: half the time, and every order pays it.
-    for _, size in levels:
-        visible += size
-    return visible * sizing.depth_parts // PARTS
+    return sum(map(_SIZE, levels)) * sizing.depth_parts // PARTS
 
 
 # sentences ----------------------------------------------------------------------------------------
 
 
 def _joined(why: list[Sentence]) -> str:
-    return "; ".join(sentence() for sentence in why)
+    return "; ".join(write(*figures) for write, *figures in why)
 
 
 def _start_sentence(
@@ -384,7 +372,7 @@ def _close(
     fitting = held // instrument.lot_units * instrument.lot_units
     if fitting == 0:
         return _rejected(reason, f"holds {instrument.size_text(held)}, less than a lot", "a lot")
-    return SizeDecision(fitting, [partial(_closing_sentence, instrument, fitting, what)])
+    return SizeDecision(fitting, [(_closing_sentence, instrument, fitting, what)])
 
 
 def _rejected(reason: Reason, value: str, bound: str) -> Rejected:
