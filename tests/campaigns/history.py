@@ -1,9 +1,9 @@
 """Compares what a trader and its venue wrote down, by a ledger of its own; trusts neither side.
 
-It reads logs and nothing else: of the trader the journal and the session logs, of the venue its
-ledger as JSON. Nothing of the trader's judgement is used, so that a fault in it can't hide itself:
-lines and numbers are read anew here, and the ledger is a few lines of exact fractions. Only the
-segments of a session are unpacked by the trader's reader.
+It reads files and nothing else: of the trader the journal, the session logs and the books it kept
+at its end, of the venue its ledger as JSON. Nothing of the trader's judgement is used, so that a
+fault in it can't hide itself: lines and numbers are read anew here, and the ledger is a few lines
+of exact fractions. Only the segments of a session are unpacked by the trader's reader.
 """
 
 import argparse
@@ -95,7 +95,7 @@ class Ledger:
 
 
 def folded(rows: Iterable[Execution]) -> Ledger:
-    """Fold executions in the order of their time."""
+    """Fold executions in the order of their time, which is the venue's."""
     ledger = Ledger()
     for row in sorted(rows, key=lambda row: row.at_ms):
         ledger.take(row)
@@ -103,17 +103,40 @@ def folded(rows: Iterable[Execution]) -> Ledger:
 
 
 @dataclass(slots=True)
+class Booked:
+    """What the trader says it holds in one symbol, and what it made of it; exact.
+
+    `is_whole` is False once the venue's size was taken in place of executions: their profit is not
+    in these sums.
+    """
+
+    size_units: int = 0
+    cost: Fraction = Fraction(0)
+    realised: Fraction = Fraction(0)
+    fees: Fraction = Fraction(0)
+    funding: Fraction = Fraction(0)
+    is_whole: bool = True
+
+
+@dataclass(slots=True)
 class TraderHistory:
-    """What the trader wrote: promises with their time, ends, executions by id, evidence of none."""
+    """What the trader wrote: promises with their time, ends, executions by id, evidence of none.
+
+    `books` is None where what was kept last is of an earlier moment than the last execution.
+    """
 
     promised_ns: dict[str, int] = field(default_factory=dict)
-    settled: dict[str, tuple[str, int]] = field(default_factory=dict)
+    settled: dict[str, tuple[str, int, int]] = field(default_factory=dict)
+    """Ends: state, units filled, when it was written."""
+    spans: list[tuple[int, int]] = field(default_factory=list)
+    """From when until when a session log goes: one that was killed loses its last moments."""
     executions: dict[str, Execution] = field(default_factory=dict)
     known_ns: dict[str, int] = field(default_factory=dict)
     """When an execution was first told."""
     apart: list[tuple[int, int]] = field(default_factory=list)
     """From when the private stream was lost until the account was read again."""
     disproved: set[str] = field(default_factory=set)
+    books: dict[str, Booked] | None = None
     faults: list[str] = field(default_factory=list)
     size_decimals: dict[str, int] = field(default_factory=dict)
     price_decimals: dict[str, int] = field(default_factory=dict)
@@ -145,7 +168,9 @@ def read_trader(state: Path, sessions: Sequence[Path]) -> TraderHistory:
         for path in sorted(folder.glob("*.log")):
             _read_segment(path, found)
     for folder in sessions:
+        first_ns = last_ns = 0
         for kind, now_ns, payload in _records(folder, found.faults):
+            first_ns, last_ns = first_ns or now_ns, now_ns
             if kind == _BOOK:
                 instrument = json.loads(payload)["instrument"]
                 symbol = instrument["id"]["symbol"]
@@ -153,7 +178,31 @@ def read_trader(state: Path, sessions: Sequence[Path]) -> TraderHistory:
                 found.price_decimals[symbol] = instrument["price_decimals"]
             elif kind == _INPUT:
                 _read_input(json.loads(payload), now_ns, found)
+        found.spans.append((first_ns, last_ns))
+    _read_books(state, found)
     return found
+
+
+def _read_books(state: Path, found: TraderHistory) -> None:
+    """Read the books kept last, unless an execution was told after them: that run was killed."""
+    path = state / "trading-state.json"
+    if not path.exists():
+        return
+    kept = json.loads(path.read_bytes())["state"]
+    if kept["risk"]["saved_ns"] < max(found.known_ns.values(), default=0):
+        return
+    found.books = {}
+    for account in kept["ledger"]["accounts"]:
+        for holding in account["holdings"]:
+            booked = found.books.setdefault(holding["instrument_id"]["symbol"], Booked())
+            for leg in holding["legs"]:
+                position = leg["position"]
+                booked.size_units += position["size_units"]
+                booked.cost += Fraction(position["cost"], _MONEY)
+                booked.realised += Fraction(position["realised"], _MONEY)
+                booked.fees += Fraction(sum(position["fees"].values()), _MONEY)
+                booked.funding += Fraction(position["funding"], _MONEY)
+                booked.is_whole &= not leg["adopted_ns"]
 
 
 def _read_segment(path: Path, found: TraderHistory) -> None:
@@ -174,7 +223,8 @@ def _read_segment(path: Path, found: TraderHistory) -> None:
                 found.faults.append(f"{client_id} was promised twice")
             found.promised_ns[client_id] = entry["now_ns"]
         elif record["type"] == "settled":
-            found.settled[record["client_id"]] = (record["state"], record["filled_units"])
+            end = (record["state"], record["filled_units"], entry["now_ns"])
+            found.settled[record["client_id"]] = end
 
 
 def _records(folder: Path, faults: list[str]) -> Iterator[tuple[int, int, bytes]]:
@@ -279,10 +329,17 @@ def read_venue(account: dict[str, Any]) -> VenueHistory:
 # comparing ----------------------------------------------------------------------------------------
 
 
-def compare(trader: TraderHistory, venue: VenueHistory, *, skew_ms: int = 1_000) -> list[str]:
+def compare(
+    trader: TraderHistory,
+    venue: VenueHistory,
+    *,
+    skew_ms: int = 1_000,
+    was_killed: bool = False,
+) -> list[str]:
     """Return everything in which the two histories differ; empty when they agree.
 
     `skew_ms` is how far the venue's clock may be behind the trader's; it stamps in its own steps.
+    `was_killed` says that a session log may lack its last moments.
     """
     ours = {name for name in venue.orders if _is_ours(name)}
     # Within one millisecond only the venue knows which came first, and average cost depends on it.
@@ -295,6 +352,7 @@ def compare(trader: TraderHistory, venue: VenueHistory, *, skew_ms: int = 1_000)
         *_executions(trader, venue, ours),
         *_money(folded(told), venue, "the trader's"),
         *_money(folded(venue.executions.values()), venue, "the venue's"),
+        *_booked(trader, venue, was_killed=was_killed),
     ]
 
 
@@ -319,7 +377,7 @@ def _orders(
         if settled is None:
             yield f"{name} ended as {row['orderStatus']} and the trader doesn't know"
             continue
-        state, filled_units = settled
+        state, filled_units, _ = settled
         filled = Fraction(filled_units, 10 ** trader.size_decimals[row["symbol"]])
         if _STATES.get(row["orderStatus"]) not in (state, None) and not (
             # Two words of the venue for one end.
@@ -333,7 +391,10 @@ def _orders(
             if down_ns < promised_ns < (read_ns or promised_ns):
                 yield f"{name} was promised while the private stream was lost"
     for name in sorted(set(trader.promised_ns) - ours):
-        if name in trader.settled and name not in trader.disproved:
+        settled = trader.settled.get(name)
+        if settled is None or name in trader.disproved:
+            continue
+        if any(first_ns <= settled[2] <= last_ns for first_ns, last_ns in trader.spans):
             yield f"{name} was promised, never booked, and ended here without evidence"
 
 
@@ -373,6 +434,37 @@ def _money(ledger: Ledger, venue: VenueHistory, whose: str) -> Iterator[str]:
         yield f"wallet by {whose} executions: {float(wallet)}, booked {float(venue.wallet)}"
 
 
+def _booked(trader: TraderHistory, venue: VenueHistory, *, was_killed: bool) -> Iterator[str]:
+    """What the trader says it holds and made, beside what it was told: told is not booked yet.
+
+    A row told late is folded late, so that profit falls to another fill than at the venue; what was
+    paid and got in all is the same in any order.
+    """
+    if trader.books is None:
+        return
+    ledger = Ledger()
+    for row in trader.executions.values():
+        ledger.take(row)
+    sizes = {
+        symbol: Fraction(booked.size_units, 10 ** trader.size_decimals[symbol])
+        for symbol, booked in trader.books.items()
+        if booked.size_units
+    }
+    if sizes != venue.positions:
+        yield f"positions in the trader's books: {_shown(sizes)}, held {_shown(venue.positions)}"
+    books = trader.books.values()
+    if not all(booked.is_whole for booked in books):
+        return
+    paid = sum((row.size * row.price for row in venue.executions.values() if row.moves), Fraction())
+    kept = sum((booked.cost - booked.realised for booked in books), Fraction())
+    if abs(kept - paid) > _MONEY_ERROR_MAX:
+        yield f"the trader's books paid {float(kept)} for what it holds, in fact {float(paid)}"
+    for name in ("fees", "funding") if was_killed else ("fees", "funding", "realised"):
+        kept, told = sum(getattr(booked, name) for booked in books), getattr(ledger, name)
+        if abs(kept - told) > _MONEY_ERROR_MAX:
+            yield f"{name} in the trader's books: {float(kept)}, by what it was told {float(told)}"
+
+
 def _shown(sizes: dict[str, Fraction]) -> dict[str, str]:
     return {
         symbol: str(Decimal(size.numerator) / Decimal(size.denominator))
@@ -386,10 +478,11 @@ def main() -> int:
     parser.add_argument("state", type=Path, help="the trader's state folder")
     parser.add_argument("ledger", type=Path, help="the venue's /control/ledger as a file")
     parser.add_argument("sessions", type=Path, nargs="+", help="session folders, oldest first")
+    parser.add_argument("--was-killed", action="store_true", help="a session ended by SIGKILL")
     chosen = parser.parse_args()
     account = json.loads(chosen.ledger.read_text())["accounts"][0]
     trader, venue = read_trader(chosen.state, chosen.sessions), read_venue(account)
-    differences = compare(trader, venue)
+    differences = compare(trader, venue, was_killed=chosen.was_killed)
     for difference in differences:
         sys.stdout.write(f"{difference}\n")
     sys.stdout.write(

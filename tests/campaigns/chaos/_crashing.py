@@ -22,14 +22,17 @@ from tickwright.core.commands import CancelOrder
 from tickwright.core.events import Input, OrderReport, Reply
 from tickwright.core.orders import Fill, RequestKind
 from tickwright.feed.account_link import AccountLink
+from tickwright.storage import journal as journal_room
 from tickwright.storage.journal import Journal
 from tickwright.venues.bybit.trade import TradeSession
 
-__all__ = ["NEVER", "STEPS", "Addresses", "live"]
+__all__ = ["NEVER", "STEPS", "Addresses", "keep_segments", "live"]
 
 NEVER = "never"
 SECONDS_MAX = 20.0
 """A step that was not passed by then is a fault of the campaign: the child ends in order."""
+SEGMENTS_MAX = 100_000
+"""The history checker reads every promise: none may leave before."""
 SEGMENT_BYTES_MAX = 2_000
 """Small, so that a run turns over several segments of its journal."""
 
@@ -159,6 +162,11 @@ STEPS: dict[str, Callable[[_Passing], None]] = {
 """Every step between an intent and the end of its order at which a process may die."""
 
 
+def keep_segments() -> None:
+    """Let no segment of a journal leave, in this process."""
+    journal_room.SEGMENTS_MAX = SEGMENTS_MAX
+
+
 def live(
     addresses: Addresses,
     folder: str,
@@ -168,6 +176,7 @@ def live(
     session: str,
 ) -> None:
     """Trade until killed at a step; the target of a process."""
+    keep_segments()
     _turn_segments_over()
     if step != NEVER:
         STEPS[step](_Passing(number))

@@ -14,7 +14,7 @@ from random import Random
 
 from msgspec.structs import replace
 
-from tests.campaigns.chaos._crashing import NEVER, STEPS, Addresses, live
+from tests.campaigns.chaos._crashing import NEVER, STEPS, Addresses, keep_segments, live
 from tests.campaigns.chaos.rows import Result, Size, row, together
 from tests.campaigns.chaos.world import World, scratch, settings, until, venue
 from tests.integration.app.trading import trading
@@ -47,6 +47,7 @@ async def crashes(size: Size, rng: Random) -> Result:
 
 async def crash_once(result: Result, *, rng: Random, step: str) -> None:
     """Kill a trader at a step and start it again; compare with the venue."""
+    keep_segments()
     result.runs += 1
     result.armed += 1
     parameters = {"intents": 200, "taking_percent": 30, "live_max": 4}
@@ -56,7 +57,7 @@ async def crash_once(result: Result, *, rng: Random, step: str) -> None:
         result.check(is_true=code == -signal.SIGKILL, otherwise=f"ended with {code}, not killed")
         result.hit += code == -signal.SIGKILL
         await comes_back(world, result, folder)
-        await world.history(folder, result)
+        await world.history(folder, result, was_killed=True)
         for duplicate in await world.duplicates():
             result.check(is_true=False, otherwise=duplicate)
 
@@ -163,6 +164,8 @@ DAMAGE: dict[str, Callable[[Path, Random], None]] = {
     "fence cut": lambda state, rng: cut(state / "fence", rng),
     "everything lost": lose,
 }
+READABLE = frozenset({"nothing", "epoch set back"})
+"""After these the history of both runs is whole, and is checked."""
 REFUSED = frozenset(
     {
         "journal of an older form",
@@ -193,6 +196,7 @@ async def restarts(size: Size, rng: Random) -> Result:
 
 async def restart_once(result: Result, *, rng: Random, what: str) -> None:
     """Kill a trader anywhere, damage its files, start it again."""
+    keep_segments()
     result.runs += 1
     parameters = {"intents": 10_000, "taking_percent": 30, "live_max": 4}
     async with venue(seed=rng.getrandbits(30)) as world, scratch() as folder:
@@ -214,3 +218,5 @@ async def restart_once(result: Result, *, rng: Random, what: str) -> None:
             result.check(is_true=what != "nothing", otherwise=f"refused: {refusal}")
         else:
             result.check(is_true=what not in REFUSED, otherwise="started all the same")
+            if what in READABLE:
+                await world.history(folder, result, was_killed=True)

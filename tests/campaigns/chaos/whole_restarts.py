@@ -56,6 +56,7 @@ async def kill_again_and_again(result: Result, *, rng: Random, kills: int) -> No
                 for number in range(kills):
                     await killed(world, result, folder, number, rng)
                     await stands(world, result, folder, f"session-{number}-after")
+                await world.history(folder, result, was_killed=True)
         finally:
             await running.stop()
 

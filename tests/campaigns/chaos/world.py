@@ -27,6 +27,7 @@ from tickwright.core.signals import CancelIntent, Decision
 from tickwright.engine.config import EngineConfig
 from tickwright.execution.config import ExecutionConfig
 from tickwright.execution.request_budget import BudgetLimits
+from tickwright.net.listener import utc_now_ns
 from tickwright.risk.limits import RiskLimits
 from tickwright.risk.protections_config import ProtectionLimits
 from tickwright.simulator.private.control import ledger_report
@@ -157,6 +158,19 @@ class World:
     def __init__(self, running: RunningSimulator, http: aiohttp.ClientSession) -> None:
         self.running = running
         self._http = http
+        self.lag_ms = 0
+        """How far the venue's clock, which goes by steps, was ever behind when an order came."""
+        self._watch_lag()
+
+    def _watch_lag(self) -> None:
+        desk, venue = self.running.whole.desk, self.running.venue
+        create = desk.create
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            self.lag_ms = max(self.lag_ms, (utc_now_ns() - venue.now_ns) // 1_000_000)
+            return create(*args, **kwargs)
+
+        desk.create = watched  # type: ignore[method-assign]
 
     async def ask(self, path: str) -> int:
         """Ask the venue something in public; return the status."""
@@ -254,11 +268,20 @@ class World:
             if row["orderLinkId"] not in live
         ]
 
-    async def history(self, folder: Path, result: Result, *, skew_ms: int = 1_000) -> TraderHistory:
-        """Compare the logs of both sides; call it when every trader of the folder has ended."""
+    async def history(
+        self,
+        folder: Path,
+        result: Result,
+        *,
+        skew_ms: int = 1_000,
+        was_killed: bool = False,
+    ) -> TraderHistory:
+        """Compare the files of both sides; call it when every trader of the folder has ended."""
         sessions = sorted(folder.glob("session*"))  # noqa: ASYNC240 - nothing else runs
         trader = read_trader(folder / "state", sessions)
-        for difference in compare(trader, read_venue(await self.account()), skew_ms=skew_ms):
+        venue = read_venue(await self.account())
+        skew_ms += self.lag_ms
+        for difference in compare(trader, venue, skew_ms=skew_ms, was_killed=was_killed):
             result.check(is_true=False, otherwise=f"history: {difference}")
         return trader
 

@@ -1,6 +1,9 @@
 """The fault campaign's quick rows, and its history checker; `make chaos` plays all of them."""
 
+import copy
 import json
+from dataclasses import replace
+from fractions import Fraction
 from random import Random
 from typing import Any
 
@@ -9,8 +12,8 @@ import pytest
 from tests.campaigns.chaos.__main__ import load
 from tests.campaigns.chaos.requests import barrage
 from tests.campaigns.chaos.rows import ROWS
-from tests.campaigns.chaos.world import scratch, settings, until, venue
-from tests.campaigns.history import compare, read_trader, read_venue
+from tests.campaigns.chaos.world import SYMBOL, scratch, settings, until, venue
+from tests.campaigns.history import Booked, TraderHistory, compare, read_trader, read_venue
 from tests.campaigns.mutants import MUTANTS, play
 from tests.integration.app.trading import trading
 
@@ -51,6 +54,11 @@ async def test_history_when_either_side_lies_then_it_is_told() -> None:
             change(bent)
             told = compare(trader_side, read_venue(bent))
             assert any(words in one for one in told), (words, told)
+        for twist, words in TWISTS:
+            bent_side = copy.deepcopy(trader_side)
+            twist(bent_side)
+            told = compare(bent_side, read_venue(account))
+            assert any(words in one for one in told), (words, told)
 
 
 def _more_size(account: dict[str, Any]) -> None:
@@ -86,3 +94,58 @@ LIES = (
     (_unpromised, "was never promised"),
 )
 """What is bent in the venue's ledger, and what the checker has to say of it."""
+
+
+def _books(side: TraderHistory) -> Booked:
+    assert side.books is not None
+    return side.books[SYMBOL]
+
+
+def _misbooked_size(side: TraderHistory) -> None:
+    _books(side).size_units += 1
+
+
+def _misbooked_profit(side: TraderHistory) -> None:
+    _books(side).realised += 1
+    _books(side).cost += 1
+
+
+def _misbooked_cost(side: TraderHistory) -> None:
+    _books(side).cost += 1
+
+
+def _missing_fee(side: TraderHistory) -> None:
+    _books(side).fees = Fraction(0)
+
+
+def _invented_execution(side: TraderHistory) -> None:
+    first = next(iter(side.executions.values()))
+    side.executions["invented"] = replace(first, execution_id="invented")
+
+
+def _wrong_fill(side: TraderHistory) -> None:
+    name, first = next(iter(side.executions.items()))
+    side.executions[name] = replace(first, size=2 * first.size)
+
+
+def _ended_by_guess(side: TraderHistory) -> None:
+    at_ns = side.spans[0][1]
+    side.promised_ns["tw" + "1" * 24] = at_ns
+    side.settled["tw" + "1" * 24] = ("rejected", 0, at_ns)
+
+
+def _forgotten_end(side: TraderHistory) -> None:
+    side.settled.popitem()
+
+
+TWISTS = (
+    (_misbooked_size, "positions in the trader's books"),
+    (_misbooked_profit, "realised in the trader's books"),
+    (_misbooked_cost, "paid"),
+    (_missing_fee, "fees in the trader's books"),
+    (_invented_execution, "was never made by the venue"),
+    (_wrong_fill, "differs"),
+    (_ended_by_guess, "ended here without evidence"),
+    (_forgotten_end, "and the trader doesn't know"),
+)
+"""The same for what the trader wrote down."""
