@@ -45,7 +45,7 @@ class EngineDoor:
 
     Args:
         tap: records everything; None records nothing.
-        execute: carries one command out.
+        execute: carries out the commands of one step.
         depth: of the books, for the record.
     """
 
@@ -53,7 +53,7 @@ class EngineDoor:
         self,
         engine: Engine,
         tap: InputTap | None,
-        execute: Callable[[Command], None],
+        execute: Callable[[Sequence[Command]], None],
         *,
         depth: int,
     ) -> None:
@@ -149,8 +149,7 @@ class EngineDoor:
     def _carry_out(self, commands: Sequence[Command]) -> None:
         # Orders leave first: hashing is nothing they must wait for (12 us). The record still stands
         # right behind its input, because no command enters an input before it returns.
-        for command in commands:
-            self._execute(command)
+        self._execute(commands)
         if self._tap is not None:
             digest = self.engine.digest.encode()
             self._record(RecordKind.DIGEST, self.engine.state.now_ns, digest)

@@ -221,7 +221,7 @@ class PaperVenue:
         self,
         engine: Engine,
         tap: InputTap | None,
-        execute: Callable[[Command], None],
+        execute: Callable[[Sequence[Command]], None],
         *,
         depth: int,
     ) -> "PaperDoor":
@@ -290,7 +290,7 @@ class PaperDoor(EngineDoor):
         self,
         engine: Engine,
         tap: InputTap | None,
-        execute: Callable[[Command], None],
+        execute: Callable[[Sequence[Command]], None],
         *,
         depth: int,
         paper: PaperVenue,

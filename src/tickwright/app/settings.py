@@ -76,6 +76,7 @@ def trader_settings(
                 credentials=config.credentials(name),
                 categories=_categories(config, name),
                 orders_by_rest=not (file.is_paper or hosts[account.venue].trade),
+                batches_orders=account.batch,
             )
             for name, account in file.accounts.items()
         ),

@@ -9,7 +9,7 @@ import contextlib
 import gc
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import TYPE_CHECKING, TypeVar
 
@@ -68,6 +68,7 @@ from tickwright.core.verdicts import Rejected
 from tickwright.engine.engine import Engine
 from tickwright.feed.account_link import AccountLink
 from tickwright.feed.feed import PublicFeed
+from tickwright.feed.together import AccountCommand
 from tickwright.net.listener import utc_now_ns
 from tickwright.net.tap import InputTap
 from tickwright.net.trust import trusted_by
@@ -359,6 +360,7 @@ class Trader:
             on_sent=self.door.on_sent,
             on_note=self._note,
             wants_trade_socket=not account.orders_by_rest,
+            batches=account.batches_orders,
             fence=self._fence,
             reconcile_s=self.settings.plan.engine.execution.reconcile_ms / 1e3,
             seen_ns=seen_ns,
@@ -571,11 +573,15 @@ class Trader:
 
     # commands -----------------------------------------------------------------------------------
 
-    def _execute(self, command: Command) -> None:
-        if isinstance(command, SetTimer):
-            self._timers.set(command)
-        else:
-            self.links[command.account_id].execute(command)
+    def _execute(self, commands: Sequence[Command]) -> None:
+        by_account: dict[AccountId, list[AccountCommand]] = {}
+        for command in commands:
+            if isinstance(command, SetTimer):
+                self._timers.set(command)
+            else:
+                by_account.setdefault(command.account_id, []).append(command)
+        for account_id, its in by_account.items():
+            self.links[account_id].execute_all(its)
 
     def _instrument_of(self, category: Category, symbol: str) -> Instrument:
         for feed in self.feeds:

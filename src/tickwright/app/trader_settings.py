@@ -42,6 +42,8 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True):
     credentials: Credentials
     categories: tuple[Category, ...]
     orders_by_rest: bool = False
+    batches_orders: bool = False
+    """Whether requests of one step leave in one message where they may."""
 
 
 class TraderSettings(msgspec.Struct, frozen=True, kw_only=True):

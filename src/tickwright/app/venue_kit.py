@@ -145,8 +145,14 @@ class BybitKit:
         """
         if self._http is None:
             raise ConfigError(f"venue {self.name}: an account needs rest_url")
+        # Where orders have no socket, demo, batches are for contracts alone.
+        batched = (Category.LINEAR, Category.SPOT) if self.hosts.trade else (Category.LINEAR,)
         return BybitAccountClient(
-            account_id, self._caller(credentials), instrument_of, on_limit=on_limit
+            account_id,
+            self._caller(credentials),
+            instrument_of,
+            on_limit=on_limit,
+            batched=batched,
         )
 
     def link(
@@ -166,6 +172,7 @@ class BybitKit:
         fence: OrderFence | None = None,
         reconcile_s: float = 0.0,
         seen_ns: int = 0,
+        batches: bool = False,
     ) -> AccountLink:
         """Return the link of one account.
 
@@ -184,6 +191,7 @@ class BybitKit:
             silent_ns=self.budget.silent_for_ns,
             reconcile_s=reconcile_s,
             seen_ns=seen_ns,
+            batches=batches,
         )
         rows = RowReader(account_id, instrument_of)
         doubt = self.clock.distrust

@@ -308,9 +308,8 @@ class _Path:
         self.sent.append(command)
         self.door.on_sent(command, sent_ns)
 
-    def _execute(self, command: Command) -> None:
-        if not isinstance(command, SetTimer):
-            self.link.execute(command)
+    def _execute(self, commands: Sequence[Command]) -> None:
+        self.link.execute_all([one for one in commands if not isinstance(one, SetTimer)])
 
     def _refuse(self, frame: bytes, now_ns: int) -> None:
         raise AssertionError(f"the tape holds a frame the scanner refuses: {frame[:80]!r}")

@@ -129,7 +129,8 @@ class EvidenceDesk:
             return
         if not self._orders.is_absence_proven(record, event.asked_ns):
             return
-        self._after(state.blotter.on_absent(record, state.now_ns), "")
+        # It never arrived: the venue refused nothing, and several lost together are no row.
+        self._after(state.blotter.on_absent(record, state.now_ns), "", is_refusal=False)
 
     def on_promises(self, event: PromisesRestored) -> None:
         """Take up what the journal left open and ask the venue about each of it.
@@ -505,7 +506,7 @@ class EvidenceDesk:
     def _publish(self, record: Record) -> None:
         self._orders.publish(record)
 
-    def _after(self, change: Change, reason: str) -> None:
+    def _after(self, change: Change, reason: str, *, is_refusal: bool = True) -> None:
         """Let everybody know of a change of one of our orders."""
         record = change.record
         order = record.order
@@ -517,7 +518,7 @@ class EvidenceDesk:
             return
         self._orders.tell(record, reason)
         run = state.runs.get(order.strategy_id)
-        if change.is_moved and run is not None:
+        if change.is_moved and run is not None and is_refusal:
             self._count_rejects(run, record)
         if record.is_settled:
             self._positions.on_settled(record)

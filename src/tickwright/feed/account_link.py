@@ -26,11 +26,18 @@ from tickwright.core.events import ConnectionChanged, Input, Reconciliation, Sen
 from tickwright.core.identity import AccountId, Category
 from tickwright.core.kept_state import READING_OVERLAP_NS
 from tickwright.core.orders import RequestKind
+from tickwright.feed.together import AccountCommand, together
 from tickwright.net.connection import Connection, DialGate
 from tickwright.net.listener import utc_now_ns
 from tickwright.net.session import Session
 from tickwright.storage.journal import Journal
-from tickwright.venues.port import AccountClient, Encoded, OrderChannel, OrderRequest
+from tickwright.venues.port import (
+    AccountClient,
+    Encoded,
+    OrderChannel,
+    OrderRequest,
+    PricedRequest,
+)
 
 __all__ = ["AccountDoor", "AccountLink", "LinkCounts", "TradeChannel"]
 
@@ -69,6 +76,8 @@ class LinkCounts(msgspec.Struct):
 
     sent_by_socket: int = 0
     sent_by_rest: int = 0
+    batches: int = 0
+    """Messages that carried several of these requests."""
     unsent: int = 0
     syncs: int = 0
     sync_faults: int = 0
@@ -88,6 +97,7 @@ class AccountLink:
         fence: looked at right before the bytes of whatever may open something.
         silent_ns: says for how long the venue wants to hear nothing from our address.
         reconcile_s: how often the account is read and compared while trading; 0 never.
+        batches: whether requests of one step may leave in one message.
     """
 
     def __init__(
@@ -105,8 +115,10 @@ class AccountLink:
         silent_ns: Callable[[int], int] | None = None,
         reconcile_s: float = 0.0,
         seen_ns: int = 0,
+        batches: bool = False,
     ) -> None:
         self._fence = fence
+        self._batches = batches
         self._silent_ns = silent_ns
         self._reconcile_s = reconcile_s
         self.account_id = account_id
@@ -206,10 +218,7 @@ class AccountLink:
 
     # requests -----------------------------------------------------------------------------------
 
-    def execute(
-        self,
-        command: PlaceOrder | AmendOrder | CancelOrder | CancelAll | QueryOrder | SetPositionStops,
-    ) -> None:
+    def execute(self, command: AccountCommand) -> None:
         """Carry one command out; what becomes of it comes in by the door."""
         if isinstance(command, (PlaceOrder, AmendOrder)):
             if self._is_fenced(command) or not self._promise(command):
@@ -229,6 +238,31 @@ class AccountLink:
             self._send(command)
             self._journal.note_cancel(command, utc_now_ns())
 
+    def execute_all(self, commands: Sequence[AccountCommand]) -> None:
+        """Carry out the commands of one step; where batches are wished, together where they may.
+
+        Each keeps its own record in the journal, outcome and answer.
+        """
+        if not self._batches or len(commands) < 2:
+            for command in commands:
+                self.execute(command)
+            return
+        for group in together(commands, self._client.batch_max):
+            cancels = [one for one in group if isinstance(one, CancelOrder)]
+            creates = [one for one in group if isinstance(one, PlaceOrder)]
+            if len(group) == 1:
+                self.execute(group[0])
+            elif cancels:
+                self._send_together(cancels)
+                for cancel in cancels:
+                    self._journal.note_cancel(cancel, utc_now_ns())
+            else:
+                kept = [one for one in creates if not self._is_fenced(one) and self._promise(one)]
+                if self._journal.sync == "always":
+                    self._spawn(self._send_together_after_flush(kept))
+                else:
+                    self._send_together(kept)
+
     def _promise(self, command: PlaceOrder | AmendOrder) -> bool:
         try:
             self._journal.promise(command, utc_now_ns())
@@ -244,6 +278,15 @@ class AccountLink:
             self._unsent(command, str(error))
             return
         self._send(command)
+
+    async def _send_together_after_flush(self, creates: Sequence[PlaceOrder]) -> None:
+        try:
+            await asyncio.to_thread(self._journal.flush)
+        except StorageError as error:
+            for command in creates:
+                self._unsent(command, str(error))
+            return
+        self._send_together(creates)
 
     def _is_fenced(self, command: OrderRequest) -> bool:
         """Refuse what the kill switch or a ban of our address forbids; cancels always pass."""
@@ -261,13 +304,9 @@ class AccountLink:
         if self._is_fenced(command):
             return
         now_ns = utc_now_ns()
-        last = None
-        if isinstance(command, PlaceOrder):
-            if 0 < command.valid_until_ns < now_ns:
-                self._unsent(command, "expired before it could be sent")
-                return
-            if command.trigger_price_units is not None:
-                last = self._last_price_units(command)
+        if self._is_expired(command, now_ns):
+            return
+        last = self._last_of(command)
         channel = self._channel
         if channel is not None and channel.is_ready and self._trade is not None:
             encoded = channel.encode(command, now_ns, last_price_units=last)
@@ -280,6 +319,46 @@ class AccountLink:
                 self._spawn_send(command, last)
         else:
             self._spawn_send(command, last)
+
+    def _send_together(self, commands: Sequence[OrderRequest]) -> None:
+        """Send creates, or cancels, in one message; what can't leave now is told one by one."""
+        now_ns = utc_now_ns()
+        ready: list[PricedRequest] = [
+            (command, self._last_of(command))
+            for command in commands
+            if not self._is_fenced(command) and not self._is_expired(command, now_ns)
+        ]
+        if len(ready) < 2:
+            for command, _ in ready:
+                self._send(command)
+            return
+        self.counts.batches += 1
+        channel = self._channel
+        if channel is None or not channel.is_ready or self._trade is None:
+            self._spawn_send_together(ready)
+            return
+        batch = channel.encode_batch(ready, now_ns)
+        for command, reason in batch.refused:
+            self._unsent(command, reason)
+        if not batch.message:
+            return
+        if self._trade.send(batch.message):
+            for command in batch.sent:
+                self._is_sent(command)
+        else:
+            channel.not_sent(batch.request_id)
+            self._spawn_send_together([one for one in ready if one[0] in batch.sent])
+
+    def _is_expired(self, command: OrderRequest, now_ns: int) -> bool:
+        if isinstance(command, PlaceOrder) and 0 < command.valid_until_ns < now_ns:
+            self._unsent(command, "expired before it could be sent")
+            return True
+        return False
+
+    def _last_of(self, command: OrderRequest) -> int | None:
+        if isinstance(command, PlaceOrder) and command.trigger_price_units is not None:
+            return self._last_price_units(command)
+        return None
 
     def _is_sent(self, command: OrderRequest) -> None:
         sent_ns = utc_now_ns()
@@ -305,6 +384,26 @@ class AccountLink:
         self._door.on_input(outcome, utc_now_ns())
         if reply is not None:
             self._door.on_input(reply, utc_now_ns())
+
+    def _spawn_send_together(self, ready: Sequence[PricedRequest]) -> None:
+        if len(self._tasks) >= TASKS_MAX and not isinstance(ready[0][0], CancelOrder):
+            for command, _ in ready:
+                self._unsent(command, f"{TASKS_MAX} REST calls are under way")
+            return
+        self._spawn(self._send_together_by_rest(ready))
+
+    async def _send_together_by_rest(self, ready: Sequence[PricedRequest]) -> None:
+        allowed = [one for one in ready if not self._is_fenced(one[0])]
+        if not allowed:
+            return
+        self.counts.sent_by_rest += len(allowed)
+        for command, _ in allowed:
+            if self._on_sent is not None and isinstance(command, PlaceOrder):
+                self._on_sent(command, utc_now_ns())
+        for outcome, reply in await self._client.send_batch(allowed):
+            self._door.on_input(outcome, utc_now_ns())
+            if reply is not None:
+                self._door.on_input(reply, utc_now_ns())
 
     def _unsent(self, command: OrderRequest, reason: str) -> None:
         self.counts.unsent += 1

@@ -44,11 +44,13 @@ __all__ = [
     "AccountTerms",
     "EmergencyClient",
     "Encoded",
+    "EncodedBatch",
     "HeldPosition",
     "KeyRights",
     "MarketClient",
     "OrderChannel",
     "OrderRequest",
+    "PricedRequest",
     "RestingOrder",
     "TopOfBook",
     "Unsendable",
@@ -56,6 +58,8 @@ __all__ = [
 
 OrderRequest = PlaceOrder | AmendOrder | CancelOrder
 """The requests that concern one order."""
+PricedRequest = tuple[OrderRequest, int | None]
+"""A request and the latest trade price, which conditional orders need; None when unknown."""
 
 
 class Encoded(msgspec.Struct, frozen=True, gc=False):
@@ -65,6 +69,19 @@ class Encoded(msgspec.Struct, frozen=True, gc=False):
     client_id: ClientId
     request: RequestKind
     message: bytes
+
+
+class EncodedBatch(msgspec.Struct, frozen=True, gc=False):
+    """Several order requests as one message; the channel waits for its answer from now on.
+
+    `refused` can't be sent, each with its reason: proof that the venue never saw it. The message is
+    empty when that goes for all of them.
+    """
+
+    request_id: str
+    message: bytes
+    sent: tuple[OrderRequest, ...]
+    refused: tuple[tuple[OrderRequest, str], ...]
 
 
 class Unsendable(msgspec.Struct, frozen=True, gc=False):
@@ -147,8 +164,12 @@ class OrderChannel(Protocol):
         """Make the bytes of a request and wait for its answer from now on."""
         ...
 
+    def encode_batch(self, requests: Sequence[PricedRequest], now_ns: int) -> EncodedBatch:
+        """Make one message of creates or of cancels of one product line; see `batch_max`."""
+        ...
+
     def not_sent(self, request_id: str) -> None:
-        """Forget a request whose bytes never left."""
+        """Forget a message whose bytes never left."""
         ...
 
 
@@ -215,6 +236,19 @@ class AccountClient(Protocol):
         self, request: OrderRequest, *, last_price_units: int | None = None
     ) -> tuple[SendOutcome, Reply | None]:
         """Send one order request; a failure after its bytes left is an unknown reply."""
+        ...
+
+    def batch_max(self, category: Category) -> int:
+        """Return how many creates or cancels one message may hold; 1 where there are no batches.
+
+        It goes for the order channel, too.
+        """
+        ...
+
+    async def send_batch(
+        self, requests: Sequence[PricedRequest]
+    ) -> Sequence[tuple[SendOutcome, Reply | None]]:
+        """Send creates or cancels of one product line in one message; see `send` for each."""
         ...
 
     async def cancel_all(self, command: CancelAll, *, category: Category) -> int:

@@ -24,7 +24,7 @@ from tickwright.core.orders import Fill
 from tickwright.core.signals import Decision, Signal, SignalKind
 from tickwright.engine.config import EngineConfig
 from tickwright.feed.feed import FeedOptions
-from tickwright.simulator.private import DEMO_KEY, DEMO_SECRET
+from tickwright.simulator.private import DEMO_KEY, DEMO_SECRET, PrivateOptions
 from tickwright.simulator.run import RunningSimulator, SimulatorOptions, serve
 from tickwright.strategy.base import Strategy
 from tickwright.strategy.parameters import StrategyParameters
@@ -65,10 +65,14 @@ class FlipFlop(Strategy):
 
 @asynccontextmanager
 async def simulator(
-    symbols: Sequence[str] = ("BTCUSDT", "ETHUSDT", "SOLUSDT"), **options: object
+    symbols: Sequence[str] = ("BTCUSDT", "ETHUSDT", "SOLUSDT"),
+    *,
+    rate_scale: float = 1.0,
+    **options: object,
 ) -> AsyncIterator[RunningSimulator]:
     running = await serve(
-        SimulatorOptions(symbols=symbols, categories=(Category.LINEAR,), **options)  # type: ignore[arg-type]
+        SimulatorOptions(symbols=symbols, categories=(Category.LINEAR,), **options),  # type: ignore[arg-type]
+        PrivateOptions(rate_scale=rate_scale),
     )
     try:
         yield running

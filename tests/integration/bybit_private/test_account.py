@@ -7,6 +7,7 @@ from itertools import count
 from random import Random
 from typing import TypeVar
 
+import msgspec
 import pytest
 
 from tests.integration.bybit_private.conftest import caller_of
@@ -538,3 +539,74 @@ async def test_spot_when_bought_at_market_then_base_size_and_base_fee(live: Desk
     assert (1_000, 1_000, btc.id) == (done.size_units, done.filled_units, done.instrument_id)
     fill = await live.until_event(Fill, lambda e: e.instrument_id == btc.id)
     assert "BTC" == fill.fee_asset
+
+
+# batches ------------------------------------------------------------------------------------------
+
+
+async def test_batch_when_one_item_is_bad_then_the_others_rest_and_cancel_together(live: Desk):
+    good, bad, also = [await live.far_bid(live.name()) for _ in range(3)]
+    bad = msgspec.structs.replace(bad, size_units=10**12)
+    batch = live.trade.encode_batch([(one, None) for one in (good, bad, also)], utc_now_ns())
+    assert live.connections["trade"].send(batch.message)
+    replies = {
+        one.client_id: await live.until_event(
+            Reply, lambda e, one=one: e.client_id == one.client_id
+        )  # type: ignore[misc]
+        for one in (good, bad, also)
+    }
+    outcomes = [replies[one.client_id].outcome for one in (good, bad, also)]
+    assert [Outcome.ACCEPTED, Outcome.REFUSED, Outcome.ACCEPTED] == outcomes
+    for one in (good, also):
+        report = await live.evidence(one)
+        assert report.venue_id == replies[one.client_id].venue_id
+    cancels = [(cancel_of(one), None) for one in (good, bad, also)]
+    batch = live.trade.encode_batch(cancels, utc_now_ns())
+    assert live.connections["trade"].send(batch.message)
+    for one in (good, also):
+        await live.until_event(
+            OrderReport,
+            lambda e, one=one: (e.client_id, e.state) == (one.client_id, OrderState.CANCELLED),  # type: ignore[misc]
+        )
+    outcomes = [e.outcome for e in live.events if isinstance(e, Reply)][3:]
+    assert [Outcome.ACCEPTED, Outcome.UNKNOWN, Outcome.ACCEPTED] == outcomes
+
+
+async def test_rest_batch_when_items_differ_then_each_has_its_own_outcome_and_verdict(desk: Desk):
+    good, bad, late = [await desk.far_bid(desk.name()) for _ in range(3)]
+    bad = msgspec.structs.replace(bad, size_units=10**12)
+    late = msgspec.structs.replace(late, valid_until_ns=1)
+    found = await desk.client.send_batch([(one, None) for one in (late, good, bad)])
+    assert [
+        (late.client_id, False, None),
+        (good.client_id, True, Outcome.ACCEPTED),
+        (bad.client_id, True, Outcome.REFUSED),
+    ] == [
+        (sent.client_id, sent.is_sent, None if reply is None else reply.outcome)
+        for sent, reply in found
+    ]
+    await desk.evidence(good)
+    ((_, reply),) = await desk.client.send_batch([(cancel_of(good), None)])
+    assert reply is not None
+    assert Outcome.ACCEPTED is reply.outcome
+    await desk.evidence(good, OrderState.CANCELLED)
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_booked"),
+    [(FaultKind.REPLY_HTML, True), (FaultKind.CUT_BEFORE_BOOKING, False)],
+)
+async def test_rest_batch_when_the_answer_is_broken_then_all_of_it_is_unknown(
+    desk: Desk, kind: FaultKind, is_booked: bool
+):
+    spec = FaultSpec(kind=kind, topic="rest.order.create-batch", count=1)
+    desk.venue.faults.add(spec, desk.venue.venue.now_ns)
+    requests = [await desk.far_bid(desk.name()) for _ in range(3)]
+    found = await desk.client.send_batch([(one, None) for one in requests])
+    assert [(True, Outcome.UNKNOWN)] * 3 == [
+        (sent.is_sent, reply.outcome) for sent, reply in found if reply is not None
+    ]
+    if is_booked:
+        for one in requests:
+            await desk.evidence(one)
+    assert 3 * is_booked == len(await desk.client.open_orders(Category.LINEAR))

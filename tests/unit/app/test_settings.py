@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from tickwright.app.config import load_config
 from tickwright.app.config_file import write_template
@@ -104,6 +105,18 @@ def test_settings_when_certificates_are_named_then_by_their_place(tmp_path: Path
     )
     settings = trader_settings(load_config(path), now_ns=NOW)
     assert tmp_path / "ca.pem" == settings.venues[0].ca_file
+
+
+@pytest.mark.parametrize(("line", "batches"), [("", False), ("\nbatch = true", True)])
+def test_settings_when_an_account_batches_then_its_link_is_told(
+    tmp_path: Path, line: str, *, batches: bool
+):
+    path = _template(tmp_path)
+    text = path.read_text()
+    assert 1 == text.count("\n[accounts.trader]\n")
+    path.write_text(text.replace("\n[accounts.trader]", f"\n[accounts.trader]{line}"))
+    settings = trader_settings(load_config(path), now_ns=NOW)
+    assert batches is settings.accounts[0].batches_orders
 
 
 def test_simulator_arguments_when_from_the_template_then_traded_symbols_and_the_demo(

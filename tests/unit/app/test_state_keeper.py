@@ -1,7 +1,7 @@
 """The state reaches the disk: at once when something was restricted, else within a second."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.unit.engine.bench import Bench
@@ -32,7 +32,7 @@ def halt(scope: str = "one", verb: OperatorVerb = OperatorVerb.HALT) -> Operator
 def test_door_when_something_is_restricted_then_told_once_after_the_commands():
     bench = Bench()
     seen: list[object] = []
-    door = EngineDoor(bench.engine, None, seen.append, depth=50)
+    door = EngineDoor(bench.engine, None, seen.extend, depth=50)
     door.on_restricted = lambda: seen.append("restricted")
     door.on_input(halt(), bench.now_ns)
     assert ["restricted"] == seen
@@ -47,8 +47,8 @@ def test_door_when_an_update_restricts_then_its_orders_leave_first():
     bench = Bench()
     seen: list[object] = []
 
-    def execute(command: Command) -> None:
-        seen.append(type(command).__name__)
+    def execute(commands: Sequence[Command]) -> None:
+        seen.extend(type(command).__name__ for command in commands)
 
     door = EngineDoor(bench.engine, None, execute, depth=50)
     door.on_restricted = lambda: seen.append("restricted")

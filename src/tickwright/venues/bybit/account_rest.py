@@ -4,7 +4,7 @@ A query that failed raises: it is never an empty answer. An order request is sen
 failure proves is in the outcome. Rows of instruments we don't hold are counted and left out.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal, InvalidOperation
 
 import msgspec
@@ -43,10 +43,19 @@ from tickwright.venues.bybit.account_calls import (
     scopes_of,
 )
 from tickwright.venues.bybit.errors import Reaction, outcome_of, reaction_of
-from tickwright.venues.bybit.order_encode import OrderEncoder, request_kind_of
+from tickwright.venues.bybit.order_batch import (
+    BATCH_MAX,
+    BATCH_PATHS,
+    ItemVerdict,
+    batch_text,
+    verdicts_of,
+)
+from tickwright.venues.bybit.order_encode import OrderEncoder, OrderForm, request_kind_of
 from tickwright.venues.bybit.private_decode import InstrumentOf, RowReader
 from tickwright.venues.bybit.private_wire import (
     AccountInfo,
+    BatchRows,
+    BatchVerdicts,
     DisconnectInfo,
     FeeRateRow,
     KeyRow,
@@ -59,7 +68,13 @@ from tickwright.venues.bybit.rest_call import Pairs, RestAnswered, RestCaller
 from tickwright.venues.bybit.stops_rest import send_stops
 from tickwright.venues.bybit.trade import limit_report
 from tickwright.venues.bybit.wire import InstrumentUnlisted, shortened
-from tickwright.venues.port import AccountTerms, KeyRights, OrderRequest, Unsendable
+from tickwright.venues.port import (
+    AccountTerms,
+    KeyRights,
+    OrderRequest,
+    PricedRequest,
+    Unsendable,
+)
 
 __all__ = ["BybitAccountClient"]
 
@@ -80,6 +95,7 @@ class BybitAccountClient:
         instrument_of: looks instruments up by category and symbol.
         settle_assets: whose linear contracts are read; Bybit wants one named.
         on_limit: gets what answers say of request budgets.
+        batched: product lines that take several orders in one request.
     """
 
     def __init__(
@@ -90,6 +106,7 @@ class BybitAccountClient:
         *,
         settle_assets: Iterable[str] = SETTLE_ASSETS,
         on_limit: Callable[[RateLimitReport], None] | None = None,
+        batched: Iterable[Category] = (Category.LINEAR, Category.SPOT),
     ) -> None:
         self.account_id = account_id
         self.unlisted_rows = 0
@@ -100,6 +117,7 @@ class BybitAccountClient:
         self._encoder = OrderEncoder(self._instrument)
         self._settle_assets = tuple(settle_assets)
         self._on_limit = on_limit
+        self._batched = frozenset(batched)
 
     # reads ----------------------------------------------------------------------------------------
 
@@ -337,6 +355,75 @@ class BybitAccountClient:
             venue_ns=answer.venue_ns,
         )
         return self._sent(request.client_id, kind, now_ns), reply
+
+    def batch_max(self, category: Category) -> int:
+        """Return how many creates or cancels one message may hold; 1 where there are no batches."""
+        return BATCH_MAX if category in self._batched else 1
+
+    async def send_batch(
+        self, requests: Sequence[PricedRequest]
+    ) -> Sequence[tuple[SendOutcome, Reply | None]]:
+        """Send creates or cancels of one product line in one request, once.
+
+        Returns for each, in their order, what `send` would.
+        """
+        now_ns = self._caller.now()
+        kind = request_kind_of(requests[0][0])
+        rows: dict[int, OrderForm] = {}
+        found: dict[int, tuple[SendOutcome, Reply | None]] = {}
+        for place, (request, last_price_units) in enumerate(requests):
+            row = self._encoder.row(request, now_ns, last_price_units=last_price_units)
+            if isinstance(row, Unsendable):
+                found[place] = self._unsent(row.client_id, kind, row.reason), None
+            else:
+                rows[place] = row
+        client_ids = [requests[place][0].client_id for place in rows]
+        if rows:
+            try:
+                verdicts, venue_ns = await self._post_batch(list(rows.values()), client_ids, kind)
+            except NeverSent as error:
+                for place, client_id in zip(rows, client_ids, strict=True):
+                    found[place] = self._unsent(client_id, kind, str(error)), None
+            else:
+                for place, client_id, said in zip(rows, client_ids, verdicts, strict=True):
+                    reply = self._reply(
+                        client_id,
+                        kind,
+                        said.outcome,
+                        said.code,
+                        said.text[:200],
+                        venue_id=said.venue_id,
+                        venue_ns=venue_ns,
+                    )
+                    found[place] = self._sent(client_id, kind, now_ns), reply
+        return [found[place] for place in range(len(requests))]
+
+    async def _post_batch(
+        self, rows: Sequence[OrderForm], client_ids: Sequence[ClientId], kind: RequestKind
+    ) -> tuple[Sequence[ItemVerdict], int]:
+        """Send a batch; return each item's verdict and the venue's time. Raises NeverSent."""
+        category = rows[0].category
+        try:
+            answer = await self._caller.post(
+                BATCH_PATHS[kind],
+                batch_text(rows).encode(),
+                group=f"{kind.value}-batch.{category}",
+                is_urgent=kind is RequestKind.CANCEL,
+                units=len(rows),
+            )
+        except NeverSent:
+            raise
+        except (ConnectionLost, FrameError) as error:
+            return [ItemVerdict(Outcome.UNKNOWN, 0, str(error)) for _ in rows], 0
+        # Batches have a budget of their own at the venue; ours counts every order in one.
+        self._report_limit(f"{kind.value}.{category}", answer)
+        try:
+            listed = answer.read(BatchRows) if answer.code == 0 else BatchRows()
+            said = answer.read_extra(BatchVerdicts) if answer.code == 0 else BatchVerdicts()
+        except FrameError as error:
+            return [ItemVerdict(Outcome.UNKNOWN, 0, str(error)) for _ in rows], answer.venue_ns
+        verdicts = verdicts_of(client_ids, kind, answer.code, answer.text, listed, said)
+        return verdicts, answer.venue_ns
 
     async def cancel_all(self, command: CancelAll, *, category: Category) -> int:
         """Cancel all plain orders of a category or instrument; conditional ones stay.

@@ -25,6 +25,9 @@ _LIMITS = {
     "amend": 10,
     "cancel": 10,
     "cancel-all": 10,
+    # A batch costs one for each order in it.
+    "create-batch": 10,
+    "cancel-batch": 10,
     "order/realtime": 50,
     "order/history": 50,
     "execution/list": 50,
@@ -55,13 +58,15 @@ class _Window:
         self.sent: deque[int] = deque()
         self.stopped_until_ns = 0
 
-    def wait_ns(self, now_ns: int, room: int) -> int:
+    def wait_ns(self, now_ns: int, room: int, units: int = 1) -> int:
         horizon = now_ns - self.window_ns
         while self.sent and self.sent[0] <= horizon:
             self.sent.popleft()
         wait = max(0, self.stopped_until_ns - now_ns)
-        if len(self.sent) >= room:
-            wait = max(wait, self.sent[len(self.sent) - room] + self.window_ns - now_ns)
+        # What never fits passes when nothing else does: the venue refuses what is too much of it.
+        excess = min(len(self.sent), len(self.sent) + units - room)
+        if excess > 0:
+            wait = max(wait, self.sent[excess - 1] + self.window_ns - now_ns)
         return wait
 
 
@@ -87,11 +92,12 @@ class RestBudget:
         """Send nothing for ten minutes: the venue banned the address."""
         self._silent_until_ns = max(self._silent_until_ns, now_ns + SILENCE_NS)
 
-    def take(self, group: str, now_ns: int, *, is_urgent: bool = False) -> int:
+    def take(self, group: str, now_ns: int, *, is_urgent: bool = False, units: int = 1) -> int:
         """Count one request and return 0, or return how long to wait before asking again.
 
         `group` is the endpoint, with ".category" where budgets are per product line; an empty one
-        is public and counts for the address alone.
+        is public and counts for the address alone. A batch costs `units` of its group and one of
+        the address.
         """
         silent = self.silent_for_ns(now_ns)
         if silent:
@@ -100,12 +106,12 @@ class RestBudget:
         wait = self._address.wait_ns(now_ns, room)
         window = self._group(group) if group else None
         if window is not None:
-            wait = max(wait, window.wait_ns(now_ns, window.limit))
+            wait = max(wait, window.wait_ns(now_ns, window.limit, units))
         if wait:
             return wait
         self._address.sent.append(now_ns)
         if window is not None:
-            window.sent.append(now_ns)
+            window.sent.extend([now_ns] * units)
         return 0
 
     def learn(

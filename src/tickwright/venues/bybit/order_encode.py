@@ -35,8 +35,8 @@ _CLIENT_ID_LENGTH_MAX = 36
 class OrderForm(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One create, amend or cancel in the venue's words; a field at its default isn't sent."""
 
-    category: str
-    symbol: str
+    category: str = ""
+    symbol: str = ""
     orderLinkId: str = ""  # noqa: N815
     orderId: str = ""  # noqa: N815
     side: str = ""

@@ -11,6 +11,9 @@ import msgspec
 
 __all__ = [
     "AccountInfo",
+    "BatchReply",
+    "BatchRows",
+    "BatchVerdicts",
     "CoinRow",
     "DisconnectInfo",
     "DisconnectRow",
@@ -146,6 +149,25 @@ class OrderIds(msgspec.Struct, frozen=True, gc=False):
     orderLinkId: str = ""  # noqa: N815
 
 
+class BatchRows(msgspec.Struct, frozen=True):
+    """The orders of a batch as its answer names them; those refused have no `orderId`."""
+
+    rows: list[OrderIds] = msgspec.field(name="list", default_factory=list)
+
+
+class BatchCode(msgspec.Struct, frozen=True, gc=False):
+    """What became of one item of a batch."""
+
+    code: int
+    msg: str = ""
+
+
+class BatchVerdicts(msgspec.Struct, frozen=True):
+    """The verdicts of a batch, in the order of its items."""
+
+    verdicts: list[BatchCode] = msgspec.field(name="list", default_factory=list)
+
+
 class LimitHeader(msgspec.Struct, frozen=True, gc=False):
     """The account's request budget, as the order-entry socket writes it into each reply."""
 
@@ -166,12 +188,23 @@ class TradeReply(msgspec.Struct, frozen=True):
     header: LimitHeader = LimitHeader()
 
 
+class BatchReply(msgspec.Struct, frozen=True):
+    """What a reply of the order-entry socket says of a batch's items."""
+
+    data: BatchRows = BatchRows()
+    retExtInfo: BatchVerdicts = BatchVerdicts()  # noqa: N815
+
+
 class RestAnswer(msgspec.Struct, frozen=True):
-    """The envelope of every REST answer; `result` is read when its shape is known."""
+    """The envelope of every REST answer; `result` is read when its shape is known.
+
+    `retExtInfo` holds the verdicts of a batch and is empty otherwise.
+    """
 
     retCode: int  # noqa: N815
     retMsg: str = ""  # noqa: N815
     result: Any = None
+    retExtInfo: Any = None  # noqa: N815
     time: int = 0
 
 

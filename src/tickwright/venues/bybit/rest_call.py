@@ -47,14 +47,22 @@ class RestAnswered(msgspec.Struct, frozen=True):
     result: object
     venue_ns: int
     headers: dict[str, str]
+    extra: object = None
 
     def read(self, kind: type[T]) -> T:
         """Read the result as `kind`; raises FrameError."""
-        try:
-            return msgspec.convert(self.result, kind)
-        except msgspec.ValidationError as error:
-            shown = shortened(str(self.result))
-            raise FrameError(f"{kind.__name__}: {error}: {shown}") from None
+        return _converted(self.result, kind)
+
+    def read_extra(self, kind: type[T]) -> T:
+        """Read what stands beside the result as `kind`; raises FrameError."""
+        return _converted(self.extra, kind)
+
+
+def _converted(value: object, kind: type[T]) -> T:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise FrameError(f"{kind.__name__}: {error}: {shortened(str(value))}") from None
 
 
 def query_text(pairs: Pairs, cursor: str = "") -> str:
@@ -148,15 +156,17 @@ class RestCaller:
             await self._sleep(wait / 2 + self._random.random() * wait / 2)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    async def post(self, path: str, body: bytes, *, group: str, is_urgent: bool) -> RestAnswered:
-        """Send once; return the answer whatever its code.
+    async def post(
+        self, path: str, body: bytes, *, group: str, is_urgent: bool, units: int = 1
+    ) -> RestAnswered:
+        """Send once; return the answer whatever its code. It costs `units` of the group's budget.
 
         Raises:
             NeverSent: no budget, the address must be silent, or no connection.
             ConnectionLost: it may have arrived.
             FrameError: it arrived, and the answer can't be read.
         """
-        wait_ns = self.budget.take(group, self.now(), is_urgent=is_urgent)
+        wait_ns = self.budget.take(group, self.now(), is_urgent=is_urgent, units=units)
         if wait_ns:
             raise NeverSent(f"{path}: request budget is used up for {wait_ns / 1e9:.1f} s")
         headers = self._signed(body.decode()) | {"Content-Type": "application/json"}
@@ -227,4 +237,5 @@ class RestCaller:
             answer.result,
             answer.time * 1_000_000,
             response.headers,
+            answer.retExtInfo,
         )

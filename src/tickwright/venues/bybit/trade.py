@@ -2,10 +2,11 @@
 
 Every request gets exactly one outcome or stays unknown: an answer that came too late, was lost
 with its socket or can't be read proves nothing. A definite answer after a time-out still counts.
+Of several requests in one message each gets its own.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -19,6 +20,7 @@ from tickwright.net.session import Action
 from tickwright.venues.bybit.control import Classified, FrameKind, classify
 from tickwright.venues.bybit.errors import Reaction, is_time_refused, outcome_of, reaction_of
 from tickwright.venues.bybit.login import IDLE_PING_NS, Login
+from tickwright.venues.bybit.order_batch import BATCH_OPS, ItemVerdict, batch_text, verdicts_of
 from tickwright.venues.bybit.order_encode import (
     OrderEncoder,
     OrderForm,
@@ -26,15 +28,22 @@ from tickwright.venues.bybit.order_encode import (
     request_kind_of,
 )
 from tickwright.venues.bybit.private import BytesSink
-from tickwright.venues.bybit.private_wire import LimitHeader, TradeReply
+from tickwright.venues.bybit.private_wire import BatchReply, LimitHeader, TradeReply
 from tickwright.venues.bybit.sign import RECV_WINDOW_MS, Credentials
 from tickwright.venues.bybit.wire import read_strict, shortened
-from tickwright.venues.port import AccountHost, Encoded, OrderRequest, Unsendable
+from tickwright.venues.port import (
+    AccountHost,
+    Encoded,
+    EncodedBatch,
+    OrderRequest,
+    PricedRequest,
+    Unsendable,
+)
 
 __all__ = ["OUTSTANDING_MAX", "TradeCounts", "TradeSession", "limit_report"]
 
 OUTSTANDING_MAX = 4_096
-"""Most requests without an answer; at this bound new ones are refused."""
+"""Most messages without an answer; at this bound new ones are refused."""
 LATE_MAX = 1_024
 """Most timed-out requests whose late answer is still recognised."""
 REPLY_MARGIN_NS = 1_000_000_000
@@ -63,10 +72,13 @@ class _Request(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Outstanding(msgspec.Struct, frozen=True, gc=False):
-    client_id: ClientId
+    """A message that waits for its answer; a batch has several client ids and an op of its own."""
+
+    client_ids: tuple[ClientId, ...]
     kind: RequestKind
     category: str
     deadline_ns: int
+    op: str
 
 
 class TradeCounts(msgspec.Struct):
@@ -141,7 +153,7 @@ class TradeSession:
     def on_disconnected(self, reason: str, now_ns: int) -> None:
         """Every request under way is unknown from now on."""
         self._login.disconnected()
-        self.counts.lost += len(self._outstanding)
+        self.counts.lost += sum(len(one.client_ids) for one in self._outstanding.values())
         while self._outstanding:
             _, request = self._outstanding.popitem(last=False)
             self._give_up(request, f"trade socket lost: {reason}", now_ns)
@@ -155,41 +167,94 @@ class TradeSession:
         order whether its trigger lies above or below the market; see `OrderEncoder`.
         """
         kind = request_kind_of(request)
-        if not self._login.is_logged_in:
-            return Unsendable(request.client_id, kind, "the trade socket is not logged in")
-        if len(self._outstanding) >= OUTSTANDING_MAX:
-            return Unsendable(request.client_id, kind, f"{OUTSTANDING_MAX} requests unanswered")
-        row: PlainRow | OrderForm | Unsendable | None = None
-        if isinstance(request, PlaceOrder):
-            row = self._encoder.plain_row(request, now_ns)
-        if row is None:
-            row = self._encoder.row(request, now_ns, last_price_units=last_price_units)
+        obstacle = self._obstacle()
+        if obstacle:
+            return Unsendable(request.client_id, kind, obstacle)
+        row = self._row(request, now_ns, last_price_units)
         if isinstance(row, Unsendable):
             return row
-        self._number += 1
-        number = f"-{self._number}"
-        request_id = request.client_id[: _REQUEST_ID_LENGTH_MAX - len(number)] + number
+        request_id = self._request_id(request)
         timestamp_ms = (now_ns + self._login.offset_ns) // 1_000_000
         if isinstance(row, PlainRow):
             # The encoder made sure that the client id needs no escape.
-            message = (
-                f'{{"reqId":"{request_id}","header":{{"X-BAPI-TIMESTAMP":"{timestamp_ms}",'
-                f'"X-BAPI-RECV-WINDOW":"{self._recv_window}"}},"op":"order.create",'
-                f'"args":[{row.text}]}}'
-            ).encode()
+            message = self._message(request_id, timestamp_ms, "order.create", row.text)
         else:
             header = _Header(str(timestamp_ms), self._recv_window)
             message = self._json.encode(_Request(request_id, header, _OPS[kind], (row,)))
         self._outstanding[request_id] = _Outstanding(
-            request.client_id, kind, row.category, now_ns + self._patience_ns
+            (request.client_id,), kind, row.category, now_ns + self._patience_ns, _OPS[kind]
         )
         self.counts.requests += 1
         return Encoded(request_id, request.client_id, kind, message)
 
+    def encode_batch(self, requests: Sequence[PricedRequest], now_ns: int) -> EncodedBatch:
+        """Make one message of several requests and wait for its answer from now on.
+
+        All are creates or all are cancels, of one product line, at most `BATCH_MAX`. What can't be
+        sent is told apart from what is; without anything to send the message is empty.
+        """
+        kind = request_kind_of(requests[0][0])
+        obstacle = self._obstacle()
+        if obstacle:
+            return EncodedBatch("", b"", (), tuple((one, obstacle) for one, _ in requests))
+        rows: list[PlainRow | OrderForm] = []
+        sent: list[OrderRequest] = []
+        refused: list[tuple[OrderRequest, str]] = []
+        for request, last_price_units in requests:
+            row = self._row(request, now_ns, last_price_units)
+            if isinstance(row, Unsendable):
+                refused.append((request, row.reason))
+            else:
+                rows.append(row)
+                sent.append(request)
+        if not rows:
+            return EncodedBatch("", b"", (), tuple(refused))
+        request_id = self._request_id(sent[0])
+        timestamp_ms = (now_ns + self._login.offset_ns) // 1_000_000
+        message = self._message(request_id, timestamp_ms, BATCH_OPS[kind], batch_text(rows))
+        self._outstanding[request_id] = _Outstanding(
+            tuple(one.client_id for one in sent),
+            kind,
+            rows[0].category,
+            now_ns + self._patience_ns,
+            BATCH_OPS[kind],
+        )
+        self.counts.requests += len(sent)
+        return EncodedBatch(request_id, message, tuple(sent), tuple(refused))
+
     def not_sent(self, request_id: str) -> None:
-        """Forget a request whose bytes never left."""
-        if self._outstanding.pop(request_id, None) is not None:
-            self.counts.requests -= 1
+        """Forget a message whose bytes never left."""
+        message = self._outstanding.pop(request_id, None)
+        if message is not None:
+            self.counts.requests -= len(message.client_ids)
+
+    def _obstacle(self) -> str:
+        if not self._login.is_logged_in:
+            return "the trade socket is not logged in"
+        if len(self._outstanding) >= OUTSTANDING_MAX:
+            return f"{OUTSTANDING_MAX} requests unanswered"
+        return ""
+
+    def _row(
+        self, request: OrderRequest, now_ns: int, last_price_units: int | None
+    ) -> PlainRow | OrderForm | Unsendable:
+        if isinstance(request, PlaceOrder):
+            row = self._encoder.plain_row(request, now_ns)
+            if row is not None:
+                return row
+        return self._encoder.row(request, now_ns, last_price_units=last_price_units)
+
+    def _request_id(self, request: OrderRequest) -> str:
+        self._number += 1
+        number = f"-{self._number}"
+        return request.client_id[: _REQUEST_ID_LENGTH_MAX - len(number)] + number
+
+    def _message(self, request_id: str, timestamp_ms: int, op: str, arguments: str) -> bytes:
+        return (
+            f'{{"reqId":"{request_id}","header":{{"X-BAPI-TIMESTAMP":"{timestamp_ms}",'
+            f'"X-BAPI-RECV-WINDOW":"{self._recv_window}"}},"op":"{op}",'
+            f'"args":[{arguments}]}}'
+        ).encode()
 
     def poll(self, now_ns: int) -> list[Action]:
         """Give up on late answers; return what to send now, or the end of the connection."""
@@ -198,7 +263,7 @@ class TradeSession:
             if now_ns < request.deadline_ns:
                 break
             del self._outstanding[request_id]
-            self.counts.timeouts += 1
+            self.counts.timeouts += len(request.client_ids)
             self._late[request_id] = request
             if len(self._late) > LATE_MAX:
                 self._late.popitem(last=False)
@@ -211,7 +276,7 @@ class TradeSession:
         try:
             what = classify(frame)
             if what.kind is FrameKind.REPLY:
-                self._reply(read_strict(frame, TradeReply), now_ns)
+                self._reply(read_strict(frame, TradeReply), frame, now_ns)
             elif what.kind is FrameKind.AUTH:
                 self._auth(what, now_ns)
             elif what.kind is not FrameKind.PONG:
@@ -230,7 +295,7 @@ class TradeSession:
             self._host.on_login_refused("trade", what.code, what.text, now_ns)
         self._wake()
 
-    def _reply(self, reply: TradeReply, now_ns: int) -> None:
+    def _reply(self, reply: TradeReply, frame: bytes, now_ns: int) -> None:
         request = self._outstanding.pop(reply.reqId, None)
         if request is None:
             request = self._late.pop(reply.reqId, None)
@@ -241,34 +306,31 @@ class TradeSession:
                 if reply.retCode in _RESTARTING:
                     self._restart(reply.retCode, reply.retMsg)
                 return
-            self.counts.late_replies += 1
-        self.counts.replies += 1
+            self.counts.late_replies += len(request.client_ids)
+        self.counts.replies += len(request.client_ids)
         if is_time_refused(reply.retCode):
             self._doubt_clock()
-        outcome = outcome_of(reply.retCode, request.kind)
-        named = reply.data.orderLinkId
-        if reply.op != _OPS[request.kind] or (named and named != request.client_id):
-            # The right number on somebody else's answer proves nothing.
-            outcome = Outcome.UNKNOWN
-        venue_id = reply.data.orderId if outcome is Outcome.ACCEPTED else ""
-        self._host.on_event(
-            Reply(
-                account_id=self._account_id,
-                client_id=request.client_id,
-                request=request.kind,
-                outcome=outcome,
-                code=reply.retCode,
-                text=reply.retMsg[:200],
-                venue_id=VenueOrderId(venue_id) if venue_id else None,
-                venue_ns=_milliseconds(reply.header.time) * 1_000_000,
-            ),
-            now_ns,
-        )
+        verdicts = self._verdicts(request, reply, frame)
+        for client_id, verdict in zip(request.client_ids, verdicts, strict=True):
+            self._host.on_event(
+                Reply(
+                    account_id=self._account_id,
+                    client_id=client_id,
+                    request=request.kind,
+                    outcome=verdict.outcome,
+                    code=verdict.code,
+                    text=verdict.text[:200],
+                    venue_id=VenueOrderId(verdict.venue_id) if verdict.venue_id else None,
+                    venue_ns=_milliseconds(reply.header.time) * 1_000_000,
+                ),
+                now_ns,
+            )
+        # Batches have a budget of their own at the venue; ours counts every order in one.
         report = limit_report(
             self._account_id,
             f"{request.kind.value}.{request.category}",
             reply.header,
-            is_exceeded=reply.retCode == 10006,
+            is_exceeded=any(verdict.code == 10006 for verdict in verdicts),
             offset_ns=self._login.offset_ns,
             now_ns=now_ns,
         )
@@ -277,23 +339,44 @@ class TradeSession:
         if reply.retCode in _RESTARTING:
             self._restart(reply.retCode, reply.retMsg)
 
+    def _verdicts(
+        self, request: _Outstanding, reply: TradeReply, frame: bytes
+    ) -> Sequence[ItemVerdict]:
+        """Return what an answer proves about each request of its message."""
+        code, text, kind = reply.retCode, reply.retMsg, request.kind
+        if reply.op != request.op:
+            # The right number on somebody else's answer proves nothing.
+            return [ItemVerdict(Outcome.UNKNOWN, code, text) for _ in request.client_ids]
+        if request.op != _OPS[kind]:
+            try:
+                its = read_strict(frame, BatchReply) if code == 0 else BatchReply()
+            except FrameError as error:
+                return [ItemVerdict(Outcome.UNKNOWN, 0, str(error)) for _ in request.client_ids]
+            return verdicts_of(request.client_ids, kind, code, text, its.data, its.retExtInfo)
+        outcome = outcome_of(code, kind)
+        if reply.data.orderLinkId and reply.data.orderLinkId != request.client_ids[0]:
+            outcome = Outcome.UNKNOWN
+        venue_id = reply.data.orderId if outcome is Outcome.ACCEPTED else ""
+        return (ItemVerdict(outcome, code, text, venue_id),)
+
     def _restart(self, code: int, text: str) -> None:
         assert reaction_of(code) is Reaction.UNKNOWN
         self._login.fail(f"the venue restarts: {code} {text[:100]}")
         self._wake()
 
     def _give_up(self, request: _Outstanding, reason: str, now_ns: int) -> None:
-        self._host.on_event(
-            Reply(
-                account_id=self._account_id,
-                client_id=request.client_id,
-                request=request.kind,
-                outcome=Outcome.UNKNOWN,
-                code=0,
-                text=reason[:200],
-            ),
-            now_ns,
-        )
+        for client_id in request.client_ids:
+            self._host.on_event(
+                Reply(
+                    account_id=self._account_id,
+                    client_id=client_id,
+                    request=request.kind,
+                    outcome=Outcome.UNKNOWN,
+                    code=0,
+                    text=reason[:200],
+                ),
+                now_ns,
+            )
 
     def _unmatched(self, text: str, now_ns: int) -> None:
         self.counts.unmatched += 1
