@@ -1,8 +1,10 @@
 """Makes run records by hand, so that every figure of them is known beforehand."""
 
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
+import pytest
 
 from tickwright.backtest.record import (
     CURVE_DECIMALS,
@@ -46,6 +48,11 @@ def instrument(
         payoff=payoff,
         multiplier=Decimal(multiplier),
     )
+
+
+def near(value: Any, *, rel: float | None = None, abs: float | None = None) -> Any:
+    """Return what equals numbers up to rounding, also inside of a tuple."""
+    return pytest.approx(value, rel=rel, abs=abs)
 
 
 def money(value: str | float) -> int:

@@ -5,7 +5,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from tests.unit.backtest.made_runs import DAY, HOUR, SECOND, START, MadeRun, instrument
+from tests.unit.backtest.made_runs import DAY, HOUR, SECOND, START, MadeRun, instrument, near
 from tickwright.backtest.metrics import TRIPS_MIN, Metrics, make_metrics
 from tickwright.backtest.metrics_columns import make_columns
 from tickwright.backtest.metrics_trips import make_trips
@@ -32,33 +32,33 @@ def test_metrics_when_one_round_trip_won_then_every_figure_is_exact():
 
     trips = found.trips
     assert (1, 1, 0, 1.0) == (trips.count, trips.wins, trips.losses, trips.win_rate)
-    assert (20.0, pytest.approx(0.18), pytest.approx(19.82)) == (
+    assert (20.0, near(0.18), near(19.82)) == (
         trips.gross,
         trips.fees,
         trips.net,
     )
-    assert pytest.approx(19.82 / 200 * 1e4) == trips.expectancy_bp
+    assert near(19.82 / 200 * 1e4) == trips.expectancy_bp
     assert 10.0 == trips.holding_seconds_p50
     assert trips == found.long
     assert 0 == found.short.count
     assert Decimal("19.82") == found.money.net
     assert Decimal("1000") == found.money.starting_equity
-    assert pytest.approx(0.0, abs=1e-9) == found.money.open_result
-    assert pytest.approx(0.01982) == found.returns.total_return
+    assert near(0.0, abs=1e-9) == found.money.open_result
+    assert near(0.01982) == found.returns.total_return
     costs = found.costs
     assert {"USDT": Decimal("0.18")} == costs.fees
-    assert (pytest.approx(-0.04), pytest.approx(0.22), pytest.approx(0.04)) == (
+    assert (near(-0.04), near(0.22), near(0.04)) == (
         costs.maker_fees,
         costs.taker_fees,
         costs.rebates,
     )
     assert 420.0 == costs.turnover
-    assert pytest.approx(0.18 / 420 * 1e4) == costs.fee_bp
-    assert pytest.approx(420 * 86400 / 100) == costs.turnover_per_day
-    assert pytest.approx(0.1) == found.exposure.time_share
+    assert near(0.18 / 420 * 1e4) == costs.fee_bp
+    assert near(420 * 86400 / 100) == costs.turnover_per_day
+    assert near(0.1) == found.exposure.time_share
     # 200 for ten of the ninety seconds after the first sample.
-    assert pytest.approx(200 * 10 / 90) == found.exposure.gross_mean
-    assert (200.0, pytest.approx(200 / 1000.04)) == (
+    assert near(200 * 10 / 90) == found.exposure.gross_mean
+    assert (200.0, near(200 / 1000.04)) == (
         found.exposure.gross_max,
         found.exposure.leverage_max,
     )
@@ -85,9 +85,9 @@ def test_trips_when_an_order_flips_the_position_then_it_closes_one_and_opens_the
 
     assert [1, -1] == trips.direction.tolist()
     assert [1000, 2000] == trips.size.tolist()
-    assert pytest.approx([5.0, 8.0]) == trips.gross.tolist()
+    assert near([5.0, 8.0]) == trips.gross.tolist()
     # A third of the flip's fee left, two thirds entered.
-    assert pytest.approx([0.1 + 0.1, 0.2 + 0.2]) == trips.fees.tolist()
+    assert near([0.1 + 0.1, 0.2 + 0.2]) == trips.fees.tolist()
 
 
 def test_trips_when_fills_are_partial_then_one_closing_order_is_one_trip_first_in_first_out():
@@ -98,9 +98,9 @@ def test_trips_when_fills_are_partial_then_one_closing_order_is_one_trip_first_i
     trips = make_trips(make_columns(run.record()))
 
     assert [4000] == trips.size.tolist()
-    assert pytest.approx([(3 + 2) + (1 - 2)]) == trips.gross.tolist()
-    assert pytest.approx([(100 + 2 * 101 + 104) / 4 * 100]) == trips.entry.tolist()
-    assert pytest.approx([102.5 * 100]) == trips.leave.tolist()
+    assert near([(3 + 2) + (1 - 2)]) == trips.gross.tolist()
+    assert near([(100 + 2 * 101 + 104) / 4 * 100]) == trips.entry.tolist()
+    assert near([102.5 * 100]) == trips.leave.tolist()
     assert ([START + SECOND], [START + 12 * SECOND]) == (
         trips.opened_ns.tolist(),
         trips.closed_ns.tolist(),
@@ -121,9 +121,9 @@ def test_trips_when_two_orders_scale_out_then_they_are_two_trips():
         found.trips.win_rate,
     )
     # 1 - 0.1 and -1 - 0.1: a third of the entry's fee is still held.
-    assert pytest.approx(0.9 / 1.1) == found.trips.profit_factor
-    assert (pytest.approx(0.9), pytest.approx(-1.1)) == (found.trips.best, found.trips.worst)
-    assert pytest.approx(-0.1) == found.trips.expectancy
+    assert near(0.9 / 1.1) == found.trips.profit_factor
+    assert (near(0.9), near(-1.1)) == (found.trips.best, found.trips.worst)
+    assert near(-0.1) == found.trips.expectancy
 
 
 def test_trips_when_strategies_and_legs_share_an_instrument_then_each_is_matched_alone():
@@ -138,7 +138,7 @@ def test_trips_when_strategies_and_legs_share_an_instrument_then_each_is_matched
 
     trips = make_trips(make_columns(run.record()))
 
-    assert [5.0] == pytest.approx(trips.gross.tolist())
+    assert [5.0] == near(trips.gross.tolist())
     assert [-1] == trips.direction.tolist()
 
 
@@ -148,7 +148,7 @@ def test_trips_when_the_venue_liquidates_then_that_closes_without_an_order():
 
     found = figures(run)
 
-    assert (1, pytest.approx(-20.5)) == (found.trips.count, found.trips.net)
+    assert (1, near(-20.5)) == (found.trips.count, found.trips.net)
 
 
 def test_metrics_when_funding_is_paid_then_it_stands_apart_from_the_trips():
@@ -157,15 +157,15 @@ def test_metrics_when_funding_is_paid_then_it_stands_apart_from_the_trips():
     found = figures(run)
 
     assert {"USDT": Decimal("-1")} == found.costs.funding
-    assert pytest.approx(-1.0) == found.costs.funding_received
-    assert pytest.approx(19.82) == found.trips.net
-    assert pytest.approx(1.0) == found.money.open_result
+    assert near(-1.0) == found.costs.funding_received
+    assert near(19.82) == found.trips.net
+    assert near(1.0) == found.money.open_result
     by_strategy = {row.key: row for row in found.by_strategy}
-    assert (pytest.approx(-1.25), pytest.approx(20 - 0.18 - 1.25)) == (
+    assert (near(-1.25), near(20 - 0.18 - 1.25)) == (
         by_strategy["lean"].funding,
         by_strategy["lean"].net,
     )
-    assert (0, pytest.approx(0.25)) == (by_strategy["fade"].fills, by_strategy["fade"].net)
+    assert (0, near(0.25)) == (by_strategy["fade"].fills, by_strategy["fade"].net)
     assert 2 == found.fills
 
 
@@ -179,12 +179,12 @@ def test_metrics_when_the_contract_is_inverse_then_profit_is_in_base_and_told_in
     in_base = figures(run.with_(equity_asset="BTC"))
 
     # 100 / 100 - 100 / 125 = 0.2 BTC, at 125.
-    assert pytest.approx(25.0) == in_quote.trips.gross
-    assert pytest.approx(0.2) == in_base.trips.gross
-    assert (pytest.approx(1.0), pytest.approx(0.01)) == (in_quote.costs.fees_paid, 0.01)
-    assert pytest.approx(0.01) == in_base.costs.fees_paid
-    assert pytest.approx(200.0) == in_quote.costs.turnover
-    assert pytest.approx(1.8) == in_base.costs.turnover
+    assert near(25.0) == in_quote.trips.gross
+    assert near(0.2) == in_base.trips.gross
+    assert (near(1.0), near(0.01)) == (in_quote.costs.fees_paid, 0.01)
+    assert near(0.01) == in_base.costs.fees_paid
+    assert near(200.0) == in_quote.costs.turnover
+    assert near(1.8) == in_base.costs.turnover
 
 
 def test_metrics_when_a_fee_has_no_rate_then_its_trips_are_unknown_and_its_sum_is_told():
@@ -241,10 +241,10 @@ def test_quality_number_and_kelly_when_trips_are_enough_then_follow_their_formul
     trips = figures(run).short
 
     spread = np.std(results, ddof=1)
-    assert pytest.approx(np.sqrt(TRIPS_MIN) * np.mean(results) / spread) == trips.sqn
+    assert near(np.sqrt(TRIPS_MIN) * np.mean(results) / spread) == trips.sqn
     # Wins 2.5 on average, losses 1: 2/3 - 1/3 / 2.5.
-    assert pytest.approx(2 / 3 - 1 / 3 / 2.5) == trips.kelly
-    assert pytest.approx(5.0) == trips.profit_factor
+    assert near(2 / 3 - 1 / 3 / 2.5) == trips.kelly
+    assert near(5.0) == trips.profit_factor
 
 
 def test_days_when_a_run_spans_midnight_then_each_day_has_its_own():
@@ -258,13 +258,13 @@ def test_days_when_a_run_spans_midnight_then_each_day_has_its_own():
     first, second = found.days
     assert ("2024-10-04", "2024-10-05") == (first.day, second.day)
     assert (10.0, -9.0) == (first.net, second.net)
-    assert pytest.approx([0.001, 20 / 1010]) == [first.drawdown, second.drawdown]
+    assert near([0.001, 20 / 1010]) == [first.drawdown, second.drawdown]
     assert (0, 1, 1) == (first.trips, second.trips, second.wins)
     assert (1.0, 100.0) == (first.fees, first.turnover)
     by_hour = {row.key: row for row in found.by_hour}
     assert ["01", "02"] == sorted(by_hour)
     assert (0.0, 1.0) == (by_hour["01"].maker_share, by_hour["02"].maker_share)
-    assert pytest.approx(2.0) == by_hour["02"].net
+    assert near(2.0) == by_hour["02"].net
 
 
 def test_drawdown_when_a_curve_dips_and_comes_back_then_its_dates_and_lengths_are_told():
@@ -274,13 +274,13 @@ def test_drawdown_when_a_curve_dips_and_comes_back_then_its_dates_and_lengths_ar
 
     found = figures(run).drawdown
 
-    assert pytest.approx(0.1) == found.depth
+    assert near(0.1) == found.depth
     assert 110.0 == found.money
     moments = (found.peak_ns, found.trough_ns, found.recovered_ns)
     assert tuple(START + at * SECOND for at in (10, 20, 40)) == moments
     # The last fall is shallow and lasts to the end.
     assert (30.0, 50.0) == (found.seconds, found.longest_seconds)
-    assert pytest.approx(60 / 100) == found.underwater_share
+    assert near(60 / 100) == found.underwater_share
 
 
 def test_drawdown_when_equity_only_falls_then_it_starts_at_the_beginning_and_never_recovers():
@@ -289,7 +289,7 @@ def test_drawdown_when_equity_only_falls_then_it_starts_at_the_beginning_and_nev
     found = figures(run).drawdown
 
     assert (START, None, 20.0) == (found.peak_ns, found.recovered_ns, found.seconds)
-    assert pytest.approx(0.2) == found.depth
+    assert near(0.2) == found.depth
 
 
 def test_returns_when_the_interval_is_chosen_then_it_is_the_widest_with_enough_samples():
@@ -322,7 +322,7 @@ def test_returns_when_equity_is_flat_or_goes_broke_then_ratios_are_unknown():
     )
     assert (None, -1.2) == (
         figures(broke).returns.sharpe,
-        pytest.approx(figures(broke).returns.total_return),
+        near(figures(broke).returns.total_return),
     )
     assert 0.0 == figures(flat).drawdown.depth
     assert None is figures(flat).drawdown.peak_ns

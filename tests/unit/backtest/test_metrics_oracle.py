@@ -3,13 +3,14 @@
 import random
 from collections.abc import Sequence
 from datetime import date, timedelta
+from typing import Any
 
 import jquantstats as jqs
 import numpy as np
 import polars as pl
 import pytest
 
-from tests.unit.backtest.made_runs import MadeRun
+from tests.unit.backtest.made_runs import MadeRun, near
 from tickwright.backtest.metrics import Metrics, make_metrics
 
 DAYS = 365
@@ -41,7 +42,7 @@ def test_ratios_when_returns_are_drawn_then_equal_another_librarys(seed: int, dr
     found = ours([10_000.0, *(10_000 * np.cumprod(1 + returns))]).returns
 
     assert (DAYS, 86400.0) == (found.samples, found.sample_seconds)
-    near = {
+    pairs: dict[str, tuple[Any, float | None]] = {
         "sharpe": (stats.sharpe(periods=365), found.sharpe),
         "sortino": (stats.sortino(periods=365), found.sortino),
         "volatility": (stats.volatility(periods=365), found.volatility),
@@ -51,10 +52,10 @@ def test_ratios_when_returns_are_drawn_then_equal_another_librarys(seed: int, dr
         "best": (stats.best(), found.best_sample),
         "worst": (stats.worst(), found.worst_sample),
     }
-    assert {name: pytest.approx(a["run"], rel=1e-6) for name, (a, _) in near.items()} == {
-        name: b for name, (_, b) in near.items()
+    assert {name: near(a["run"], rel=1e-6) for name, (a, _) in pairs.items()} == {
+        name: b for name, (_, b) in pairs.items()
     }
-    assert pytest.approx(stats.avg_return()["run"] * 365, rel=1e-6) == found.annual_return
+    assert near(stats.avg_return()["run"] * 365, rel=1e-6) == found.annual_return
 
 
 @pytest.mark.parametrize("seed", [5, 6, 7])
@@ -65,8 +66,8 @@ def test_drawdown_when_returns_are_drawn_then_equals_another_librarys(seed: int)
 
     found = ours(10_000 * np.cumprod(1 + returns)).drawdown
 
-    assert pytest.approx(abs(stats.max_drawdown()["run"]), rel=1e-6) == found.depth
-    assert pytest.approx(stats.calmar(periods=365)["run"], rel=5e-3) == (
+    assert near(abs(stats.max_drawdown()["run"]), rel=1e-6) == found.depth
+    assert near(stats.calmar(periods=365)["run"], rel=5e-3) == (
         ours(10_000 * np.cumprod(1 + returns)).returns.calmar
     )
 
@@ -85,10 +86,10 @@ def test_trips_when_results_are_drawn_then_equal_another_librarys(seed: int):
     found = make_metrics(run.record()).trips
 
     assert {
-        "win_rate": pytest.approx(stats.win_rate()["run"]),
-        "payoff": pytest.approx(stats.payoff_ratio()["run"]),
-        "profit_factor": pytest.approx(stats.profit_factor()["run"]),
-        "kelly": pytest.approx(stats.kelly_criterion()["run"]),
+        "win_rate": near(stats.win_rate()["run"]),
+        "payoff": near(stats.payoff_ratio()["run"]),
+        "profit_factor": near(stats.profit_factor()["run"]),
+        "kelly": near(stats.kelly_criterion()["run"]),
         "win_streak": stats.consecutive_wins()["run"],
         "loss_streak": stats.consecutive_losses()["run"],
     } == {
