@@ -35,7 +35,7 @@ from tickwright.simulator.private.margin import SETTLE_ASSET
 from tickwright.simulator.public_session import PublicSession
 from tickwright.simulator.recorded_topics import RecordedTopic, RecordedTopics
 from tickwright.simulator.venue import SimulatedVenue
-from tickwright.storage.session_log import Record, RecordKind
+from tickwright.storage.segments import REPEATED, Record, RecordKind
 from tickwright.venues.bybit.control import FrameKind, classify
 from tickwright.venues.public_port import TopicChange
 
@@ -93,6 +93,9 @@ class RecordedMarket(RecordedHost):
     ) -> None:
         super().__init__(span.folder)
         self.span = span
+        self.frames = 0
+        self.frame_bytes = 0
+        """Of what was played; answers to the recorder's own requests are not."""
         self.lost_connections = 0
         self.lost_records = 0
         """What the recording says of itself is missing."""
@@ -122,7 +125,9 @@ class RecordedMarket(RecordedHost):
             elif record.payload.startswith(_INSTRUMENT):
                 self._change_instrument(self._decode_instrument(record.payload).instrument)
         elif kind is RecordKind.BOOK:
-            self._add_book(self._decode_book(record.payload))
+            added = self._decode_book(record.payload)
+            if added.slot not in self._books or not record.flags & REPEATED:
+                self._add_book(added)
         elif kind is RecordKind.LOSS:
             self.lost_records += 1
             self.interrupt()
@@ -155,10 +160,14 @@ class RecordedMarket(RecordedHost):
             topic = self._topics[source, name]
         except KeyError:
             topic = self._topics[source, name] = self._topic(source, name)
-        if topic is not None:
-            topic.play(frame)
-        elif not name:
+        if topic is None and (name or not self._is_damaged(frame)):
+            return
+        self.frames += 1
+        self.frame_bytes += len(frame)
+        if topic is None:
             self._nameless(source, frame)
+        else:
+            topic.play(frame)
 
     def _topic(self, source: int, name: bytes) -> RecordedTopic | None:
         """Find the topic of a frame; None for one that another connection carries already."""
@@ -167,21 +176,24 @@ class RecordedMarket(RecordedHost):
             return None
         return self._shelf.topics.add(category, name.decode("utf-8", "replace"))
 
-    def _nameless(self, source: int, frame: bytes) -> None:
-        """Play a frame that doesn't begin with its topic: an answer was meant for another client.
+    @staticmethod
+    def _is_damaged(frame: bytes) -> bool:
+        """Tell a frame that lost its topic from an answer, which was meant for another client."""
+        try:
+            return classify(frame).kind not in _ANSWERS
+        except FrameError:
+            return True
 
-        What is damaged goes to everybody on its connection, as it went to the one who recorded it.
+    def _nameless(self, source: int, frame: bytes) -> None:
+        """Play a frame that doesn't begin with its topic: to those it names, or to everybody.
+
+        It went to the recorder's one client of that connection, who had to cope with it as well.
         """
         found = _ANY_TOPIC.search(frame)
         topic = None if found is None else self._topics.get((source, found[1]))
         if topic is not None:
             topic.play(frame)
             return
-        try:
-            if classify(frame).kind in _ANSWERS:
-                return
-        except FrameError:
-            pass
         topics = [t for (s, _), t in self._topics.items() if s == source and t is not None]
         for session in self._shelf.topics.sessions_of(topics):
             session.line.send(frame)

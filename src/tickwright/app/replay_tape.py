@@ -31,8 +31,6 @@ class Tape:
         shelf: RecordedShelf,
         cut: Callable[[list[PublicSession]], None],
     ) -> None:
-        self.frames = 0
-        self.frame_bytes = 0
         self.is_at_seam = False
         """Whether nothing was under way when the next record's recording began."""
         self._waiting = list(reversed(spans))
@@ -51,6 +49,16 @@ class Tape:
     def read_bytes(self) -> int:
         """Bytes of the files read so far."""
         return sum(reel.reader.position for reel in self._reels)
+
+    @property
+    def frames(self) -> int:
+        """Frames played."""
+        return sum(reel.market.frames for reel in self._reels)
+
+    @property
+    def frame_bytes(self) -> int:
+        """Their bytes."""
+        return sum(reel.market.frame_bytes for reel in self._reels)
 
     @property
     def is_cut_short(self) -> bool:
@@ -85,7 +93,8 @@ class Tape:
             count += 1
             if count % _PRIMED_AT_ONCE == 0:
                 yield
-        self.frames = self.frame_bytes = 0
+        for reel in self._reels:
+            reel.market.frames = reel.market.frame_bytes = 0
 
     def step(self) -> None:
         """Play the next record."""
@@ -95,9 +104,6 @@ class Tape:
         assert record is not None
         if reel.has_hole():
             reel.market.interrupt()
-        if record.kind is RecordKind.FRAME and record.payload:
-            self.frames += 1
-            self.frame_bytes += len(record.payload)
         reel.market.take(record)
         if reel.advance():
             heapq.heapreplace(self._under_way, (reel.clock_ns, place, reel))

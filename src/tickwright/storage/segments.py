@@ -314,7 +314,8 @@ class SegmentReader:
     ) -> Iterator[Block]:
         is_context = bool(chunk and chunk[0].flags & PieceFlag.CONTEXT)
         if is_context:
-            if not is_first:
+            # Behind damage they are told again: what was lost may have been a book's only record.
+            if not is_first and self._fault is None and not self.skip_count:
                 return
         elif not self._is_wanted(chunk):
             for piece in chunk:

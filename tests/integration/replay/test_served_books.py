@@ -1,0 +1,134 @@
+"""A recording served on sockets gives the production feed the books of the run that made it."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.integration.app.trading import settings_for, trading, until
+from tests.integration.replay.playing import Feeding, Recorded, feeding, serving
+from tickwright.app.replay import Replay
+from tickwright.app.replay_source import find_spans
+
+
+def differing(fed: Feeding, recorded: Recorded) -> list[object]:
+    """Return where both saw a book under one `u`, and not the same levels."""
+    assert [] == fed.door.wrong
+    common = fed.door.at.keys() & recorded.at.keys()
+    return [key for key in common if fed.door.at[key] != recorded.at[key]]
+
+
+async def test_books_when_served_as_fast_as_read_then_are_those_of_the_live_run_at_every_u(
+    recorded: Recorded,
+):
+    async with serving(recorded.folder, speed=None) as (server, place):
+        played = asyncio.create_task(server.play())
+        async with feeding(place) as fed:
+            await asyncio.wait_for(played, 60)
+            # Its sockets hold the rest when all has been played.
+            last = len(fed.door.at)
+            await until(lambda: len(fed.door.at) >= max(last, len(recorded.at) // 2), "the books")
+        report = server.report()
+    assert [] == differing(fed, recorded)
+    assert {key[:2] for key in recorded.at} == {key[:2] for key in fed.door.at}
+    # The lost delta, the cut and the restart were played as they were.
+    assert fed.count("gaps") >= recorded.gaps > 0
+    assert fed.count("reconnects") >= report.lost_connections == recorded.reconnects > 0
+    assert ("spot", "SOLUSDT", 1) in fed.door.at
+    assert (True, 1, 0) == (report.is_complete, report.laps, report.holes)
+    assert report.frames == sum(report.topics.values()) > 100
+    assert {"linear tickers.BTCUSDT", "spot kline.1.BTCUSDT"} < report.topics.keys()
+
+
+async def test_books_when_served_at_a_pace_then_are_those_of_the_live_run(recorded: Recorded):
+    async with serving(recorded.folder, speed=3.0) as (server, place):
+        played = asyncio.create_task(server.play())
+        async with feeding(place) as fed:
+            await asyncio.wait_for(played, 60)
+        report = server.report()
+    assert [] == differing(fed, recorded)
+    assert len(fed.door.at) > 50
+    # Slower on a busy machine, and never faster.
+    assert report.speed is not None
+    assert 0 < report.speed < 3.2
+
+
+async def test_books_when_begun_in_the_middle_then_are_those_of_the_live_run(recorded: Recorded):
+    (span,) = find_spans([recorded.folder])
+    as_of_ns = (span.first_ns + span.last_ns) // 2
+    async with serving(recorded.folder, speed=None, as_of_ns=as_of_ns) as (server, place):
+        played = asyncio.create_task(server.play())
+        async with feeding(place) as fed:
+            await asyncio.wait_for(played, 60)
+            await until(lambda: len(fed.door.at) > 20, "the books")
+        report = server.report()
+    assert [] == differing(fed, recorded)
+    assert report.snapshots > 0
+    assert 0.6 * (span.last_ns - span.first_ns) / 1e9 > report.recorded_seconds > 0
+
+
+async def test_books_when_segments_are_named_then_those_before_them_make_the_base(
+    recorded: Recorded,
+):
+    files = recorded.files
+    assert len(files) >= 2
+    async with serving(files[1], speed=None) as (server, place):
+        played = asyncio.create_task(server.play())
+        async with feeding(place) as fed:
+            await asyncio.wait_for(played, 60)
+            await until(lambda: len(fed.door.at) > 10, "the books")
+    assert [] == differing(fed, recorded)
+    assert server.report().snapshots > 0
+
+
+async def test_trader_when_it_trades_in_a_served_recording_then_its_session_replays(
+    recorded: Recorded, tmp_path: Path
+):
+    symbols = ("BTCUSDT", "ETHUSDT")
+    async with serving(recorded.folder, speed=1.0, is_looped=True) as (server, place):
+        played = asyncio.create_task(server.play())
+        async with trading(settings_for(place, tmp_path, symbols, every=10)) as trader:
+            await until(lambda: trader.engine.summary().fills >= 2, "two fills", 40.0)
+        played.cancel()
+        digest = trader.engine.digest
+    result = Replay(tmp_path / "session").run()
+    assert ("", digest) == (result.difference, result.digest)
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+async def test_books_when_the_recorder_was_killed_then_come_up_to_the_last_whole_record(
+    recorded: Recorded, tmp_path: Path, *, is_cut: bool
+):
+    folder = recorded.copy(tmp_path / "killed")
+    last = sorted(folder.glob("inputs-*.tws"))[-1]
+    whole = last.read_bytes()
+    last.write_bytes(whole[: len(whole) * 2 // 3] if is_cut else whole)
+    async with serving(folder, speed=None) as (server, place):
+        played = asyncio.create_task(server.play())
+        async with feeding(place) as fed:
+            await asyncio.wait_for(played, 60)
+            await until(lambda: len(fed.door.at) > 20, "the books")
+        report = server.report()
+    assert [] == differing(fed, recorded)
+    assert (is_cut, 0) == (report.is_cut_short, report.holes)
+
+
+async def test_books_when_a_segment_is_damaged_then_clients_are_cut_and_what_comes_is_right(
+    recorded: Recorded, tmp_path: Path
+):
+    folder = recorded.copy(tmp_path / "damaged")
+    second = sorted(folder.glob("inputs-*.tws"))[1]
+    whole = bytearray(second.read_bytes())
+    whole[len(whole) // 2] ^= 0xFF
+    second.write_bytes(whole)
+    async with serving(folder, speed=None) as (server, place):
+        played = asyncio.create_task(server.play())
+        async with feeding(place) as fed:
+            await asyncio.wait_for(played, 60)
+            await until(lambda: len(fed.door.at) > 5, "the books")
+        report = server.report()
+    assert [] == differing(fed, recorded)
+    assert 1 == report.holes
+    assert [str(second)] == [place.path for place in report.damage]
+    assert report.damage[0].position > 0
+    assert report.cuts > report.lost_connections
