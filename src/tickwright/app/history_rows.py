@@ -7,6 +7,7 @@ rest is rare.
 
 import struct
 from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -62,7 +63,7 @@ class Taken(NamedTuple):
     rows: list[tuple[int, HistoryRow]]
 
     def __bool__(self) -> bool:
-        return any(map(len, self))
+        return any(len(part) for part in self)
 
 
 class EngineRows:
@@ -208,11 +209,11 @@ class EngineRows:
                     one.account,
                     one.strategy_id,
                     one.instrument,
-                    str(one.size),
-                    None if one.entry_price is None else str(one.entry_price),
-                    str(one.realised),
-                    None if one.unrealised is None else str(one.unrealised),
-                    str(one.funding),
+                    _exact(one.size),
+                    None if one.entry_price is None else _exact(one.entry_price),
+                    _exact(one.realised),
+                    None if one.unrealised is None else _exact(one.unrealised),
+                    _exact(one.funding),
                 )
             )
         for account in summary.accounts:
@@ -221,7 +222,7 @@ class EngineRows:
                     at_ns,
                     account.account,
                     *(
-                        None if figure is None else str(figure)
+                        None if figure is None else _exact(figure)
                         for figure in (account.equity, account.exposure, account.day_loss)
                     ),
                 )
@@ -355,3 +356,8 @@ class EngineRows:
             notice.now_ns,
             report.venue_id,
         )
+
+
+def _exact(value: Decimal) -> str:
+    """Return plain digits: `str` may write an exponent."""
+    return format(value, "f")

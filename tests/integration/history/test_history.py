@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from decimal import Context, Decimal
+from random import Random
 
 import asyncpg
 import pytest
@@ -19,6 +21,7 @@ from tests.integration.history.batches import (
 )
 from tickwright.bench.postgres import Postgres, fresh_database, postgres
 from tickwright.core.errors import ConfigError, ConnectionLost, StorageError
+from tickwright.storage.history.copy_rows import copy_rows
 from tickwright.storage.history.database import connect, place_of
 from tickwright.storage.history.migrate import migrate, migrations, schema_state
 from tickwright.storage.history.rows import (
@@ -185,6 +188,65 @@ async def test_rows_when_of_every_kind_then_each_reads_back_exactly(server: Post
         dsn, "SELECT kind, until_at FROM tickwright.risk_events"
     )
     await writer.close()
+
+
+async def test_copied_rows_when_numbers_and_texts_are_odd_then_read_back_as_they_were(
+    server: Postgres,
+):
+    rng = Random(7)
+    amounts = [
+        "0",
+        "-0.00",
+        "1",
+        "-1",
+        "0.0001",
+        "10000",
+        "99999999.9999",
+        "0.00000000000000000001",
+    ]
+    for _ in range(400):
+        digits = rng.randint(1, 30)
+        scale = rng.randint(0, 20)
+        value = Decimal(rng.randint(-(10**digits), 10**digits)).scaleb(-scale)
+        amounts.append(format(value, "f"))
+    units = [str(rng.randint(-(10**n), 10**n)) for n in range(30) for _ in range(8)]
+    texts = ["", "é", "tab\tand\nline", "zero\0byte", "\\N"]
+    rows: list[tuple[object, ...]] = [
+        (amount, rng.choice([None, *units]), rng.choice(texts), T0 + rng.randint(0, 10**15),
+         rng.random(), rng.choice([True, False, None]), rng.randint(-(2**63), 2**63 - 1))
+        for amount in amounts
+    ]  # fmt: skip
+    connection = await connect(server.dsn())
+    await connection.execute(
+        "CREATE TEMP TABLE odd (n serial, a numeric, m numeric, t text, z timestamptz,"
+        " d float8, b bool, q bigint)"
+    )
+
+    async def image():
+        yield copy_rows(rows, "nmtzdbq", {})
+
+    await connection.copy_to_table("odd", columns=list("amtzdbq"), format="binary", source=image())
+    read = await connection.fetch("SELECT a::text, m, t, z, d, b, q FROM odd ORDER BY n")
+    await connection.close()
+    for row, found in zip(rows, read, strict=True):
+        amount, unit, text, at_ns, *rest = row
+        assert ("0.00" if amount == "-0.00" else amount) == found["a"]
+        money = None if unit is None else Decimal(str(unit)).scaleb(-18, Context(prec=60))
+        assert money == found["m"]
+        assert str(text).replace("\0", "") == found["t"]
+        assert isinstance(at_ns, int)
+        assert at_ns // 1_000 == round(found["z"].timestamp() * 1e6)
+        assert rest == [found["d"], found["b"], found["q"]]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "value"),
+    [("n", "1e5"), ("n", ""), ("n", "1.2.3"), ("n", "9" * 101), ("h", 40_000), ("q", 2**63),
+     ("t", "\ud800"), ("r", BTC), ("x", 1), ("tt", "one")],
+)  # fmt: skip
+def test_copied_rows_when_a_value_is_none_of_its_column_then_are_refused(kinds: str, value: object):
+    with pytest.raises((ValueError, OverflowError, KeyError)):
+        copy_rows([(value,)], kinds, {})
 
 
 async def test_rows_when_written_again_in_other_batches_then_each_is_there_once(server: Postgres):

@@ -1,15 +1,16 @@
 """Owns writing batches: each row exactly once, whatever is killed in between.
 
 A batch is one transaction, and the offset up to which its source is written is committed with it:
-what is sent again is cut there. Market rows go by binary COPY. Rows with names of their own
-(orders, executions, candles, fundings) go through a staging table and are one each by that name,
-whichever source brings them.
+what is sent again is cut there. All rows go by binary COPY. Rows with names of their own (orders,
+executions, candles, fundings) are one each by that name, whichever source brings them: they go
+straight into their table as long as all are new, else through a staging table.
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+import functools
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickwright.storage.history.batch import SAMPLED, HistoryBatch, RecordRow
-from tickwright.storage.history.copy_image import (
-    Column,
-    copy_image,
-    nullable,
-    text_column,
-    timestamps,
-)
+from tickwright.storage.history.copy_image import copy_images, timestamps
+from tickwright.storage.history.copy_rows import copy_rows
 from tickwright.storage.history.database import HistoryRefused, connect, translated
 from tickwright.storage.history.migrate import check_schema
 from tickwright.storage.history.minutes import minute_candles
@@ -51,8 +47,13 @@ DAYS_KNOWN_MAX = 4_000
 INSTRUMENTS_KNOWN_MAX = 20_000
 PLACES = 1_024
 """Trades of one microsecond that keep their order."""
-CHUNK = 1 << 20
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+IDS = 4_096
+"""Instruments that are told apart in one number; PostgreSQL's microseconds take the other bits."""
+CHUNK_ROWS = 4_096
+"""Rows in one piece of a COPY."""
+COPY_HEAD_BYTES, COPY_END_BYTES = 19, 2
+DOUBTED_BATCHES = 64
+"""How many batches go through staging after one whose rows weren't all new."""
 _ATTRIBUTES = {"instrument_name": "instrument", "instrument": "instrument_id"}
 _KEYS: dict[type, tuple[str, str]] = {
     OrderRow: ("order_rows", "account, order_id"),
@@ -72,11 +73,13 @@ _PLAIN: dict[type, str] = {
     EquityRow: "equity_rows",
     RiskEventRow: "risk_rows",
 }
-_MONEY = {"fee", "cash"}
-_WIDTHS = {"side": "<i2", "interval_s": "<i4"}
-_NUMERIC = {
-    "size", "entry_price", "realised", "unrealised", "funding", "equity", "exposure", "day_loss",
+_LETTERS: dict[object, str] = {
+    int: "q", int | None: "q", bool: "b", float: "d", str: "t", str | None: "t",
+    InstrumentRef: "r",
 }  # fmt: skip
+_NAMED_LETTERS = {"side": "h", "interval_s": "i", "fee": "m", "cash": "m"} | dict.fromkeys(
+    "size entry_price realised unrealised funding equity exposure day_loss".split(), "n"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,7 @@ class HistoryWriter:
         self._days: set[tuple[str, int]] = set()
         self._new_days: set[tuple[str, int]] = set()
         self._staged: set[type] = set()
+        self._doubted: dict[type, int] = {}
 
     @classmethod
     async def open(cls, dsn: str) -> "HistoryWriter":
@@ -192,12 +196,9 @@ class HistoryWriter:
             groups.setdefault(type(record), []).append(record)
         for kind, records in groups.items():
             if kind in _KEYS:
-                await self._merge(kind, records, ids)
+                await self._merge(kind, records)
             else:
-                columns, tuples = _columns(kind, records, ids)
-                await connection.copy_records_to_table(
-                    _PLAIN[kind], schema_name="tickwright", records=tuples, columns=columns
-                )
+                await self._copy_records(kind, _PLAIN[kind], "tickwright", records)
             written += len(records)
         await connection.execute(
             "UPDATE tickwright.sources SET committed = greatest(committed, $2), sampled_ns = $3,"
@@ -216,15 +217,15 @@ class HistoryWriter:
         at = timestamps(rows["at_ns"])
         await self._ensure_days(table, at)
         ids = numbers[rows["instrument"]]
-        columns = [Column(ids), Column(at)]
+        columns: list[NDArray[Any]] = [ids, at]
         names = ["instrument_id", "at"]
         for name in rows.dtype.names or ():
             if name not in ("offset", "instrument", "at_ns"):
-                columns.append(Column(rows[name]))
+                columns.append(rows[name])
                 names.append(name)
         if table == "trade_rows":
             place = _places(ids, at)
-            columns.append(Column(place))
+            columns.append(place)
             names.append("place")
             if self._layout == "native":
                 await self._add_minutes(ids, at, place, rows)
@@ -233,7 +234,7 @@ class HistoryWriter:
             schema_name="tickwright",
             columns=names,
             format="binary",
-            source=_chunks(memoryview(copy_image(columns))),
+            source=_pieces(columns),
         )
 
     async def _ensure_days(self, table: str, at: NDArray[np.int64]) -> None:
@@ -286,31 +287,57 @@ class HistoryWriter:
 
     # rows with names ----------------------------------------------------------------------------
 
-    async def _merge(
-        self, kind: type, records: list[RecordRow], ids: dict[InstrumentRef, int]
-    ) -> None:
+    async def _merge(self, kind: type, records: list[RecordRow]) -> None:
         table, key = _KEYS[kind]
         # Of one batch the last of a name stands: rows come in the order of what happened.
         newest = dict(zip(map(_NAMES[kind], records), records, strict=True))
-        names, columns = _image_columns(kind, list(newest.values()), ids)
-        connection = self._connection
-        await connection.copy_to_table(
-            f"stage_{table}",
-            columns=names,
-            format="binary",
-            source=_chunks(memoryview(copy_image(columns))),
-        )
+        named = list(newest.values())
+        if self._doubted.get(kind, 0):
+            self._doubted[kind] -= 1
+        else:
+            import asyncpg
+
+            # A new row is written in half the time when nothing has to be looked up first.
+            with contextlib.suppress(asyncpg.UniqueViolationError):
+                async with self._connection.transaction():
+                    await self._copy_records(kind, table, "tickwright", named)
+                return
+            self._doubted[kind] = DOUBTED_BATCHES
+        await self._copy_records(kind, f"stage_{table}", None, named)
+        names = _columns_of(kind)[0]
         does = "NOTHING"
         if kind is not ExecutionRow:
             changes = ", ".join(f"{name} = excluded.{name}" for name in names)
             does = f"UPDATE SET {changes} WHERE excluded.at >= m.at"
-        chosen = ", ".join(
-            f"{name}::numeric * 0.000000000000000001" if name in _MONEY else name for name in names
+        columns = ", ".join(names)
+        await self._connection.execute(
+            f"INSERT INTO tickwright.{table} AS m ({columns})"
+            f" SELECT {columns} FROM stage_{table} ON CONFLICT ({key}) DO {does}"
         )
-        await connection.execute(
-            f"INSERT INTO tickwright.{table} AS m ({', '.join(names)})"
-            f" SELECT {chosen} FROM stage_{table} ON CONFLICT ({key}) DO {does}"
+
+    async def _copy_records(
+        self, kind: type, table: str, schema: str | None, records: Sequence[RecordRow]
+    ) -> None:
+        names, letters = _columns_of(kind)
+        await self._connection.copy_to_table(
+            table,
+            schema_name=schema,
+            columns=names,
+            format="binary",
+            source=self._images(letters, records),
         )
+
+    async def _images(
+        self, letters: str, records: Sequence[RecordRow]
+    ) -> AsyncIterator[memoryview]:
+        """Yield the COPY image in pieces, so that the server works while the next is made."""
+        last = len(records) - 1
+        for start in range(0, len(records), CHUNK_ROWS):
+            part = list(map(msgspec.structs.astuple, records[start : start + CHUNK_ROWS]))
+            image = memoryview(copy_rows(part, letters, self._ids))
+            begin = 0 if not start else COPY_HEAD_BYTES
+            end = len(image) if start + CHUNK_ROWS > last else -COPY_END_BYTES
+            yield image[begin:end]
 
     async def _stage(self, kinds: set[type]) -> None:
         """Make the staging tables of this connection that rows of these kinds need."""
@@ -319,10 +346,6 @@ class HistoryWriter:
             await self._connection.execute(
                 f"CREATE TEMP TABLE stage_{table} (LIKE tickwright.{table}) ON COMMIT DELETE ROWS"
             )
-            for name in _MONEY & set(kind.__struct_fields__):  # type: ignore[attr-defined]
-                await self._connection.execute(
-                    f"ALTER TABLE stage_{table} ALTER COLUMN {name} TYPE text"
-                )
             self._staged.add(kind)
 
     async def _learn(self, wanted: Sequence[InstrumentRef]) -> None:
@@ -354,53 +377,15 @@ def _named(records: Sequence[tuple[int, RecordRow]]) -> list[InstrumentRef]:
     ]
 
 
-def _image_columns(
-    kind: type, records: list[RecordRow], ids: dict[InstrumentRef, int]
-) -> tuple[list[str], list[Column]]:
-    """Return names and columns for a COPY image; money stands as text of its units."""
-    names: list[str] = []
-    columns: list[Column] = []
-    values: Any
-    for field, values in zip(
-        msgspec.structs.fields(kind),
-        zip(*map(msgspec.structs.astuple, records), strict=True),
-        strict=True,
-    ):
-        name = field.name
-        names.append(_column_name(name))
-        if name == "instrument":
-            columns.append(Column(np.array([ids[one] for one in values], dtype=np.int32)))
-        elif name in _MONEY:
-            columns.append(text_column([str(one) for one in values]))
-        elif name.endswith("_ns"):
-            columns.append(Column(timestamps(np.array(values, dtype=np.int64))))
-        elif field.type in (str, str | None):
-            columns.append(text_column(values))
-        elif field.type is bool:
-            columns.append(Column(np.array(values, dtype=bool)))
-        else:
-            columns.append(nullable(values, _WIDTHS.get(name, "<i8")))
-    return names, columns
-
-
-def _columns(
-    kind: type, records: list[Any], ids: dict[InstrumentRef, int]
-) -> tuple[list[str], list[tuple[object, ...]]]:
-    """Return the names of the columns, and the rows as the driver takes them."""
-    names: list[str] = []
-    columns: list[list[object]] = []
+@functools.cache
+def _columns_of(kind: type) -> tuple[list[str], str]:
+    """Return the columns of rows of a kind, and the letter that `copy_rows` has for each."""
+    names, letters = [], []
     for field in msgspec.structs.fields(kind):
-        name = field.name
-        values: list[Any] = [getattr(record, name) for record in records]
-        if name == "instrument":
-            values = [ids[one] for one in values]
-        elif name.endswith("_ns"):
-            values = [None if one is None else _moment(one) for one in values]
-        elif name in _NUMERIC:
-            values = [None if one is None else Decimal(one) for one in values]
-        names.append(_column_name(name))
-        columns.append(values)
-    return names, list(zip(*columns, strict=True))
+        names.append(_column_name(field.name))
+        letter = _NAMED_LETTERS.get(field.name) or _LETTERS[field.type]
+        letters.append("z" if field.name.endswith("_ns") else letter)
+    return names, "".join(letters)
 
 
 def _column_name(name: str) -> str:
@@ -409,23 +394,23 @@ def _column_name(name: str) -> str:
     return _ATTRIBUTES.get(name, name)
 
 
-def _moment(at_ns: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=at_ns // 1_000)
-
-
 def _places(instruments: NDArray[np.int32], at: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return an order of the trades of each instrument: their time, then how they came."""
-    order = np.lexsort((at, instruments))
-    sorted_at, sorted_ids = at[order], instruments[order]
-    begins = np.ones(len(at), dtype=bool)
-    begins[1:] = (sorted_at[1:] != sorted_at[:-1]) | (sorted_ids[1:] != sorted_ids[:-1])
-    index = np.arange(len(at))
-    rank = index - np.maximum.accumulate(np.where(begins, index, 0))
-    place = np.empty(len(at), dtype=np.int64)
-    place[order] = sorted_at * PLACES + np.minimum(rank, PLACES - 1)
+    # One number for both; those of one moment and instrument are neighbours once they are sorted.
+    key = at * IDS + instruments % IDS
+    order = np.argsort(key, kind="stable")
+    in_order = key[order]
+    is_same = in_order[1:] == in_order[:-1]
+    place = at * PLACES
+    if is_same.any():
+        index = np.arange(len(at))
+        begins = np.concatenate(([True], ~is_same))
+        rank = index - np.maximum.accumulate(np.where(begins, index, 0))
+        place[order] += np.minimum(rank, PLACES - 1)
     return place
 
 
-async def _chunks(image: memoryview) -> Any:
-    for start in range(0, len(image), CHUNK):
-        yield image[start : start + CHUNK]
+async def _pieces(columns: list[NDArray[Any]]) -> AsyncIterator[bytes]:
+    """Give the driver piece by piece: the server works while the next is made."""
+    for piece in copy_images(columns, CHUNK_ROWS):
+        yield piece
