@@ -1,4 +1,4 @@
-"""Every strategy of the library has an example configuration that is good, and a row in the docs."""
+"""Every strategy of the library has an example that is good, and a row in the docs."""
 
 from pathlib import Path
 
