@@ -15,7 +15,7 @@ from tickwright.feed.feed import PublicFeed
 from tickwright.storage.redis_address import RedisAddress, parse_redis_url
 from tickwright.storage.redis_mirror import MirrorOptions, RedisMirror
 
-__all__ = ["PASSWORD_VARIABLE", "open_mirror", "redis_address", "redis_secrets"]
+__all__ = ["PASSWORD_VARIABLE", "attach_mirror", "open_mirror", "redis_address", "redis_secrets"]
 
 PASSWORD_VARIABLE = "TICKWRIGHT_REDIS_PASSWORD"  # noqa: S105 - where it is looked for
 
@@ -55,7 +55,8 @@ def open_mirror(
         return None
     address.ssl_context()
     redis = config.file.redis
-    mirror = RedisMirror(
+    return attach_mirror(
+        trader,
         address,
         MirrorOptions(
             interval_ms=redis.interval_ms,
@@ -64,9 +65,28 @@ def open_mirror(
             expire_ms=round(redis.expire_s * 1e3),
             prefix=redis.prefix,
         ),
-        books=lambda: _books(trader),
         # Chance of its own: how often Redis is dialled must not move any other draw.
         random=Random(config.file.run.seed),
+        clean=clean,
+        on_note=on_note,
+    )
+
+
+def attach_mirror(
+    trader: Trader,
+    address: RedisAddress,
+    options: MirrorOptions,
+    *,
+    random: Random,
+    clean: Callable[[str], str] = str,
+    on_note: Callable[[str, str], None] | None = None,
+) -> RedisMirror:
+    """Return a mirror of a started trader's books, which takes its trades from now on."""
+    mirror = RedisMirror(
+        address,
+        options,
+        books=lambda: _books(trader),
+        random=random,
         clean=clean,
         on_note=on_note,
     )

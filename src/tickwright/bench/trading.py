@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -30,6 +31,7 @@ import msgspec
 from tickwright.app.config_model import HistoryConfig
 from tickwright.app.history_tap import HistoryTap, attach_history
 from tickwright.app.plan import StrategyPlan, TradingPlan
+from tickwright.app.redis_tap import attach_mirror
 from tickwright.app.trader import Trader
 from tickwright.app.trader_settings import (
     AccountSettings,
@@ -56,6 +58,8 @@ from tickwright.net.loop import make_loop_factory
 from tickwright.risk.limits import RiskLimits
 from tickwright.risk.protections_config import ProtectionLimits
 from tickwright.simulator.private.accounts import DEMO_KEY, DEMO_SECRET
+from tickwright.storage.redis_address import parse_redis_url
+from tickwright.storage.redis_mirror import MirrorOptions
 from tickwright.strategy.base import Strategy
 from tickwright.venues.bybit.hosts import Hosts
 from tickwright.venues.bybit.sign import Credentials, Secret
@@ -238,10 +242,16 @@ async def _trade(options: argparse.Namespace, tape: Tape, folder: Path) -> dict[
     strategy.prepare(len(tape.frames), options.orders_every)
     if options.history:
         history = attach_history(trader, options.history, HistoryConfig())
+    mirror = None
+    if options.redis:
+        mirror = attach_mirror(
+            trader, parse_redis_url(options.redis), MirrorOptions(), random=Random(1)
+        )
     gc.collect()
     gc.freeze()
     running = asyncio.create_task(trader.run())
     writing = asyncio.create_task(history.run()) if history is not None else None
+    mirroring = asyncio.create_task(mirror.run()) if mirror is not None else None
     connection = trader.feeds[0].connections[0]
     deadline = time.monotonic() + _WAIT_S_MAX
     # Looking now and then, because nothing in a trader calls out when a connection is lost.
@@ -254,6 +264,9 @@ async def _trade(options: argparse.Namespace, tape: Tape, folder: Path) -> dict[
     if history is not None and writing is not None:
         writing.cancel()
         await history.aclose()
+    if mirror is not None and mirroring is not None:
+        mirroring.cancel()
+        await mirror.aclose()
     # Ended at once: an orderly end would wait for answers that nobody gives.
     await trader.feeds[0].stop()
     await trader.links[_ACCOUNT].stop()
@@ -293,6 +306,8 @@ async def _trade(options: argparse.Namespace, tape: Tape, folder: Path) -> dict[
     }
     if history is not None:
         figures["history"] = msgspec.to_builtins(history.report())
+    if mirror is not None:
+        figures["mirror"] = msgspec.to_builtins(mirror.report())
     figures |= _latencies(strategy, sent, tape, fetch_plan(options.url))
     await trader.close()
     return figures
@@ -341,6 +356,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--orders-every", type=int, default=200)
     parser.add_argument("--no-log", action="store_true", help="write no session log")
     parser.add_argument("--history", metavar="DSN", help="write the history there while trading")
+    parser.add_argument("--redis", metavar="URL", help="mirror there while trading")
     parser.add_argument("--cpu", type=int)
     options = parser.parse_args(arguments)
     if options.cpu is not None and hasattr(os, "sched_setaffinity"):

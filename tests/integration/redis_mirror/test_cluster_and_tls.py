@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from tests.integration.redis_mirror.mirroring import Market, mirroring, until
-from tests.integration.redis_mirror.redis_server import RedisServer, redis_server
+from tickwright.bench.redis_server import RedisServer, redis_server
 from tickwright.cache import open_cache
 from tickwright.core.errors import ConfigError
 from tickwright.net.listener import utc_now_ns

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from tests.integration.redis_mirror.mirroring import Market, mirroring, until
-from tests.integration.redis_mirror.redis_server import redis_server
+from tickwright.bench.redis_server import redis_server
 from tickwright.cache import open_cache
 from tickwright.core.errors import ConfigError, StorageError
 from tickwright.core.events import BookState

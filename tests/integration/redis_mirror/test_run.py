@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.redis_mirror.redis_server import RedisServer, redis_server
+from tickwright.bench.redis_server import RedisServer, redis_server
 from tickwright.app.config import load_config
 from tickwright.core.errors import ConfigError
 

