@@ -34,6 +34,7 @@ ROOMS_OF_EXTRAS = {
     "backtest": "backtest",
     "bench": "bench",
     "cache": "redis",
+    "research": "research",
     "storage/lake": "lake",
     "storage/history": "history",
 }

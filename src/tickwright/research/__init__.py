@@ -1,0 +1,1 @@
+"""Research: sweeps over parameters, walk-forward, and statistics that know how much was tried."""
