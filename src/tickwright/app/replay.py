@@ -58,8 +58,8 @@ class Replay(RecordedHost):
         header = self.reader.header
         if header.mode == RECORDING_MODE:
             raise StorageError(
-                f"{folder} is a recording: no decision stands in it; `tickwright book {folder}` "
-                "rebuilds its books"
+                f"{folder} is a recording: no decision stands in it; `tickwright replay {folder} "
+                f"--serve` plays it, `tickwright book {folder}` rebuilds its books"
             )
         self.plan = TradingPlan.from_builtins(header.config)
         here = Path()
