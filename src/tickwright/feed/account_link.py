@@ -47,6 +47,7 @@ SYNC_RETRY_S = 1.0
 JOURNAL_EVERY_S = 0.2
 """With `journal.sync = "interval"`: what a loss of power may cost."""
 
+EXPIRED = "expired before it could be sent"
 _FAULTS = (ConnectionLost, FrameError, VenueError, OSError, TimeoutError)
 
 
@@ -221,7 +222,7 @@ class AccountLink:
     def execute(self, command: AccountCommand) -> None:
         """Carry one command out; what becomes of it comes in by the door."""
         if isinstance(command, (PlaceOrder, AmendOrder)):
-            if self._is_fenced(command) or not self._promise(command):
+            if not self._promise(command):
                 return
             if self._journal.sync == "always":
                 self._spawn(self._send_after_flush(command))
@@ -301,12 +302,17 @@ class AccountLink:
         return False
 
     def _send(self, command: OrderRequest) -> None:
+        # Looked at here and not before the journal: nothing may come between it and the bytes.
         if self._is_fenced(command):
             return
         now_ns = utc_now_ns()
-        if self._is_expired(command, now_ns):
-            return
-        last = self._last_of(command)
+        last = None
+        if isinstance(command, PlaceOrder):
+            if 0 < command.valid_until_ns < now_ns:
+                self._unsent(command, EXPIRED)
+                return
+            if command.trigger_price_units is not None:
+                last = self._last_price_units(command)
         channel = self._channel
         if channel is not None and channel.is_ready and self._trade is not None:
             encoded = channel.encode(command, now_ns, last_price_units=last)
@@ -351,7 +357,7 @@ class AccountLink:
 
     def _is_expired(self, command: OrderRequest, now_ns: int) -> bool:
         if isinstance(command, PlaceOrder) and 0 < command.valid_until_ns < now_ns:
-            self._unsent(command, "expired before it could be sent")
+            self._unsent(command, EXPIRED)
             return True
         return False
 

@@ -17,6 +17,7 @@ from tickwright.core.units import (
     units_from_decimal,
     units_from_text,
     units_to_text,
+    units_writer,
 )
 
 DECIMALS = st.integers(0, 18)
@@ -31,6 +32,7 @@ def test_units_when_written_and_read_then_the_same(units: int, decimals: int):
     assert units == units_from_decimal(Decimal(text), decimals)
     assert "e" not in text.lower()
     assert decimals == len(text.partition(".")[2])
+    assert text == units_writer(decimals)(units)
 
 
 @given(st.integers(1, INT64_MAX), DECIMALS)

@@ -13,7 +13,7 @@ from tickwright.core.errors import InstrumentUnknown
 from tickwright.core.identity import ClientId, InstrumentId, Leg
 from tickwright.core.instrument import Instrument
 from tickwright.core.orders import OrderType, RequestKind, Side, TimeInForce, TriggerBy
-from tickwright.core.units import units_to_text
+from tickwright.core.units import units_writer
 from tickwright.venues.bybit.private_decode import leg_index
 from tickwright.venues.port import OrderRequest, Unsendable
 
@@ -26,9 +26,15 @@ _TRIGGERS = {
     TriggerBy.MARK: "MarkPrice",
     TriggerBy.INDEX: "IndexPrice",
 }
+_KINDS: dict[type[OrderRequest], RequestKind] = {
+    PlaceOrder: RequestKind.CREATE,
+    AmendOrder: RequestKind.AMEND,
+    CancelOrder: RequestKind.CANCEL,
+}
 _RISES, _FALLS = 1, 2
 # Looking a member up in its class is a Python call.
 _LIMIT = OrderType.LIMIT
+_GTC = TimeInForce.GTC
 _CLIENT_ID_LENGTH_MAX = 36
 
 
@@ -61,9 +67,7 @@ class OrderForm(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 def request_kind_of(request: OrderRequest) -> RequestKind:
     """Return which kind of request it is."""
-    if isinstance(request, PlaceOrder):
-        return RequestKind.CREATE
-    return RequestKind.AMEND if isinstance(request, AmendOrder) else RequestKind.CANCEL
+    return _KINDS[type(request)]
 
 
 class PlainRow(msgspec.Struct, frozen=True, gc=False):
@@ -74,9 +78,12 @@ class PlainRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Fragments:
-    """The parts of a plain limit order's row that one version of an instrument fixes."""
+    """The parts of a plain limit order's row that one version of an instrument fixes.
 
-    __slots__ = ("category", "head", "instrument", "legs", "tail")
+    `write_price` and `write_size` put its numbers into text.
+    """
+
+    __slots__ = ("category", "head", "instrument", "legs", "tail", "write_price", "write_size")
 
     def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
@@ -87,6 +94,8 @@ class _Fragments:
             leg: "" if instrument.is_spot else f',"positionIdx":{leg_index(leg)}' for leg in Leg
         }
         self.tail = ',"isLeverage":0,"orderFilter":"Order"}' if instrument.is_spot else "}"
+        self.write_price = units_writer(instrument.price_decimals)
+        self.write_size = units_writer(instrument.size_decimals)
 
 
 class OrderEncoder:
@@ -120,15 +129,16 @@ class OrderEncoder:
             fixed = self._fragments[order.instrument_id] = _Fragments(instrument)
         price_units = order.price_units
         assert price_units is not None, "a limit order without a price is a fault"
-        decimals = instrument.price_decimals
-        qty = units_to_text(order.size_units, instrument.size_decimals)
-        price = units_to_text(price_units, decimals)
+        qty, price = fixed.write_size(order.size_units), fixed.write_price(price_units)
+        bracket = ""
+        if order.stop_loss_price_units is not None or order.take_profit_price_units is not None:
+            bracket = _bracket_text(order, fixed.write_price)
         time_in_force = "PostOnly" if order.post_only else _TIMES[order.time_in_force]
         reduce_only = ',"reduceOnly":true' if order.reduce_only else ""
         text = (
             f'{fixed.head}{order.client_id}","side":"{_SIDES[order.side]}","orderType":"Limit",'
             f'"qty":"{qty}","price":"{price}","timeInForce":"{time_in_force}"'
-            f"{fixed.legs[order.leg]}{reduce_only}{_bracket_text(order, decimals)}{fixed.tail}"
+            f"{fixed.legs[order.leg]}{reduce_only}{bracket}{fixed.tail}"
         )
         return PlainRow(fixed.category, text)
 
@@ -163,45 +173,42 @@ class OrderEncoder:
         )
 
 
-def _bracket_text(order: PlaceOrder, decimals: int) -> str:
+def _bracket_text(order: PlaceOrder, write_price: Callable[[int], str]) -> str:
     stop, profit = order.stop_loss_price_units, order.take_profit_price_units
-    if stop is None and profit is None:
-        return ""
     by = _TRIGGERS[order.trigger_by]
     levels = kinds = ""
     if profit is not None:
-        levels = f',"takeProfit":"{units_to_text(profit, decimals)}"'
+        levels = f',"takeProfit":"{write_price(profit)}"'
         kinds = f',"tpTriggerBy":"{by}"'
     if stop is not None:
-        levels += f',"stopLoss":"{units_to_text(stop, decimals)}"'
+        levels += f',"stopLoss":"{write_price(stop)}"'
         kinds += f',"slTriggerBy":"{by}"'
     return f'{levels}{kinds},"tpslMode":"Full"'
 
 
 def _create_fault(order: PlaceOrder, instrument: Instrument, now_ns: int) -> str:
-    if order.valid_until_ns and now_ns > order.valid_until_ns:
+    if 0 < order.valid_until_ns < now_ns:
         return "expired before it was sent"
     if not _is_client_id(order.client_id):
         return "the client id must be 1 to 36 letters, digits, - and _"
     if order.size_units <= 0:
         return "size must be above zero"
-    has_price = order.price_units is not None and order.price_units > 0
-    if has_price is not (order.order_type is _LIMIT):
+    price_units, is_limit = order.price_units, order.order_type is _LIMIT
+    if (price_units is not None and price_units > 0) is not is_limit:
         return "a limit order needs a price, a market order has none"
-    if order.post_only and (
-        order.order_type is not _LIMIT or order.time_in_force is not TimeInForce.GTC
-    ):
+    if order.post_only and not (is_limit and order.time_in_force is _GTC):
         return "post-only is for resting limit orders"
+    can = instrument.capabilities
     has_bracket = (
         order.stop_loss_price_units is not None or order.take_profit_price_units is not None
     )
     if order.reduce_only and has_bracket:
         return "a reduce-only order can't carry a bracket"
-    if order.reduce_only and not instrument.capabilities.has_reduce_only:
+    if order.reduce_only and not can.has_reduce_only:
         return f"{instrument.id} has no reduce-only orders"
-    if has_bracket and not instrument.capabilities.has_attached_brackets:
+    if has_bracket and not can.has_attached_brackets:
         return f"{instrument.id} has no attached brackets"
-    if order.trigger_price_units is not None and not instrument.capabilities.has_native_stop:
+    if order.trigger_price_units is not None and not can.has_native_stop:
         return f"{instrument.id} has no conditional orders"
     return ""
 
@@ -254,7 +261,7 @@ def _direction(order: PlaceOrder, trigger_units: int, last_price_units: int | No
 
 def _is_client_id(client_id: ClientId) -> bool:
     return (
-        0 < len(client_id) <= _CLIENT_ID_LENGTH_MAX
+        len(client_id) <= _CLIENT_ID_LENGTH_MAX
         and client_id.isascii()
         and (client_id.isalnum() or client_id.replace("-", "").replace("_", "").isalnum())
     )
