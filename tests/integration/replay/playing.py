@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from tests.integration.app.trading import until
+from tickwright.app.door import BookAdded
 from tickwright.app.record import RecordDoor
 from tickwright.app.replay_serve import Addresses, ReplayServer, ServeOptions
 from tickwright.app.venue_kit import BybitKit
@@ -23,7 +24,7 @@ from tickwright.net.listener import utc_now_ns
 from tickwright.net.tap import InputTap
 from tickwright.simulator.faults import FaultBoard, FaultKind, FaultSpec
 from tickwright.simulator.run import RunningSimulator, SimulatorOptions, serve
-from tickwright.storage.segment_writer import SegmentOptions
+from tickwright.storage.segment_writer import SegmentOptions, SegmentWriter
 from tickwright.storage.segments import Record, RecordKind, read_segments
 from tickwright.storage.session_log import FORMAT, RECORDING_MODE, SessionHeader, SessionWriter
 from tickwright.venues.bybit.hosts import hosts_of
@@ -37,6 +38,7 @@ __all__ = [
     "feeding",
     "frames_of",
     "record_market",
+    "rewritten",
     "serving",
 ]
 
@@ -196,6 +198,27 @@ async def serving(*paths: Path, **options: Any) -> AsyncIterator[tuple[ReplaySer
         yield server, await server.start()
     finally:
         await server.stop()
+
+
+def rewritten(
+    source: Path, folder: Path, *, later_ns: int = 0, sources: Sequence[int] = (0, 1, 2)
+) -> Path:
+    """Write a recording again: so much later, and with the frames of these connections alone."""
+    folder.mkdir()
+    tap = InputTap()
+    for record in read_segments(source):
+        payload = record.payload
+        held = record.source
+        if record.kind is RecordKind.BOOK:
+            held = msgspec.json.decode(payload, type=BookAdded).source
+        if record.kind in (RecordKind.BOOK, RecordKind.FRAME) and held not in sources:
+            continue
+        at_ns = record.now_ns + later_ns
+        tap.append(record.kind, record.flags, record.source, record.number, at_ns, payload)
+    writer = SegmentWriter(folder, SegmentOptions(disk_free_min=0, sync_s=0))
+    writer.write(tap.take())
+    writer.close()
+    return folder
 
 
 def frames_of(folder: Path) -> list[Record]:

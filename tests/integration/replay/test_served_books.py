@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from tests.integration.app.trading import settings_for, trading, until
-from tests.integration.replay.playing import Feeding, Recorded, feeding, serving
+from tests.integration.replay.playing import (
+    Feeding,
+    Recorded,
+    feeding,
+    frames_of,
+    rewritten,
+    serving,
+)
 from tickwright.app.replay import Replay
 from tickwright.app.replay_source import find_spans
 
@@ -79,6 +86,41 @@ async def test_books_when_segments_are_named_then_those_before_them_make_the_bas
             await until(lambda: len(fed.door.at) > 10, "the books")
     assert [] == differing(fed, recorded)
     assert server.report().snapshots > 0
+
+
+async def test_books_when_hours_follow_each_other_then_clients_are_cut_between_and_go_on(
+    recorded: Recorded, tmp_path: Path
+):
+    hour_ns = 3_600_000_000_000
+    later = rewritten(recorded.folder, tmp_path / "later", later_ns=hour_ns)
+    # Named in any order, and the pause between them isn't waited for.
+    async with serving(later, recorded.folder, speed=None) as (server, place):
+        played = asyncio.create_task(server.play())
+        async with feeding(place) as fed:
+            await asyncio.wait_for(played, 60)
+        report = server.report()
+    assert [] == differing(fed, recorded)
+    assert [str(recorded.folder), str(later)] == report.recordings
+    assert report.frames == 2 * len(frames_of(recorded.folder))
+    assert 2 * recorded.reconnects == report.lost_connections == report.cuts - 1
+    assert report.recorded_seconds < 20 < hour_ns / 1e9
+    assert fed.count("reconnects") > recorded.reconnects
+
+
+async def test_books_when_recordings_run_beside_each_other_then_come_in_the_order_of_time(
+    recorded: Recorded, tmp_path: Path
+):
+    linear = rewritten(recorded.folder, tmp_path / "linear", sources=(0, 1))
+    spot = rewritten(recorded.folder, tmp_path / "spot", sources=(2,))
+    async with serving(spot, linear, speed=None) as (server, place):
+        played = asyncio.create_task(server.play())
+        async with feeding(place) as fed:
+            await asyncio.wait_for(played, 60)
+            await until(lambda: len(fed.door.at) > len(recorded.at) // 2, "the books")
+        report = server.report()
+    assert [] == differing(fed, recorded)
+    assert {"linear", "spot"} == {key[0] for key in fed.door.at}
+    assert report.frames == len(frames_of(recorded.folder))
 
 
 async def test_trader_when_it_trades_in_a_served_recording_then_its_session_replays(
