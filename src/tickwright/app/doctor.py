@@ -12,6 +12,7 @@ import msgspec
 
 from tickwright import __version__
 from tickwright.app.config import Config, load_config
+from tickwright.app.doctor_history import look_at_history
 from tickwright.app.doctor_lines import DoctorLine, Findings
 from tickwright.app.doctor_local import look_at_disk, look_at_state, look_at_versions
 from tickwright.app.doctor_venue import VenueDoctor
@@ -69,6 +70,7 @@ async def examine(path: Path) -> DoctorReport:
     if config is None:
         found.skip("venues", "asked once the configuration is good")
     else:
+        await look_at_history(Findings("history", lines), config, TraderFolder(path))
         await _look_at_venues(config, lines)
     return DoctorReport(version=__version__, config=str(path), lines=tuple(lines))
 

@@ -20,7 +20,9 @@ from tickwright.app.config import CONFIG_BYTES_MAX
 from tickwright.app.config_faults import config_error, told
 from tickwright.app.config_model import HistoryConfig
 from tickwright.app.history_rows import EngineRows
+from tickwright.app.history_spool import HISTORY_FOLDER, SpoolStatus, spool_status
 from tickwright.app.replay import Replay
+from tickwright.app.trader_folder import TraderFolder
 from tickwright.core.errors import ConfigError, ConnectionLost, StorageError
 from tickwright.core.events import Input
 from tickwright.storage.history.database import DSN_VARIABLE, connect, place_of, translated
@@ -44,6 +46,7 @@ __all__ = [
     "load_session",
     "migrate_history",
     "source_of",
+    "spool_folder",
 ]
 
 BATCH_ROWS = 20_000
@@ -80,15 +83,20 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HistoryStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What `db status` found; `layout` is "" where there is no schema yet."""
+    """What `db status` found; `layout` is "" where there is no schema yet.
+
+    `spool` is that of the configuration's trader; `fault` is why the database can't be looked at.
+    """
 
     database: str
-    server: str
-    layout: str
-    applied: tuple[int, ...]
-    pending: tuple[int, ...]
-    tables: tuple[TableStatus, ...]
-    sources: tuple[SourceStatus, ...]
+    server: str = ""
+    layout: str = ""
+    applied: tuple[int, ...] = ()
+    pending: tuple[int, ...] = ()
+    tables: tuple[TableStatus, ...] = ()
+    sources: tuple[SourceStatus, ...] = ()
+    spool: SpoolStatus | None = None
+    fault: str = ""
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,13 +178,32 @@ GROUP BY 1 ORDER BY 1
 """
 
 
-def history_status(dsn: str) -> HistoryStatus:
-    """Look at the schema, its tables and its sources.
+def spool_folder(config: Path | None) -> Path | None:
+    """Return where the trader of a configuration keeps its spool; None when it names no trader."""
+    if config is None:
+        return None
+    try:
+        return TraderFolder(config).state / HISTORY_FOLDER
+    except ConfigError:
+        return None
+
+
+def history_status(dsn: str, *, spool: Path | None = None) -> HistoryStatus:
+    """Look at the schema, its tables and its sources, and at the spool of a trader.
 
     Raises:
-        ConfigError, ConnectionLost, StorageError: see `storage.history`.
+        ConfigError: the DSN is none. A database that can't be looked at is told in `fault`.
+        StorageError: the spool can't be looked at.
     """
+    waits = None if spool is None else spool_status(spool)
+    try:
+        found = _database_status(dsn)
+    except (ConfigError, ConnectionLost, StorageError) as error:
+        found = HistoryStatus(database=place_of(dsn), fault=str(error))
+    return msgspec.structs.replace(found, spool=waits)
 
+
+def _database_status(dsn: str) -> HistoryStatus:
     async def work() -> HistoryStatus:
         from tickwright.storage.history.migrate import schema_state
 

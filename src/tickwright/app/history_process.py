@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from tickwright.app.history_spool import STATE_FILE
 from tickwright.core.errors import StorageError
 from tickwright.net.listener import utc_now_ns
 from tickwright.storage.history.batch import make_batch
@@ -37,9 +38,8 @@ from tickwright.storage.history.wire import (
     frame,
 )
 
-__all__ = ["STATE_FILE", "main", "read_state"]
+__all__ = ["main"]
 
-STATE_FILE = "state.json"
 BATCH_ROWS = 20_000
 BATCH_S = 0.5
 """How long rows are gathered for one transaction."""
@@ -53,7 +53,6 @@ NICE = 10
 READ_BYTES = 1 << 18
 TELL_BYTES_MAX = 1 << 16
 FULL_S = 0.02
-_STATE_BYTES_MAX = 16_384
 
 
 class _Gathered:
@@ -111,10 +110,12 @@ class _Process:
         self.gathered = _Gathered()
         self._out = out
         self._filed_s = 0.0
+        self.lost_before = 0
 
     def take(self, message: ToWriter) -> bool:
         """Take one message; False when nothing follows."""
         if isinstance(message, Block):
+            self.lost_before += message.lost
             self.gathered.add(message)
             if self.gathered.count >= BATCH_ROWS:
                 self.gathered.give(self.pump, self.hello.source)
@@ -144,6 +145,7 @@ class _Process:
             fault="; ".join(one for one in (pump.fault, pump.spool_fault) if one),
             rows=pump.rows,
             lost=spool.lost,
+            lost_before=self.lost_before,
             refused=pump.refused,
             outages=pump.outages,
             outage_s=round(pump.outage(), 3),
@@ -187,15 +189,6 @@ class _Process:
             except StorageError as error:
                 self.pump.spool_fault = str(error)
             self.tell(is_ended=True)
-
-
-def read_state(folder: Path) -> WriterState | None:
-    """Return what the last writer said of itself; None when there is none that can be read."""
-    try:
-        with (folder / STATE_FILE).open("rb") as file:
-            return msgspec.json.decode(file.read(_STATE_BYTES_MAX), type=WriterState)
-    except (OSError, msgspec.MsgspecError):
-        return None
 
 
 async def _serve() -> int:

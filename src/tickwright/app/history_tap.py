@@ -23,6 +23,7 @@ import msgspec
 from tickwright.app.config import Config
 from tickwright.app.config_model import HistoryConfig
 from tickwright.app.history_rows import EngineRows
+from tickwright.app.history_spool import HISTORY_FOLDER
 from tickwright.app.trader import Trader
 from tickwright.book.order_book import OrderBook
 from tickwright.core.commands import Notice
@@ -42,7 +43,6 @@ from tickwright.storage.history.wire import (
 )
 
 __all__ = [
-    "HISTORY_FOLDER",
     "HistoryReport",
     "HistoryTap",
     "attach_history",
@@ -51,8 +51,6 @@ __all__ = [
     "open_history",
 ]
 
-HISTORY_FOLDER = "history"
-"""Below the state folder: the spool, and what the writing process said last."""
 TICK_S = 0.1
 MARKET_BYTES_MAX = 64 * 1024**2
 """Blocks that nobody has made durable; beyond, no market rows are kept."""

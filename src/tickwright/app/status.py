@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from tickwright import __version__
+from tickwright.app.history_spool import HISTORY_FOLDER, SpoolStatus, spool_status
 from tickwright.app.kill_entries import KILL_FILE
 from tickwright.app.orders import JournalLine, OrderLine, read_orders
 from tickwright.app.protections import protections_in
@@ -71,6 +72,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     watchdog: WatchdogLine
     protections: tuple[ProtectionSummary, ...]
     session: SessionLine | None
+    history: SpoolStatus | None
     journals: tuple[JournalLine, ...]
     last_orders: tuple[OrderLine, ...]
     disk_free_bytes: int | None
@@ -124,6 +126,7 @@ def look_at_status(path: Path, *, last: int = 5) -> StatusReport:
         watchdog=watchdog_line(where.state, heartbeat_s_max=heartbeat_s_max),
         protections=protections,
         session=_session(where),
+        history=_history(where, faults),
         journals=orders.journals,
         last_orders=orders.orders,
         disk_free_bytes=free,
@@ -144,6 +147,15 @@ def _session(where: TraderFolder) -> SessionLine | None:
             last_words=last_words(found.folder),
         )
     return None
+
+
+def _history(where: TraderFolder, faults: list[str]) -> SpoolStatus | None:
+    folder = where.state / HISTORY_FOLDER
+    try:
+        return spool_status(folder) if folder.is_dir() else None
+    except StorageError as error:
+        faults.append(str(error))
+        return None
 
 
 def _free_bytes(folder: Path) -> int | None:

@@ -17,8 +17,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-
 __all__ = ["Postgres", "fresh_database", "is_installed", "postgres"]
 
 STARTS_MAX = 5
@@ -146,6 +144,8 @@ def postgres(*, nice: int = 0) -> Iterator[Postgres]:
 
 async def fresh_database(server: Postgres, name: str) -> str:
     """Make an empty database; returns its DSN."""
+    import asyncpg
+
     connection = await asyncpg.connect(server.dsn())
     try:
         await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')

@@ -2,18 +2,21 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tickwright.cli.json_file import STDOUT, check_json_path, write_json
-from tickwright.cli.outcome import verb
+from tickwright.cli.outcome import FAILURE, tell, verb
 
-__all__ = ["db"]
+if TYPE_CHECKING:
+    from tickwright.app.history_spool import SpoolStatus
+
+__all__ = ["db", "spool_lines"]
 
 db = typer.Typer(
     name="db",
-    help="History in PostgreSQL or TimescaleDB: its schema, a recorded session into it, queries.",
+    help="History in PostgreSQL or TimescaleDB: its schema, what waits for it, queries.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -51,15 +54,22 @@ def migrate(config: _Config = None, *, dsn: _Dsn = None, json: _Json = None) -> 
 @db.command("status")
 @verb("db status")
 def status(config: _Config = None, *, dsn: _Dsn = None, json: _Json = None) -> int:
-    """Show the schema, the tables and how far each source is written."""
+    """Show the schema, the tables, how far each source is written, and what waits on disk."""
     check_json_path(json)
-    from tickwright.app.history import history_settings, history_status
+    from tickwright.app.history import history_settings, history_status, spool_folder
 
-    found = history_status(history_settings(config, dsn)[0])
+    found = history_status(history_settings(config, dsn)[0], spool=spool_folder(config))
+    code = FAILURE if found.fault else 0
     if json is not None:
         write_json(json, found)
     if json == STDOUT:
-        return 0
+        return code
+    if found.spool is not None:
+        for line in spool_lines(found.spool):
+            typer.echo(line)
+    if found.fault:
+        tell("db status", found.fault)
+        return code
     layout = found.layout or "no schema yet"
     typer.echo(f"{found.database}: PostgreSQL {found.server}, {layout}")
     if found.pending:
@@ -107,6 +117,43 @@ def load(
     return 0
 
 
+@db.command("drain")
+@verb("db drain")
+def drain(
+    config: Annotated[
+        Path, typer.Argument(help="The trader's configuration.", metavar="CONFIG.toml")
+    ],
+    *,
+    dsn: _Dsn = None,
+    wait: Annotated[
+        float, typer.Option(help="Seconds to wait for a database that is away.", min=0)
+    ] = 0.0,
+    json: _Json = None,
+) -> int:
+    """Write what a run had to leave on disk; the next run does it too."""
+    check_json_path(json)
+    from tickwright.app.history import history_settings
+    from tickwright.app.history_spool import HISTORY_FOLDER, drain_spool
+    from tickwright.app.trader_folder import TraderFolder
+
+    chosen, settings = history_settings(config, dsn)
+    done = drain_spool(
+        chosen,
+        TraderFolder(config).state / HISTORY_FOLDER,
+        bytes_max=settings.spool_mb_max * 1024**2,
+        wait_s=wait,
+    )
+    if json is not None:
+        write_json(json, done)
+    if json != STDOUT:
+        refused = f", {done.refused:,} refused" if done.refused else ""
+        typer.echo(
+            f"{done.batches:,} batches: {done.rows:,} rows written, {done.skipped:,} were there"
+            f"{refused}"
+        )
+    return FAILURE if done.refused else 0
+
+
 @db.command("sql")
 @verb("db sql")
 def sql(
@@ -132,3 +179,22 @@ def sql(
     if answer.is_cut:
         typer.echo(f"only the first {limit:,} rows; --limit takes more", err=True)
     return 0
+
+
+def spool_lines(spool: "SpoolStatus") -> list[str]:
+    """Return a spool in words."""
+    fault = f": {spool.fault}" if spool.fault and spool.writer != "writing" else ""
+    lines = [f"writer {spool.writer}{fault}"]
+    room = f" of {spool.bytes_max / 1e6:,.1f}" if spool.bytes_max else ""
+    since = f", {spool.behind_s:,.1f} s behind" if spool.batches else ""
+    lines.append(
+        f"spool {spool.folder}: {spool.batches:,} batches, {spool.bytes / 1e6:,.1f}{room} MB{since}"
+    )
+    if spool.lost:
+        lines.append(f"LOST {spool.lost:,} rows: neither database nor disk had room for them")
+    if spool.refused_files or spool.damaged_files:
+        lines.append(
+            f"set aside: {spool.refused_files} batches that the database refuses, "
+            f"{spool.damaged_files} damaged"
+        )
+    return lines

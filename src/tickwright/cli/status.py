@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tickwright.cli.db import spool_lines
 from tickwright.cli.json_file import STDOUT, check_json_path, write_json
 from tickwright.cli.orders import order_words
 from tickwright.cli.outcome import verb
@@ -78,6 +79,8 @@ def _rows(report: "StatusReport") -> list[tuple[str, str]]:
         end = "closed" if session.is_closed else "no end yet" if _runs(report) else "NO END: cut"
         tail = f"; {session.last_words}" if session.last_words else ""
         rows.append(("session", f"{session.folder} ({session.mode}, {end}{tail})"))
+    if report.history is not None:
+        rows += [("history", line) for line in spool_lines(report.history)]
     for journal in report.journals:
         text = f"{journal.account}: {journal.orders} orders, {journal.open} without an end"
         rows.append(("journal", text))

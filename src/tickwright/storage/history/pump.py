@@ -13,7 +13,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from tickwright.core.errors import ConfigError, ConnectionLost, StorageError
+from tickwright.core.errors import (
+    ConfigError,
+    ConnectionLost,
+    StorageError,
+    TickwrightError,
+)
 from tickwright.storage.history.batch import HistoryBatch
 from tickwright.storage.history.database import HistoryRefused
 from tickwright.storage.history.spool import Spool
@@ -67,6 +72,8 @@ class HistoryPump:
         self.is_up = False
         self.fault = ""
         self.spool_fault = ""
+        self.has_to_be_looked_at = False
+        """Whether the fault is one that doesn't pass by itself: rights, schema, disk."""
         self._away_s: float | None = None
 
     @property
@@ -172,16 +179,14 @@ class HistoryPump:
         try:
             await self._write(batch)
         except ConnectionLost as error:
-            self._lost(str(error))
-            await self._pause(RETRY_S)
+            await self._lost(error)
         except HistoryRefused as error:
             self._refusals += 1
             self.fault = str(error)
             if self._refusals >= REFUSALS_MAX:
                 self._set_aside(batch)
         except (StorageError, ConfigError) as error:
-            self._lost(str(error))
-            await self._pause(FAULT_RETRY_S)
+            await self._lost(error)
         else:
             self._came_back()
             self._done(number, batch)
@@ -192,12 +197,8 @@ class HistoryPump:
         """Know whether the database is there, though nothing is to be written yet."""
         try:
             self._writer = self._writer or await HistoryWriter.open(self._dsn)
-        except ConnectionLost as error:
-            self._lost(str(error))
-            await self._pause(RETRY_S)
-        except (StorageError, ConfigError) as error:
-            self._lost(str(error))
-            await self._pause(FAULT_RETRY_S)
+        except (ConnectionLost, StorageError, ConfigError) as error:
+            await self._lost(error)
         else:
             self._came_back()
 
@@ -231,23 +232,22 @@ class HistoryPump:
         self._spool.untold += batch.row_count + batch.lost
         self._spool.refuse_first()
 
-    def _lost(self, words: str) -> None:
+    async def _lost(self, error: TickwrightError) -> None:
+        """Note an outage and wait before the next try; what comes meanwhile is spooled."""
         if self._writer is not None:
             self._writer.abort()
             self._writer = None
-        self.fault = words
+        self.fault = str(error)
+        self.has_to_be_looked_at = not isinstance(error, ConnectionLost)
         if self.is_up or self._away_s is None:
             self.is_up = False
             self.outages += 1
             self._away_s = self._now_s()
+        await asyncio.sleep(FAULT_RETRY_S if self.has_to_be_looked_at else RETRY_S)
 
     def _came_back(self) -> None:
         if self._away_s is not None:
             self.outage_s += self._now_s() - self._away_s
             self._away_s = None
-        self.is_up = True
+        self.is_up, self.has_to_be_looked_at = True, False
         self.fault = ""
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait before the next try; what comes meanwhile is spooled by the watch."""
-        await asyncio.sleep(seconds)

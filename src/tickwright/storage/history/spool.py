@@ -20,15 +20,14 @@ from pathlib import Path
 
 from tickwright.core.errors import StorageError
 from tickwright.storage.history.batch import HistoryBatch, Worth, decode_batch
+from tickwright.storage.history.spool_look import ASIDE, BATCH, on_disk
 
-__all__ = ["Spool", "SpoolLook", "look_at_spool"]
+__all__ = ["Spool"]
 
 ASIDE_MAX = 100
 """Files set aside for a person; beyond, the oldest of them go."""
 _HEAD = struct.Struct("<4sII")
 _MAGIC = b"TWH2"
-_BLOCK = 4_096
-"""What the smallest file takes on disk."""
 _LOCK = "lock"
 
 
@@ -64,8 +63,8 @@ class Spool:
             for draft in folder.glob("*.draft"):
                 draft.unlink()
             self._waiting = [
-                _Waiting(path, _on_disk(path.stat().st_size))
-                for path in sorted(folder.glob("*.batch"))
+                _Waiting(path, on_disk(path.stat().st_size))
+                for path in sorted(folder.glob(f"*{BATCH}"))
             ]
             numbers = [int(one.stem) for one in folder.iterdir() if one.stem.isdigit()]
         except OSError as error:
@@ -110,7 +109,7 @@ class Spool:
         self._write(self._number + 1, body)
         self._number += 1
         path = self._path(self._number)
-        size = _on_disk(len(body) + _HEAD.size)
+        size = on_disk(len(body) + _HEAD.size)
         self._waiting.append(_Waiting(path, size))
         self.bytes += size
         self.lost += batch.row_count - kept.row_count
@@ -139,11 +138,11 @@ class Spool:
         return self._leave(".refused")
 
     def _fits(self, body: bytes) -> bool:
-        return self.bytes + _on_disk(len(body) + _HEAD.size) <= self.bytes_max
+        return self.bytes + on_disk(len(body) + _HEAD.size) <= self.bytes_max
 
     def _give_up(self, worth: Worth, needed: int, held: int) -> None:
         """Make room by what waiting batches hold of little worth."""
-        needed = _on_disk(needed + _HEAD.size)
+        needed = on_disk(needed + _HEAD.size)
         for one in self._waiting[held:]:
             if self.bytes + needed <= self.bytes_max:
                 return
@@ -159,12 +158,12 @@ class Spool:
             body = slim.encode()
             self._write(int(one.path.stem), body)
             self.lost += batch.row_count - slim.row_count
-            size = _on_disk(len(body) + _HEAD.size)
+            size = on_disk(len(body) + _HEAD.size)
             self.bytes += size - one.size
             one.size = size
 
     def _path(self, number: int) -> Path:
-        return self.folder / f"{number:012d}.batch"
+        return self.folder / f"{number:012d}{BATCH}"
 
     def _write(self, number: int, body: bytes) -> None:
         path = self._path(number)
@@ -187,55 +186,10 @@ class Spool:
         aside = one.path.with_suffix(ending)
         with contextlib.suppress(OSError):
             one.path.rename(aside)
-            others = sorted(p for p in self.folder.iterdir() if p.suffix in _ASIDE)
+            others = sorted(p for p in self.folder.iterdir() if p.suffix in ASIDE)
             for path in others[:-ASIDE_MAX]:
                 path.unlink()
         return aside
-
-
-@dataclass(frozen=True, slots=True)
-class SpoolLook:
-    """What a spool holds, for people: files, bytes on disk, since when; and what was set aside."""
-
-    batches: int
-    bytes: int
-    oldest_ns: int | None
-    damaged: int
-    refused: int
-
-
-_ASIDE = (".damaged", ".refused")
-
-
-def look_at_spool(folder: Path) -> SpoolLook:
-    """Look at a spool that somebody else may hold; one that isn't there is empty.
-
-    Raises:
-        StorageError: it can't be looked at.
-    """
-    sizes, times, endings = 0, [], []
-    try:
-        for path in folder.iterdir():
-            if path.suffix == ".batch":
-                try:
-                    found = path.stat()
-                except FileNotFoundError:
-                    continue
-                sizes += _on_disk(found.st_size)
-                times.append(found.st_mtime_ns)
-            elif path.suffix in _ASIDE:
-                endings.append(path.suffix)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise StorageError(f"the spool {folder} can't be looked at: {error.strerror}") from None
-    return SpoolLook(
-        len(times),
-        sizes,
-        min(times, default=None),
-        endings.count(".damaged"),
-        endings.count(".refused"),
-    )
 
 
 def _read(path: Path) -> HistoryBatch | None:
@@ -249,10 +203,6 @@ def _read(path: Path) -> HistoryBatch | None:
     except (OSError, struct.error, StorageError):
         pass
     return None
-
-
-def _on_disk(size: int) -> int:
-    return -(-size // _BLOCK) * _BLOCK
 
 
 def _locked(folder: Path) -> int:

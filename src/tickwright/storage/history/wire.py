@@ -72,7 +72,8 @@ class WriterState(msgspec.Struct, frozen=True, kw_only=True):
     """How the writing stands; counts are of this process and only ever rise.
 
     `is_up`: the last write reached the database. `fault` is why not, in words. `behind_s` is the
-    age of the oldest row that isn't in the database yet.
+    age of the oldest row that isn't in the database yet. `lost` rows found no room on disk,
+    `lost_before` others none in the trader.
     """
 
     pid: int = 0
@@ -85,6 +86,7 @@ class WriterState(msgspec.Struct, frozen=True, kw_only=True):
     fault: str = ""
     rows: int = 0
     lost: int = 0
+    lost_before: int = 0
     refused: int = 0
     outages: int = 0
     outage_s: float = 0.0
