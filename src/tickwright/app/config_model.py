@@ -286,6 +286,54 @@ class PaperConfig(_Section):
     accounts: dict[Name, PaperAccountConfig] = {}
 
 
+_Ms = Annotated[float, Field(ge=0, le=60_000)]
+_FeePpm = Annotated[int, Field(ge=-10_000, le=100_000)]
+
+
+class RulesConfig(_Section):
+    """An instrument's rules for a tape whose source doesn't tell them: sizes and prices as text."""
+
+    tick: _Amount
+    lot: _Amount
+    size_min: _Amount
+    size_max: _Amount
+    notional_min: _Amount = Decimal(0)
+    leverage_max: _Amount = Decimal(10)
+    base_asset: Asset
+    quote_asset: Asset = "USDT"
+    settle_asset: Asset = "USDT"
+
+
+class BacktestConfig(_Section):
+    """The market of a backtest, and how long things take there; what accounts hold is `[paper]`'s.
+
+    One of `tape`, `lake` and `sessions` says where the market comes from; paths count from the
+    configuration's folder. `feed_ms` none: as recorded. The `_samples_ms` draw latencies as they
+    were measured, each as likely, in place of one figure. `fees_*_ppm` are (maker, taker).
+    `rate_scale` multiplies the venue's request limits. `depth`: levels a side the feed shows at
+    most, 0 all. `rules` by symbol, for sources that don't tell them.
+    """
+
+    tape: FilePath | None = None
+    lake: str | None = None
+    sessions: Annotated[tuple[FilePath, ...], Field(strict=False)] = ()
+    cache: FilePath = Path("tapes")
+    feed_ms: _Ms | None = None
+    order_ms: _Ms = 20.0
+    response_ms: _Ms = 20.0
+    feed_samples_ms: Annotated[tuple[_Ms, ...], Field(strict=False)] = ()
+    order_samples_ms: Annotated[tuple[_Ms, ...], Field(strict=False)] = ()
+    response_samples_ms: Annotated[tuple[_Ms, ...], Field(strict=False)] = ()
+    leverage: Annotated[int, Field(ge=1, le=125)] = 10
+    fees_linear_ppm: Annotated[tuple[_FeePpm, _FeePpm], Field(strict=False)] = (200, 550)
+    fees_spot_ppm: Annotated[tuple[_FeePpm, _FeePpm], Field(strict=False)] = (1_000, 1_000)
+    rate_scale: Annotated[float, Field(gt=0, le=1_000)] = 1.0
+    sample_ms: Annotated[int, Field(ge=10, le=60_000)] = 250
+    depth: Annotated[int, Field(ge=0, le=10_000)] = 0
+    starts_empty: bool = False
+    rules: dict[str, RulesConfig] = {}
+
+
 def _redis_url(value: object) -> str:
     text = "must be text in quotes"
     if isinstance(value, str):
@@ -402,6 +450,7 @@ class ConfigFile(_Section):
     paper: PaperConfig = PaperConfig()
     history: HistoryConfig = HistoryConfig()
     redis: RedisConfig = RedisConfig()
+    backtest: BacktestConfig = BacktestConfig()
 
     @property
     def is_paper(self) -> bool:

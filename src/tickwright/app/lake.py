@@ -143,7 +143,7 @@ def _build_one(
             remarks=[*known.remarks, remark],
         )
     with LakeWriter(store, source, allows_overlap=allows_overlap) as writer:
-        remarks = _read(path, kind, given, writer, lambda part: on_progress(str(path), part))
+        remarks = _read(path, kind, given, writer, store, lambda part: on_progress(str(path), part))
         if not writer.rows:
             raise StorageError(f"{path} holds nothing for the lake")
         note = writer.finish(remarks)
@@ -164,10 +164,11 @@ def _read(
     kind: str,
     given: InstrumentId | None,
     writer: "LakeWriter",
+    store: "LakeStore",
     on_part: Callable[[float], None],
 ) -> list[str]:
     if kind == _SESSION:
-        return _read_session(path, writer, on_part)
+        return _read_session(path, writer, store, on_part)
     if kind == _BOOK:
         from tickwright.app.lake_archives import import_bybit_book
 
@@ -191,13 +192,18 @@ def _read(
     return import_trades(path, columns, given, writer)
 
 
-def _read_session(path: Path, writer: "LakeWriter", on_part: Callable[[float], None]) -> list[str]:
+def _read_session(
+    path: Path, writer: "LakeWriter", store: "LakeStore", on_part: Callable[[float], None]
+) -> list[str]:
     from tickwright.app.lake_session import SessionRows
+    from tickwright.storage.lake.rules import write_rules
 
     reader = SessionReader(path)
     size = max(reader.size, 1)
     rows = SessionRows(reader, writer)
     rows.run(lambda: on_part(min(reader.position / size, 1.0)))
+    for instrument in rows.instruments:
+        write_rules(store, instrument)
     cut = "the session's log ends in the middle of a block: read up to there"
     return [*rows.remarks, *([cut] if reader.is_cut else [])]
 

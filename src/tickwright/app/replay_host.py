@@ -45,6 +45,11 @@ class RecordedHost(ABC):
         self._decode_control = msgspec.json.Decoder(Control).decode
         self._decode_book = msgspec.json.Decoder(BookAdded).decode
 
+    @property
+    def instruments(self) -> tuple[Instrument, ...]:
+        """The instruments met so far, by their latest rules."""
+        return tuple(self._instruments.values())
+
     # what the records say -------------------------------------------------------------------------
 
     def _add_book(self, added: BookAdded) -> OrderBook:

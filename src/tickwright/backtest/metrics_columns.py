@@ -5,15 +5,17 @@ float64 of the equity asset here (statistics are floats; exact sums come from th
 where there is no rate: a fee in a third asset has none.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count, repeat
+from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
 
 from tickwright.backtest.record import FillRecord, OrderRecord, RunRecord
 from tickwright.core.instrument import Instrument, Payoff
-from tickwright.core.orders import ExecutionKind
+from tickwright.core.orders import ExecutionKind, OrderState
 from tickwright.core.units import MONEY_ONE
 
 __all__ = [
@@ -38,6 +40,7 @@ HOUR_NS = 3600 * SECOND_NS
 DAY_NS = 24 * HOUR_NS
 
 _SAME, _BY_PRICE, _UNKNOWN = 0, 1, 2
+_TRADE, _FILLED = ExecutionKind.TRADE.value, OrderState.FILLED.value
 _MOVING = frozenset(kind.value for kind in ExecutionKind if kind.moves_position)
 _FUNDING = frozenset({ExecutionKind.FUNDING.value, ExecutionKind.SETTLE.value})
 
@@ -164,25 +167,20 @@ def make_columns(record: RunRecord) -> RunColumns:
     """
     terms = _terms(record)
     codes = {name: code for code, name in enumerate(terms.names)}
-    known = {row.instrument_id for row in record.fills}
-    known |= {row.instrument_id for row in record.orders}
+    known = set(map(attrgetter("instrument_id"), record.fills))
+    known |= set(map(attrgetter("instrument_id"), record.orders))
     if strange := sorted(known - set(codes)):
         raise ValueError(f"no instrument {strange[0]!r} in the record of {record.name!r}")
-    fills = record.fills
-    if any(after.venue_ns < before.venue_ns for before, after in _pairs(fills)):
-        fills = sorted(fills, key=lambda row: row.venue_ns)
-    order_of = {order.client_id: index for index, order in enumerate(record.orders)}
+    fills: Sequence[FillRecord] = record.fills
+    times = np.fromiter(map(attrgetter("venue_ns"), fills), np.int64, len(fills))
+    if (np.diff(times) < 0).any():
+        fills = sorted(fills, key=attrgetter("venue_ns"))
+    order_of = dict(zip(map(attrgetter("client_id"), record.orders), count(), strict=False))
     return RunColumns(
         terms=terms,
         fills=_fill_columns(fills, terms, codes, order_of, record.equity_asset),
         orders=_order_columns(record.orders, codes),
     )
-
-
-def _pairs(fills: Sequence[FillRecord]) -> Iterable[tuple[FillRecord, FillRecord]]:
-    following = iter(fills)
-    next(following, None)
-    return zip(fills, following, strict=False)
 
 
 def _terms(record: RunRecord) -> Terms:
@@ -216,44 +214,43 @@ def _fill_columns(
     order_of: Mapping[str, int],
     equity_asset: str,
 ) -> FillColumns:
-    count = len(rows)
-    strategy, strategies = _coded((row.strategy_id for row in rows), count)
-    leg, legs = _coded((row.leg for row in rows), count)
-    cause, causes = _coded((row.cause for row in rows), count)
-    asset, assets = _coded((row.fee_asset for row in rows), count)
-    instrument = _ints((codes[row.instrument_id] for row in rows), count)
-    kind, kinds = _coded((row.kind for row in rows), count)
-    is_moving = np.array([name in _MOVING for name in kinds], np.bool_)[kind]
-    is_funding = np.array([name in _FUNDING for name in kinds], np.bool_)[kind]
-    price = _ints((row.price_units for row in rows), count)
-    size = np.where(is_moving, _ints((row.size_units for row in rows), count), 0)
+    (strategy, leg, cause, asset, kind, name), words = _coded(
+        rows, ("strategy_id", "leg", "cause", "fee_asset", "kind", "instrument_id")
+    )
+    strategies, legs, causes, assets, kinds, names = words
+    time_ns, known_ns, side, price, size, is_maker = _ints(
+        rows, ("venue_ns", "known_ns", "side", "price_units", "size_units", "is_maker")
+    )
+    instrument = _picked([codes[one] for one in names], name)
+    is_funding = _picked([one in _FUNDING for one in kinds], kind).astype(np.bool_)
+    size = size * _picked([one in _MOVING for one in kinds], kind)
     # Ledger money exceeds int64, so it goes to floats at once.
-    fee = _floats((row.fee for row in rows), count) / MONEY_ONE
-    cash = _floats((row.cash for row in rows), count) / MONEY_ONE
+    fee = _floats(rows, "fee") / MONEY_ONE
     quote = terms.price(instrument, price)
     rates = np.array(
-        [[_rate(name, one, equity_asset) for one in terms.instruments] for name in assets], np.int8
+        [[_rate(one, held, equity_asset) for held in terms.instruments] for one in assets], np.int64
     ).reshape(len(assets), len(terms.names))
-    rate = rates[asset, instrument] if count else np.empty(0, np.int8)
-    fee = np.where(rate == _SAME, fee, np.where(rate == _BY_PRICE, fee * quote, np.nan))
+    rate = rates[asset, instrument] if rows else asset
     # What costs nothing needs no rate.
-    fee = np.where(np.isnan(fee) & _flags((row.fee == 0 for row in rows), count), 0.0, fee)
-    paid = cash * terms.to_equity(instrument, quote)
+    rate = np.where(fee == 0, _SAME, rate)
+    fee = np.where(rate == _SAME, fee, np.where(rate == _BY_PRICE, fee * quote, np.nan))
+    paid = _floats(rows, "cash") / MONEY_ONE * terms.to_equity(instrument, quote)
+    order = map(order_of.get, map(attrgetter("client_id"), rows), repeat(-1))
     return FillColumns(
-        time_ns=_ints((row.venue_ns for row in rows), count),
-        known_ns=_ints((row.known_ns for row in rows), count),
+        time_ns=time_ns,
+        known_ns=known_ns,
         strategy=strategy,
         instrument=instrument,
         leg=leg,
-        order=_ints((order_of.get(row.client_id, -1) for row in rows), count),
-        side=_ints((row.side for row in rows), count),
+        order=np.fromiter(order, np.int64, len(rows)),
+        side=side,
         price=price,
         size=size,
-        is_trade=np.array([name == ExecutionKind.TRADE.value for name in kinds], np.bool_)[kind],
-        is_maker=_flags((row.is_maker for row in rows), count),
+        is_trade=_picked([one == _TRADE for one in kinds], kind).astype(np.bool_),
+        is_maker=is_maker.astype(np.bool_),
         fee=fee,
         funding=np.where(is_funding, paid, 0.0),
-        mid=_floats((_half(row.mid_twice) for row in rows), count),
+        mid=_mids(rows, "mid_twice"),
         notional=np.where(size > 0, terms.notional(instrument, size, price), 0.0),
         cause=cause,
         strategies=strategies,
@@ -263,52 +260,71 @@ def _fill_columns(
 
 
 def _order_columns(rows: Sequence[OrderRecord], codes: Mapping[str, int]) -> OrderColumns:
-    count = len(rows)
-
-    def column(value: Callable[[OrderRecord], int]) -> Ints:
-        return _ints((value(row) for row in rows), count)
-
-    strategy, strategies = _coded((row.strategy_id for row in rows), count)
-    mid = _floats((_half(row.intended_mid_twice) for row in rows), count)
-    limit = _floats((np.nan if row.price_units is None else row.price_units for row in rows), count)
+    (strategy, state, name), words = _coded(rows, ("strategy_id", "state", "instrument_id"))
+    strategies, states, names = words
+    mid, limit = _mids(rows, "intended_mid_twice"), _floats(rows, "price_units")
+    side, size, filled, ahead = _ints(rows, ("side", "size_units", "filled_units", "ahead_units"))
+    intended_ns, arrived_ns, rested_ns, cancel_sent_ns, ended_ns, known_ns = _ints(
+        rows,
+        ("intended_ns", "arrived_ns", "rested_ns", "cancel_sent_ns", "ended_ns", "known_ns"),
+    )
     return OrderColumns(
         strategy=strategy,
-        instrument=column(lambda row: codes[row.instrument_id]),
-        side=column(lambda row: row.side),
+        instrument=_picked([codes[one] for one in names], name),
+        side=side,
         price=np.where(np.isnan(limit), mid, limit),
-        size=column(lambda row: row.size_units),
-        filled=column(lambda row: row.filled_units),
-        intended_ns=column(lambda row: row.intended_ns),
-        arrived_ns=column(lambda row: row.arrived_ns),
-        rested_ns=column(lambda row: row.rested_ns),
-        cancel_sent_ns=column(lambda row: row.cancel_sent_ns),
-        ended_ns=column(lambda row: row.ended_ns),
-        known_ns=column(lambda row: row.known_ns),
-        ahead=column(lambda row: row.ahead_units),
+        size=size,
+        filled=filled,
+        intended_ns=intended_ns,
+        arrived_ns=arrived_ns,
+        rested_ns=rested_ns,
+        cancel_sent_ns=cancel_sent_ns,
+        ended_ns=ended_ns,
+        known_ns=known_ns,
+        ahead=ahead,
         mid=mid,
-        is_filled=_flags((row.state == "filled" for row in rows), count),
+        is_filled=_picked([one == _FILLED for one in states], state).astype(np.bool_),
         strategies=strategies,
     )
 
 
-def _half(twice: int | None) -> float:
-    return np.nan if twice is None or twice <= 0 else twice / 2
+# A million rows are read by C loops, and each row as seldom as may be: finding it in memory is what
+# costs.
+_Rows = Sequence[FillRecord] | Sequence[OrderRecord]
 
 
-def _coded(words: Iterable[str], count: int) -> tuple[Ints, tuple[str, ...]]:
-    """Return a code per word and the words by code."""
-    codes: dict[str, int] = {}
-    column = _ints((codes.setdefault(word, len(codes)) for word in words), count)
-    return column, tuple(codes)
+def _coded(
+    rows: _Rows, names: tuple[str, ...]
+) -> tuple[tuple[Ints, ...], tuple[tuple[str, ...], ...]]:
+    """Return columns of codes and, for each, its words by code."""
+    get = attrgetter(*names)
+    kinds = {key: code for code, key in enumerate(dict.fromkeys(map(get, rows)))}
+    kind = np.fromiter(map(kinds.__getitem__, map(get, rows)), np.int64, len(rows))
+    columns, words = [], []
+    for place in range(len(names)):
+        codes: dict[str, int] = {}
+        columns.append(_picked([codes.setdefault(key[place], len(codes)) for key in kinds], kind))
+        words.append(tuple(codes))
+    return tuple(columns), tuple(words)
 
 
-def _ints(values: Iterable[int], count: int) -> Ints:
-    return np.fromiter(values, np.int64, count)
+def _picked(values: Sequence[int], at: Ints) -> Ints:
+    return np.array(values, np.int64)[at] if len(at) else at
 
 
-def _floats(values: Iterable[float], count: int) -> Floats:
-    return np.fromiter(values, np.float64, count)
+def _ints(rows: _Rows, names: tuple[str, ...]) -> tuple[Ints, ...]:
+    """Return columns of whole numbers and flags, each contiguous."""
+    values = chain.from_iterable(map(attrgetter(*names), rows))
+    table = np.fromiter(values, np.int64, len(rows) * len(names)).reshape(len(rows), len(names))
+    return tuple(np.ascontiguousarray(column) for column in table.T)
 
 
-def _flags(values: Iterable[bool], count: int) -> Flags:
-    return np.fromiter(values, np.bool_, count)
+def _floats(rows: _Rows, name: str) -> Floats:
+    """Return a column of numbers; None becomes NaN."""
+    return np.array(list(map(attrgetter(name), rows)), dtype=np.float64)
+
+
+def _mids(rows: _Rows, name: str) -> Floats:
+    """Return mids in price units of a column of twice the mid; NaN without one."""
+    twice = _floats(rows, name)
+    return np.where(twice > 0, twice, np.nan) / 2

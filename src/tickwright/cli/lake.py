@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tickwright.cli.json_file import STDOUT, check_json_path, write_json
+from tickwright.cli.moments import moment_ns
 from tickwright.cli.outcome import tell, verb
-from tickwright.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from tickwright.app.lake import LakeRow, LakeSource
@@ -146,8 +146,8 @@ def export(
         place,
         instrument,
         hftbacktest,
-        from_ns=_ns_of(since, 0),
-        until_ns=_ns_of(until, _INT64_MAX),
+        from_ns=moment_ns(since, 0),
+        until_ns=moment_ns(until, _INT64_MAX),
         feed_latency_ns=latency_us * 1_000,
     )
     typer.echo(
@@ -162,18 +162,6 @@ def export(
             f"{report.without_received} rows had no time of ours: the venue's plus {latency_us} us",
         )
     return 0
-
-
-def _ns_of(text: str, default: int) -> int:
-    if not text:
-        return default
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"{text!r} is no time such as 2024-12-01 or 2024-12-01T08:30") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1_000
 
 
 def _cell(value: object) -> str:

@@ -1,0 +1,274 @@
+"""Owns what the verb `backtest` does: the tape a configuration means, and the run over it.
+
+A tape is made once and kept beside the configuration; the same market asked for again is mapped
+again. Refuses an instrument without rules, and to mix sources.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tickwright.app.config import Config
+from tickwright.app.config_model import BacktestConfig, RulesConfig
+from tickwright.app.settings import trading_plan
+from tickwright.core.errors import ConfigError, UnitsError
+from tickwright.core.identity import Category, InstrumentId
+from tickwright.core.instrument import Instrument
+from tickwright.core.units import decimals_of, units_from_decimal
+
+if TYPE_CHECKING:
+    from tickwright.backtest.latency import LatencySpec
+    from tickwright.backtest.record import RunRecord
+    from tickwright.backtest.run import BacktestSettings, Progress
+    from tickwright.backtest.tape import Tape
+    from tickwright.storage.lake.catalogue import Catalogue
+    from tickwright.storage.lake.store import LakeStore
+
+__all__ = ["backtest_settings", "open_tape", "run_config"]
+
+_FOREVER_NS = (1 << 63) - 1
+
+
+def run_config(
+    config: Config,
+    *,
+    tape: Path | None = None,
+    lake: str | None = None,
+    sessions: Sequence[Path] = (),
+    from_ns: int = 0,
+    until_ns: int = 0,
+    seed: int | None = None,
+    on_tape: Callable[[int], None] | None = None,
+    on_progress: "Callable[[Progress], None] | None" = None,
+) -> "RunRecord":
+    """Run a configuration's strategies over its tape, or the one given.
+
+    Raises:
+        ConfigError, StorageError: as `open_tape` and `backtest.run`.
+    """
+    from tickwright.backtest.run import run_backtest
+
+    found = open_tape(
+        config,
+        tape=tape,
+        lake=lake,
+        sessions=sessions,
+        from_ns=from_ns,
+        until_ns=until_ns,
+        on_tape=on_tape,
+    )
+    settings = backtest_settings(
+        config, found.folder, from_ns=from_ns, until_ns=until_ns, seed=seed
+    )
+    return run_backtest(settings, on_progress=on_progress)
+
+
+def backtest_settings(
+    config: Config, tape: Path, *, from_ns: int = 0, until_ns: int = 0, seed: int | None = None
+) -> "BacktestSettings":
+    """Return what a backtest of a configuration depends on."""
+    from tickwright.backtest.run import BacktestSettings
+    from tickwright.backtest.venue import AccountTerms
+
+    file, told = config.file, config.file.backtest
+    wanted = {name: one.balances for name, one in file.paper.accounts.items()}
+    accounts = {
+        str(config.account_id(name)): AccountTerms(
+            balances=tuple(wanted.get(name, file.paper.balances).items()),
+            fees_ppm={Category.LINEAR: told.fees_linear_ppm, Category.SPOT: told.fees_spot_ppm},
+            leverage=Decimal(told.leverage),
+        )
+        for name in file.accounts
+    }
+    if not accounts:
+        raise ConfigError(f"{config.path}: a backtest needs an account; no [accounts.NAME] there")
+    return BacktestSettings(
+        tape=tape,
+        plan=trading_plan(config),
+        classes={one.source: one.kind for one in config.strategies},
+        accounts=accounts,
+        name=config.path.stem,
+        seed=file.run.seed if seed is None else seed,
+        feed=_latency(told.feed_ms, told.feed_samples_ms),
+        orders=_latency(told.order_ms, told.order_samples_ms),
+        responses=_latency(told.response_ms, told.response_samples_ms),
+        rate_scale=told.rate_scale,
+        sample_ms=told.sample_ms,
+        from_ns=from_ns,
+        until_ns=until_ns,
+    )
+
+
+def _latency(ms: float | None, samples: tuple[float, ...]) -> "LatencySpec":
+    from tickwright.backtest.latency import LatencySpec
+
+    if samples:
+        return LatencySpec(kind="samples", samples_ms=samples)
+    return LatencySpec(kind="recorded") if ms is None else LatencySpec(ms=ms)
+
+
+def open_tape(
+    config: Config,
+    *,
+    tape: Path | None = None,
+    lake: str | None = None,
+    sessions: Sequence[Path] = (),
+    from_ns: int = 0,
+    until_ns: int = 0,
+    on_tape: Callable[[int], None] | None = None,
+) -> "Tape":
+    """Return the tape that a configuration means; what is given here goes before what it says.
+
+    Raises:
+        ConfigError: no source, or several; an instrument without rules.
+        StorageError: the source is damaged, or holds nothing of an instrument.
+    """
+    from tickwright.backtest.tape import Tape
+
+    told, home = config.file.backtest, config.path.parent
+    if tape is None and lake is None and not sessions:
+        tape = None if told.tape is None else home / told.tape
+        lake = told.lake
+        sessions = [home / one for one in told.sessions]
+    if [tape is not None, lake is not None, bool(sessions)].count(True) != 1:
+        raise ConfigError(
+            f"{config.path}: a backtest needs one of backtest.tape, backtest.lake and "
+            "backtest.sessions (or --tape, --lake, --session)"
+        )
+    if tape is not None:
+        return _fitting(Tape(tape), config)
+    from tickwright.app.lake import open_lake
+    from tickwright.storage.lake.catalogue import Catalogue
+
+    cache = home / told.cache
+    if lake is None:
+        lake = str(_lake_of(sessions, cache))
+    store = open_lake(lake)
+    return _from_lake(config, Catalogue(store), store, cache, from_ns, until_ns, on_tape)
+
+
+def _lake_of(sessions: Sequence[Path], cache: Path) -> Path:
+    """Return a lake that holds these sessions; what stands there already isn't read again."""
+    from tickwright.app.lake import build_lake
+
+    place = cache / "lake"
+    place.mkdir(parents=True, exist_ok=True)
+    build_lake(
+        list(sessions),
+        str(place),
+        instrument=None,
+        allows_overlap=False,
+        on_progress=lambda _name, _part: None,
+    )
+    return place
+
+
+def _from_lake(
+    config: Config,
+    catalogue: "Catalogue",
+    store: "LakeStore",
+    cache: Path,
+    from_ns: int,
+    until_ns: int,
+    on_tape: Callable[[int], None] | None,
+) -> "Tape":
+    from tickwright.backtest.from_lake import tape_from_lake
+    from tickwright.backtest.tape import Tape
+
+    told = config.file.backtest
+    instruments = [_instrument(one, store, told) for one in _traded(config)]
+    # A book needs the snapshot before the first moment: whole days are taken, and bounded later.
+    span = (_day_before(from_ns), _day_after(until_ns))
+    key = hashlib.blake2b(
+        msgspec.json.encode(
+            [instruments, span, told.depth, told.starts_empty, [n.file for n in catalogue.notes()]]
+        ),
+        digest_size=12,
+    ).hexdigest()
+    folder = cache / key
+    if folder.exists():
+        return Tape(folder)
+    cache.mkdir(parents=True, exist_ok=True)
+    return tape_from_lake(
+        catalogue,
+        instruments,
+        folder,
+        depths={one.id: told.depth for one in instruments},
+        from_ns=span[0],
+        until_ns=span[1],
+        starts_empty=told.starts_empty,
+        on_progress=on_tape,
+    )
+
+
+def _traded(config: Config) -> list[InstrumentId]:
+    plan = trading_plan(config)
+    names = dict.fromkeys(name for one in plan.strategies for name in one.instruments)
+    if not names:
+        raise ConfigError(f"{config.path}: no strategy trades anything")
+    return [InstrumentId.parse(name) for name in names]
+
+
+def _fitting(tape: "Tape", config: Config) -> "Tape":
+    held = {one.id for one in tape.instruments}
+    for one in _traded(config):
+        if one not in held:
+            listed = ", ".join(sorted(str(name) for name in held))
+            raise ConfigError(f"{tape.folder} has no {one}; it holds {listed}")
+    return tape
+
+
+def _instrument(
+    instrument_id: InstrumentId, store: "LakeStore", told: BacktestConfig
+) -> Instrument:
+    from tickwright.storage.lake.rules import read_rules
+
+    given = told.rules.get(instrument_id.symbol)
+    if given is not None:
+        return _given(instrument_id, given)
+    known = read_rules(store, instrument_id)
+    if known is None:
+        raise ConfigError(
+            f"{store.place} doesn't tell the rules of {instrument_id} (archives have none): give "
+            f"them as [backtest.rules.{instrument_id.symbol}] with tick, lot, size_min, size_max "
+            "and base_asset"
+        )
+    return known
+
+
+def _given(instrument_id: InstrumentId, rules: RulesConfig) -> Instrument:
+    """Return an instrument of its configured rules; their digits say how fine its units are."""
+    where = f"backtest.rules.{instrument_id.symbol}"
+    prices, sizes = decimals_of(rules.tick), decimals_of(rules.lot)
+    try:
+        return Instrument(
+            id=instrument_id,
+            base_asset=rules.base_asset,
+            quote_asset=rules.quote_asset,
+            settle_asset=rules.settle_asset,
+            price_decimals=prices,
+            size_decimals=sizes,
+            tick_units=units_from_decimal(rules.tick, prices),
+            lot_units=units_from_decimal(rules.lot, sizes),
+            size_min_units=units_from_decimal(rules.size_min, sizes),
+            size_max_units=units_from_decimal(rules.size_max, sizes),
+            market_size_max_units=units_from_decimal(rules.size_max, sizes),
+            notional_min=rules.notional_min,
+            leverage_max=rules.leverage_max,
+        )
+    except UnitsError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _day_before(moment_ns: int) -> int:
+    day = 86_400 * 10**9
+    return max(0, moment_ns // day * day) if moment_ns else 0
+
+
+def _day_after(moment_ns: int) -> int:
+    day = 86_400 * 10**9
+    return -(-moment_ns // day) * day if moment_ns else _FOREVER_NS
