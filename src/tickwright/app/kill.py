@@ -26,7 +26,7 @@ __all__ = ["AccountKill", "KillReport", "KillSwitch"]
 
 LOOK_AGAIN_S = 0.5
 """Nothing open must be read twice, so far apart: what was under way at the fence shows by then."""
-RETRY_S = (0.02, 0.1, 0.2, 0.5, 1.0)
+RETRY_S = (0.02, 0.1, 0.2, 0.25)
 """Waits between tries; the last one repeats for ever."""
 TRADER_STOPS_S = 1.0
 """A trader that still lives so long after its fence fell is ended."""

@@ -75,6 +75,7 @@ def main() -> int:
             "armed": result.armed,
             "hit": result.hit,
             "violations": result.violations,
+            "notes": result.notes,
             "seconds": result.seconds,
             "took_s": took,
         }

@@ -2,8 +2,6 @@
 
 import asyncio
 import binascii
-import multiprocessing
-import multiprocessing.process
 import shutil
 import signal
 import time
@@ -15,6 +13,7 @@ from random import Random
 from msgspec.structs import replace
 
 from tests.campaigns.chaos._crashing import NEVER, STEPS, Addresses, keep_segments, live
+from tests.campaigns.chaos._forked import forked
 from tests.campaigns.chaos.rows import Result, Size, row, together
 from tests.campaigns.chaos.world import World, scratch, settings, until, venue
 from tests.integration.app.trading import trading
@@ -24,8 +23,6 @@ from tickwright.storage.kept_state import KEPT_STATE_FILE
 
 READY_S_MAX = 5.0
 """From the start until every order of the venue is known or gone and the positions are equal."""
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.campaigns.chaos._crashing"])
 
 STEP_RUNS = {"ci": 1, "nightly": 200}
 
@@ -53,37 +50,13 @@ async def crash_once(result: Result, *, rng: Random, step: str) -> None:
     parameters = {"intents": 200, "taking_percent": 30, "live_max": 4}
     async with venue(seed=rng.getrandbits(30)) as world, scratch() as folder:
         arguments = (Addresses.of(world), str(folder), step, rng.randrange(1, 6), parameters)
-        code = await ended(start(*arguments, "session-1"))
+        code = await forked(live, *arguments, "session-1").wait()
         result.check(is_true=code == -signal.SIGKILL, otherwise=f"ended with {code}, not killed")
         result.hit += code == -signal.SIGKILL
         await comes_back(world, result, folder)
         await world.history(folder, result, was_killed=True)
         for duplicate in await world.duplicates():
             result.check(is_true=False, otherwise=duplicate)
-
-
-def start(
-    addresses: Addresses,
-    folder: str,
-    step: str,
-    number: int,
-    parameters: dict[str, int],
-    session: str,
-) -> multiprocessing.process.BaseProcess:
-    """Start a trader in a process of its own."""
-    arguments = (addresses, folder, step, number, parameters, session)
-    process = _CONTEXT.Process(target=live, args=arguments, daemon=True)
-    process.start()
-    return process
-
-
-async def ended(process: multiprocessing.process.BaseProcess, seconds: float = 30.0) -> int:
-    """Wait for the end of a process, and end it when it takes too long; return its code."""
-    if not await until(lambda: process.exitcode is not None, seconds):
-        process.terminate()
-    process.join()
-    assert process.exitcode is not None
-    return process.exitcode
 
 
 async def comes_back(world: World, result: Result, folder: Path) -> None:
@@ -200,12 +173,13 @@ async def restart_once(result: Result, *, rng: Random, what: str) -> None:
     result.runs += 1
     parameters = {"intents": 10_000, "taking_percent": 30, "live_max": 4}
     async with venue(seed=rng.getrandbits(30)) as world, scratch() as folder:
-        process = start(Addresses.of(world), str(folder), NEVER, 0, parameters, "session-1")
+        arguments = (Addresses.of(world), str(folder), NEVER, 0, parameters)
+        process = forked(live, *arguments, "session-1")
         await until(lambda: world.booked() >= 5, 20.0)
         await asyncio.sleep(rng.random() * 0.2)
         process.kill()
         result.armed += 1
-        result.hit += await ended(process) == -signal.SIGKILL
+        result.hit += await process.wait() == -signal.SIGKILL
         state = folder / "state"
         if what.startswith("trading state") and not (state / KEPT_STATE_FILE).exists():
             (state / KEPT_STATE_FILE).write_text('{"format":"tickwright trading state"}')

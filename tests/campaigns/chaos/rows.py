@@ -25,6 +25,8 @@ class Result:
     violations: list[str] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     timed: str = ""
+    notes: list[str] = field(default_factory=list)
+    """What is worth keeping beside the figures; it goes into the JSON alone."""
 
     def check(self, *, is_true: bool, otherwise: str) -> None:
         """Note a violation."""
@@ -45,6 +47,7 @@ class Result:
         self.hit += part.hit
         self.seconds += part.seconds
         self.violations += [f"{what}: {one}" for one in part.violations]
+        self.notes += [f"{what}: {one}" for one in part.notes]
 
     @property
     def is_good(self) -> bool:

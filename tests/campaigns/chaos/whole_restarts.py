@@ -1,7 +1,6 @@
 """R13 again, one life long: killed under load over and over, the ledger and the plans go on."""
 
 import asyncio
-import multiprocessing
 import signal
 import time
 from decimal import Decimal
@@ -12,6 +11,7 @@ from typing import Any
 import aiohttp
 
 from tests.campaigns.chaos._crashing import Addresses
+from tests.campaigns.chaos._forked import forked
 from tests.campaigns.chaos._swinging import BARRAGE, EXITS, SWING, SYMBOLS, Swing, live, settings
 from tests.campaigns.chaos.rows import Result, Size, row
 from tests.campaigns.chaos.world import RATE, World, scratch, until
@@ -28,8 +28,6 @@ READY_S_MAX = 5.0
 MONEY_ERROR_MAX = Decimal("0.000001")
 KILLS = {"ci": 8, "nightly": 1_000}
 KILLS_A_LIFE = 20
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.campaigns.chaos._swinging"])
 _SIGNS = {"Buy": 1, "Sell": -1, "": 0, "None": 0}
 
 
@@ -63,18 +61,14 @@ async def kill_again_and_again(result: Result, *, rng: Random, kills: int) -> No
 
 async def killed(world: World, result: Result, folder: Path, number: int, rng: Random) -> None:
     """Let a trader live under load for a random while."""
-    arguments = (Addresses.of(world), str(folder), f"session-{number}")
-    process = _CONTEXT.Process(target=live, args=arguments, daemon=True)
     booked = world.booked()
-    process.start()
+    process = forked(live, Addresses.of(world), str(folder), f"session-{number}")
     await until(lambda: world.booked() > booked + 3, 20.0)
     await asyncio.sleep(rng.random() * 1.5)
     result.runs += 1
     result.armed += 1
     process.kill()
-    await until(lambda: process.exitcode is not None, 10.0)
-    process.join()
-    result.hit += process.exitcode == -signal.SIGKILL
+    result.hit += await process.wait() == -signal.SIGKILL
 
 
 async def stands(world: World, result: Result, folder: Path, session: str) -> None:

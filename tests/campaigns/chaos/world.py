@@ -42,6 +42,7 @@ SYMBOL = "BTCUSDT"
 BTC = InstrumentId("bybit", Category.LINEAR, SYMBOL)
 RESTING_SHARE = 0.96
 """Of the highest price: what lies below was to rest."""
+UNTIL_STEP_S = 0.01
 RATE = 100
 """How many times the venue's own request budgets: rows are about faults, not about patience."""
 
@@ -275,9 +276,10 @@ class World:
         *,
         skew_ms: int = 1_000,
         was_killed: bool = False,
+        pattern: str = "session*",
     ) -> TraderHistory:
         """Compare the files of both sides; call it when every trader of the folder has ended."""
-        sessions = sorted(folder.glob("session*"))  # noqa: ASYNC240 - nothing else runs
+        sessions = sorted(folder.glob(pattern))  # noqa: ASYNC240 - nothing else runs
         trader = read_trader(folder / "state", sessions)
         venue = read_venue(await self.account())
         skew_ms += self.lag_ms
@@ -365,13 +367,15 @@ def settings(
     return replace(made, plan=plan, classes={plan.strategies[0].source: chosen})
 
 
-async def until(condition: Callable[[], bool], seconds: float) -> bool:
+async def until(
+    condition: Callable[[], bool], seconds: float, *, step_s: float = UNTIL_STEP_S
+) -> bool:
     """Wait for a condition; False when it never came."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             return False
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(step_s)
     return True
 
 
