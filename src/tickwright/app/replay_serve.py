@@ -1,7 +1,7 @@
 """Owns serving recordings as the venue they came from: the sockets, the pace, the report.
 
 A client connects as to the venue: public topics in the recorded frames, REST, and accounts whose
-orders are matched against the recorded books. Time stands still until clients have subscribed.
+orders are matched against the recorded books. Time stands still until a client has subscribed.
 Then frames leave at the spacing they were received with, or faster or slower; or as fast as the
 slowest client reads (`speed` None): then time also stands still while clients that were cut come
 back. It never skips: a client too slow for a chosen speed is cut, as the venue does.
@@ -367,7 +367,10 @@ class ReplayServer:
             client.flush()
 
     async def _wait_clients(self, count: int) -> None:
-        """Wait until somebody has subscribed all he wants; of those cut, for `count` of topics."""
+        """Wait until somebody has subscribed all he wants; of those cut, for `count` of topics.
+
+        At a pace a question to REST for a book is enough: some clients never subscribe.
+        """
         topics = self.shelf.topics
         seen, quiet_s = topics.change_count, time.monotonic()
         until_s = quiet_s + REJOIN_S_MAX
@@ -377,6 +380,8 @@ class ReplayServer:
             if topics.change_count != seen:
                 seen, quiet_s = topics.change_count, now_s
             held = topics.listener_count
+            if self.options.speed is not None and topics.ask_count:
+                return
             is_enough = held >= count or now_s >= until_s
             if held and is_enough and now_s - quiet_s >= SETTLE_S:
                 return

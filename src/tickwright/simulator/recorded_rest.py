@@ -61,6 +61,7 @@ class RecordedRest(PublicRest):
     def orderbook(self, query: Query) -> Result:
         """The top levels of the deepest recorded book; `u` and `seq` are its topic's."""
         category = self._category(query)
+        self._topics.ask_count += 1
         symbol = self._symbol(query, category)
         limit = self._limit(query, _LIMIT_DEFAULT.get(category, 25))
         found = self._topics.deepest_book(category, symbol)
@@ -81,6 +82,7 @@ class RecordedRest(PublicRest):
 
     def tickers(self, query: Query) -> Result:
         """Recorded tickers; of a symbol without one its best prices alone."""
+        self._topics.ask_count += 1
         category = self._category(query)
         symbols = [symbol for listed, symbol in self._topics.instruments if listed is category]
         if query.get("symbol"):

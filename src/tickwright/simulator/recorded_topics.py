@@ -219,6 +219,8 @@ class RecordedTopics:
         """What is listed, in the version that was played last."""
         self.change_count = 0
         """How often subscribers came or went."""
+        self.ask_count = 0
+        """How often REST was asked for a book or a ticker."""
 
     @property
     def now_ns(self) -> int:

@@ -186,6 +186,19 @@ async def test_time_when_nobody_has_subscribed_then_stands_still(recorded: Recor
         played.cancel()
 
 
+async def test_time_when_rest_is_asked_for_a_book_then_begins(recorded: Recorded):
+    async with serving(recorded.folder, speed=50.0) as (server, place):
+        played = asyncio.create_task(server.play())
+        asked = {"category": "linear", "symbol": "BTCUSDT"}
+        async with asyncio.timeout(20):
+            while (book := await get(place, "orderbook", **asked))["retCode"]:
+                await asyncio.sleep(0.02)
+        key = ("linear", "BTCUSDT", book["result"]["u"])
+        assert float(book["result"]["b"][0][0]) == recorded.at[key][0][0][0] / 100
+        await asyncio.wait_for(played, 30)
+        assert server.report().is_complete
+
+
 async def test_client_when_it_reads_nothing_then_holds_the_others_until_it_is_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
