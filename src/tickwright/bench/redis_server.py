@@ -93,10 +93,18 @@ class RedisServer:
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise ConnectionError("the server ended at once")
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+            # It listens before it is through with its start, of which a part may yet fail.
+            if self._answers():
                 return
             time.sleep(0.01)
         raise ConnectionError("the server doesn't listen")
+
+    def _answers(self) -> bool:
+        place = ("127.0.0.1", self.port)
+        with contextlib.suppress(OSError), socket.create_connection(place, timeout=1.0) as sock:
+            sock.sendall(b"PING\r\n")
+            return bool(sock.recv(1))
+        return False
 
     def signal(self, number: signal.Signals) -> None:
         """Send the process a signal."""

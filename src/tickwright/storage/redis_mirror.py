@@ -24,7 +24,6 @@ from tickwright.core.commands import SignalNotice
 from tickwright.core.events import Trade
 from tickwright.core.identity import InstrumentId
 from tickwright.core.instrument import Instrument
-from tickwright.core.orders import Side
 from tickwright.net.listener import utc_now_ns
 from tickwright.storage.redis_address import RedisAddress
 from tickwright.storage.redis_layout import (
@@ -37,6 +36,7 @@ from tickwright.storage.redis_layout import (
 from tickwright.storage.redis_link import Replies
 from tickwright.storage.redis_pack import CommandBuffer
 from tickwright.storage.redis_sender import Outcome, RedisPlan, RedisSender
+from tickwright.storage.redis_trades import TradeQueue
 
 __all__ = ["MirrorOptions", "MirrorReport", "RedisMirror"]
 
@@ -45,9 +45,14 @@ SLICE_US = 25
 PAUSE_S = 0.001
 """Between slices, until half of the interval is over: a backlog from one is gone before the next.
 """
-ENTRIES_WAITING_MAX = 20_000
-"""Trades and signals that wait for Redis; beyond, the oldest are lost and counted."""
+TRADES_WAITING_BYTES_MAX = 48 * 1024 * 1024
+"""Trades that wait for Redis: a minute and a half of 6,000 a second; beyond, the oldest are lost
+and counted."""
+SIGNALS_WAITING_MAX = 20_000
+"""Signals that wait; beyond, the oldest are lost and counted."""
 ENTRIES_AT_ONCE_MAX = 2_000
+TRADES_A_LOOK = 8
+"""Trades packed between two looks at the clock."""
 STREAM_EXPIRE_MS = 3_600_000
 """A stream that nobody adds to goes after an hour."""
 END_S = 1.0
@@ -57,9 +62,8 @@ PASSING = ("OOM", "LOADING", "READONLY", "MISCONF", "BUSY", "TRYAGAIN", "MASTERD
 """Errors that pass by themselves: trades and signals are kept and sent again."""
 
 _Mark = tuple[int, int, int, int]
-_Entry = tuple[Instrument | None, Trade | SignalNotice, int]
-"""A trade with its instrument, or a signal; and the number that makes its id one of its own."""
-_SIDES = {Side.BUY: b"buy", Side.SELL: b"sell"}
+_Entry = tuple[SignalNotice, int]
+"""A signal, and the number that makes its id one of its own."""
 
 
 class _Keys(msgspec.Struct, frozen=True):
@@ -67,7 +71,8 @@ class _Keys(msgspec.Struct, frozen=True):
 
     packed: bytes
     readable: bytes
-    trades: bytes
+    trades: int
+    """The number of its stream of trades."""
     slot: int
 
 
@@ -162,10 +167,13 @@ class RedisMirror:
         self._on_note = on_note
         self._sender = RedisSender(address, random)
         self._buffers: list[CommandBuffer] = []
-        self._waiting: deque[_Entry] = deque(maxlen=ENTRIES_WAITING_MAX)
-        self._numbers = 0
+        self._trades = TradeQueue(
+            bytes_max=TRADES_WAITING_BYTES_MAX, entries_max=options.streams_max
+        )
+        self._trade_slots: list[int] = []
+        self._signals_waiting: deque[_Entry] = deque(maxlen=SIGNALS_WAITING_MAX)
+        self._signal_number = 0
         self._under_way: list[_Entry] = []
-        self._signals_under_way = 0
         self._again: list[_Entry] = []
         self._written: dict[InstrumentId, tuple[_Mark, int]] = {}
         self._keys: dict[InstrumentId, _Keys] = {}
@@ -188,18 +196,24 @@ class RedisMirror:
 
     def on_trades(self, trades: Sequence[Trade], find: Callable[[str], Instrument]) -> None:
         """Take public trades; `find` returns a symbol's instrument as it reads now."""
+        instrument: Instrument | None = None
         for trade in trades:
-            self._wait(find(trade.instrument_id.symbol), trade)
+            instrument_id = trade.instrument_id
+            if instrument is None or instrument.id != instrument_id:
+                instrument = find(instrument_id.symbol)
+            self._trades.push(
+                self._keys_of(instrument_id).trades,
+                trade,
+                price_decimals=instrument.price_decimals,
+                size_decimals=instrument.size_decimals,
+            )
 
     def on_signal(self, notice: SignalNotice) -> None:
         """Take a signal and what the gate said of it."""
-        self._wait(None, notice)
-
-    def _wait(self, instrument: Instrument | None, entry: Trade | SignalNotice) -> None:
-        if len(self._waiting) == ENTRIES_WAITING_MAX:
+        if len(self._signals_waiting) == SIGNALS_WAITING_MAX:
             self._lost += 1
-        self._numbers += 1
-        self._waiting.append((instrument, entry, self._numbers))
+        self._signal_number += 1
+        self._signals_waiting.append((notice, self._signal_number))
 
     # running ------------------------------------------------------------------------------------
 
@@ -228,8 +242,7 @@ class RedisMirror:
             await self._pack(packing)
         except asyncio.CancelledError:
             # Nothing of it was sent: the end packs it again.
-            self._again, self._under_way = self._under_way + self._again, []
-            self._written.clear()
+            self._pack_again()
             raise
         self._bytes += packing.end()
         self._slice_ns_max = max(self._slice_ns_max, packing.held_ns_max)
@@ -242,7 +255,7 @@ class RedisMirror:
         while time.monotonic() < deadline_s and self._sender.plan is not None:
             self._settle()
             if self._sender.is_idle:
-                if not (self._waiting or self._again):
+                if not (self._trades.waiting or self._signals_waiting or self._again):
                     break
                 await self.step()
             await asyncio.sleep(0.005)
@@ -250,8 +263,9 @@ class RedisMirror:
         outcome = self._sender.take_outcome()
         if outcome is not None:
             self._judge(outcome)
-        self._lost += len(self._waiting) + len(self._again) + len(self._under_way)
-        self._waiting.clear()
+        self._trades.clear()
+        self._lost += len(self._signals_waiting) + len(self._again) + len(self._under_way)
+        self._signals_waiting.clear()
         self._again, self._under_way = [], []
         self._count_outage()
 
@@ -316,60 +330,61 @@ class RedisMirror:
         return True
 
     async def _pack_entries(self, packing: _Packing) -> None:
-        entries = self._under_way = self._again
-        self._again = []
-        streams: dict[bytes, int] = {}
-        self._signals_under_way = 0
-        for entry in entries:
-            self._pack_entry(packing, streams, *entry)
+        self._trades.begin()
+        nodes = [packing.node(slot) for slot in self._trade_slots]
+        left = ENTRIES_AT_ONCE_MAX
+        while left > 0:
+            # Instruments may come in a pause.
+            nodes += [packing.node(slot) for slot in self._trade_slots[len(nodes) :]]
+            done = self._trades.pack(packing.buffers, nodes, min(left, TRADES_A_LOOK))
+            if not done:
+                break
+            left -= done
             await packing.breathe()
-        while self._waiting and len(entries) < ENTRIES_AT_ONCE_MAX:
-            entries.append(self._waiting.popleft())
-            self._pack_entry(packing, streams, *entries[-1])
+        for stream in self._trades.touched_streams():
+            key = self._trades.key_of(stream)
+            packing.buffers[nodes[stream]].add("PEXPIRE", key, STREAM_EXPIRE_MS)
             await packing.breathe()
-        for key, node in streams.items():
-            packing.buffers[node].add("PEXPIRE", key, STREAM_EXPIRE_MS)
-            await packing.breathe()
+        await self._pack_signals(packing)
 
-    def _pack_entry(
-        self,
-        packing: _Packing,
-        streams: dict[bytes, int],
-        instrument: Instrument | None,
-        entry: Trade | SignalNotice,
-        number: int,
+    async def _pack_signals(self, packing: _Packing) -> None:
+        signals = self._under_way = self._again
+        self._again = []
+        key, slot = self._signals
+        buffer = packing.buffers[packing.node(slot)]
+        for notice, number in signals:
+            self._pack_signal(buffer, key, notice, number)
+            await packing.breathe()
+        while self._signals_waiting and len(signals) < ENTRIES_AT_ONCE_MAX:
+            signals.append(self._signals_waiting.popleft())
+            self._pack_signal(buffer, key, *signals[-1])
+            await packing.breathe()
+        if signals:
+            buffer.add("PEXPIRE", key, STREAM_EXPIRE_MS)
+
+    def _pack_signal(
+        self, buffer: CommandBuffer, key: bytes, notice: SignalNotice, number: int
     ) -> None:
+        reason = self._clean(notice.signal.reason)[:REASON_LENGTH_MAX]
         entries_max = self.options.streams_max
-        if isinstance(entry, SignalNotice):
-            key, slot = self._signals
-            node = streams[key] = packing.node(slot)
-            reason = self._clean(entry.signal.reason)[:REASON_LENGTH_MAX]
-            words = signal_words(key, entry, number=number, entries_max=entries_max, reason=reason)
-            packing.buffers[node].add(*words)
-            self._signals_under_way += 1
-            return
-        assert instrument is not None
-        keys = self._keys_of(entry.instrument_id)
-        node = streams[keys.trades] = packing.node(keys.slot)
-        packing.buffers[node].add_trade(
-            keys.trades,
-            entry,
-            price_decimals=instrument.price_decimals,
-            size_decimals=instrument.size_decimals,
-            side=_SIDES[entry.side],
-            number=number,
-            entries_max=entries_max,
-        )
+        words = signal_words(key, notice, number=number, entries_max=entries_max, reason=reason)
+        buffer.add(*words)
+
+    def _pack_again(self) -> None:
+        """Nothing of the last write is known to be there: the next one holds it too."""
+        self._trades.roll_back()
+        self._again, self._under_way = self._under_way + self._again, []
+        self._written.clear()
 
     def _keys_of(self, instrument_id: InstrumentId) -> _Keys:
         known = self._keys.get(instrument_id)
         if known is None:
             keys = BookKeys.of(self.options.prefix, instrument_id)
+            slot = key_slot(keys.packed)
+            stream = self._trades.add_stream(keys.trades.encode())
+            self._trade_slots.append(slot)
             known = self._keys[instrument_id] = _Keys(
-                keys.packed.encode(),
-                keys.readable.encode(),
-                keys.trades.encode(),
-                key_slot(keys.packed),
+                keys.packed.encode(), keys.readable.encode(), stream, slot
             )
         return known
 
@@ -383,10 +398,8 @@ class RedisMirror:
             self._went_out(self._sender.fault)
 
     def _judge(self, outcome: Outcome) -> None:
-        entries, self._under_way = self._under_way, []
         if not outcome.is_sent:
-            self._again = entries
-            self._written.clear()
+            self._pack_again()
             self._went_out(self._sender.fault)
             return
         replies = outcome.replies
@@ -397,11 +410,15 @@ class RedisMirror:
             self._written.clear()
             fault = next(one.fault for one in replies if one.fault)
             if _passes(replies):
-                self._again = entries
+                self._pack_again()
+            else:
+                self._trades.commit()
+                self._under_way = []
             self._went_out(fault)
             return
-        self._signal_count += self._signals_under_way
-        self._trade_count += len(entries) - self._signals_under_way
+        self._trade_count += self._trades.commit()
+        self._signal_count += len(self._under_way)
+        self._under_way = []
         self._came_back()
         is_new = any(one.is_new for one in replies)
         now_s = time.monotonic()
@@ -458,7 +475,7 @@ class RedisMirror:
             books=self._book_count,
             trades=self._trade_count,
             signals=self._signal_count,
-            entries_lost=self._lost,
+            entries_lost=self._lost + self._trades.lost,
             entries_again=self._again_count,
             refused=self._refused,
             skipped=self._skipped,

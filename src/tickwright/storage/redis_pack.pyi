@@ -1,7 +1,6 @@
 from typing import final
 
 from tickwright.book.order_book import OrderBook
-from tickwright.core.events import Trade
 
 __all__ = ["CommandBuffer", "exchange"]
 
@@ -24,17 +23,6 @@ class CommandBuffer:
         now_ns: int,
         expire_ms: int,
         deadline_ms: int,
-    ) -> None: ...
-    def add_trade(
-        self,
-        key: bytes,
-        trade: Trade,
-        *,
-        price_decimals: int,
-        size_decimals: int,
-        side: bytes,
-        number: int,
-        entries_max: int,
     ) -> None: ...
 
 def exchange(

@@ -1,4 +1,4 @@
-"""Owns writing books and trades as Redis commands, fast enough for the trading loop.
+"""Owns writing books as Redis commands, fast enough for the trading loop, and sending them.
 
 A book of ten levels a side takes about a microsecond: its levels are read where they lie, and text
 is written digit by digit into one buffer that is kept. The form is `storage.redis_layout`'s. It
@@ -124,15 +124,6 @@ cdef class CommandBuffer:
 
     While `exchange` has it nothing may be added.
     """
-
-    cdef char* data
-    cdef Py_ssize_t used
-    cdef Py_ssize_t room
-    cdef char* scratch
-    cdef Py_ssize_t scratch_room
-    cdef readonly int64_t count
-    """Commands in it."""
-    cdef bint is_lent
 
     def __dealloc__(self):
         free(self.data)
@@ -355,35 +346,12 @@ cdef class CommandBuffer:
         at[0] = 93
         return self._word(self.scratch, at + 1 - self.scratch)
 
-    def add_trade(
-        self, bytes key, trade, *, int price_decimals, int size_decimals, bytes side,
-        int64_t number, int64_t entries_max,
-    ):
-        """Add the command that appends a trade; `number` makes its id rise in a millisecond."""
-        cdef char[64] entry
-        cdef int size
-        cdef int64_t received_ns = trade.received_ns
-        self._begin(18)
-        self._word(b"XADD", 4)
-        self._bytes(key)
-        self._word(b"MAXLEN", 6)
-        self._word(b"~", 1)
-        self._number(entries_max)
-        size = _signed(entry, received_ns // 1_000_000)
-        entry[size] = 45
-        self._word(entry, size + 1 + _signed(entry + size + 1, number))
-        self._word(b"side", 4)
-        self._bytes(side)
-        self._word(b"price", 5)
-        self._units(trade.price_units, price_decimals)
-        self._word(b"size", 4)
-        self._units(trade.size_units, size_decimals)
-        self._word(b"trade_id", 8)
-        self._bytes((<str?> trade.trade_id).encode())
-        self._word(b"venue_ns", 8)
-        self._number(trade.venue_ns)
-        self._word(b"received_ns", 11)
-        self._number(received_ns)
+    cdef int entry_id(self, int64_t received_ns, int64_t number) except -1:
+        """Add a stream entry's id; `number` makes it rise within a millisecond."""
+        cdef char[2 * NUMBER_MAX] text
+        cdef int size = _signed(text, received_ns // 1_000_000)
+        text[size] = 45
+        return self._word(text, size + 1 + _signed(text + size + 1, number))
 
 
 # --- sending without the interpreter's lock -------------------------------------------------------

@@ -9,10 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.oracle.instruments import make_instrument
-from tests.oracle.redis_layout import hash_command, pack_book, trade_command
+from tests.oracle.redis_layout import hash_command, pack_book
 from tickwright.book.order_book import OrderBook
-from tickwright.core.events import Trade
-from tickwright.core.orders import Side
 from tickwright.storage.redis_layout import command
 from tickwright.storage.redis_pack import CommandBuffer, exchange
 
@@ -60,42 +58,6 @@ def test_book_when_written_then_is_the_plain_commands_byte_for_byte(
     )
     assert expected == bytes(buffer)
     assert (3, len(expected)) == (buffer.count, len(buffer))
-
-
-@given(
-    price=st.integers(0, 2**63 - 1),
-    size=st.integers(0, 2**63 - 1),
-    decimals=st.tuples(st.integers(0, 9), st.integers(0, 9)),
-    trade_id=st.text(max_size=40),
-    number=st.integers(0, 2**62),
-    received_ns=st.integers(0, 2**62),
-)
-def test_trade_when_written_then_is_the_plain_command_byte_for_byte(
-    price: int, size: int, decimals: tuple[int, int], trade_id: str, number: int, received_ns: int
-):
-    instrument = make_instrument(price_decimals=decimals[0], size_decimals=decimals[1])
-    trade = Trade(
-        instrument_id=instrument.id,
-        side=Side.SELL,
-        price_units=price,
-        size_units=size,
-        trade_id=trade_id,
-        venue_ns=3,
-        received_ns=received_ns,
-    )
-    buffer = CommandBuffer()
-
-    buffer.add_trade(
-        b"k",
-        trade,
-        price_decimals=decimals[0],
-        size_decimals=decimals[1],
-        side=b"sell",
-        number=number,
-        entries_max=10,
-    )
-
-    assert trade_command("k", instrument, trade, number=number, entries_max=10) == bytes(buffer)
 
 
 def test_words_when_added_then_are_as_redis_reads_them_and_gone_when_cleared():
