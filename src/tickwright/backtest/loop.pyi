@@ -1,5 +1,5 @@
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol, final
+from collections.abc import Sequence
+from typing import Protocol, final
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +8,7 @@ from tickwright.backtest.tape import Ints, Tape
 from tickwright.book.order_book import OrderBook
 from tickwright.core.commands import Command
 from tickwright.core.events import Input
+from tickwright.engine.engine import Engine
 from tickwright.matching import MatchingBook
 from tickwright.matching.levels import ExternalLevels
 
@@ -34,8 +35,7 @@ class TapeLoop:
         books: Sequence[OrderBook],
         sides: Sequence[ExternalLevels],
         lanes: Sequence[object],
-        moment: Any,
-        on_book: Callable[[int, int], Sequence[Command]],
+        engine: Engine,
         mids: Ints,
         sample_first_ns: int,
         sample_ns: int,

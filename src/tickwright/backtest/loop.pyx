@@ -107,11 +107,13 @@ cdef class TapeLoop:
     cdef list held
     cdef object host
     cdef object moment
+    cdef object engine
     cdef object on_book
+    cdef int64_t event_count
     cdef tuple reasons
 
     def __cinit__(
-        self, host, tape, local_ns, *, books, sides, lanes, moment, on_book, mids,
+        self, host, tape, local_ns, *, books, sides, lanes, engine, mids,
         int64_t sample_first_ns, int64_t sample_ns,
         venue_order=None, local_order=None, int64_t first=0, last=None,
     ):
@@ -144,8 +146,9 @@ cdef class TapeLoop:
             self.slots[i].lane = <PyObject*> lanes[i]
             self.slots[i].stale_since = -1
         self.host = host
-        self.moment = moment
-        self.on_book = on_book
+        self.engine = engine
+        self.moment = engine.state.moment
+        self.on_book = engine.on_book
         self.reasons = tape.header.reasons
         self.due_ns = INT64_MAX
         assert mids.shape[0] == self.slot_count and mids.dtype == np.int64 and sample_ns > 0
@@ -261,7 +264,9 @@ cdef class TapeLoop:
                     break
                 if self.due_ns > self.now_ns:
                     self.now_ns = self.due_ns
+                self._catch_up()
                 self.host.on_due(self.due_ns)
+        self._catch_up()
         return end_ns
 
     cdef inline int64_t _index(self, const uint32_t* order, int64_t place) noexcept:
@@ -389,9 +394,7 @@ cdef class TapeLoop:
             )
             if book.state_code != before:
                 self._state_changed(slot, book, before, now_ns)
-            commands = self.on_book(message.slot, now_ns)
-            if commands:
-                self.host.on_commands(commands, now_ns)
+            self._local_book(message.slot, slot, book, now_ns)
         elif message.kind == TRADE:
             slot.trades += 1
             self._local_trade(index, message, slot, now_ns)
@@ -402,7 +405,58 @@ cdef class TapeLoop:
                 book.mark_stale(self.reasons[message.second])
                 self._state_changed(slot, book, before, now_ns)
         else:
+            self._catch_up()
             self.host.on_fact(index, True, now_ns)
+        return 0
+
+    cdef int _local_book(
+        self, int number, Slot* slot, OrderBook book, int64_t now_ns
+    ) except -1:
+        """Do what `Engine.on_book` does; most books are nobody's, and most answers are nothing."""
+        lane = <object> slot.lane
+        cdef tuple calls, call
+        cdef bint is_answered = False
+        if lane.is_busy:
+            self._catch_up()
+            commands = self.on_book(number, now_ns)
+        else:
+            calls = lane.book_calls
+            self.event_count += 1
+            if not calls:
+                return 0
+            self._tell_moment(now_ns)
+            for call in calls:
+                try:
+                    decision = call[1](book)
+                except Exception as error:
+                    # Only handed on, to the engine's one guard.
+                    is_answered = True
+                    self.engine.take_answer(call[0], _Raises(error))
+                    continue
+                if decision is not None:
+                    is_answered = True
+                    self.engine.take_answer(call[0], _Says(decision))
+            if not is_answered:
+                return 0
+            commands = self.engine.end_book()
+        if commands:
+            self.host.on_commands(commands, now_ns)
+        return 0
+
+    cdef int _tell_moment(self, int64_t now_ns) except -1:
+        """Move the engine's number and time to this input."""
+        moment = self.moment
+        moment.event_id = moment.event_id + self.event_count
+        self.event_count = 0
+        if now_ns > moment.now_ns:
+            moment.now_ns = now_ns
+        return 0
+
+    cdef int _catch_up(self) except -1:
+        """Count inputs that nobody heard of, before the engine counts the next one itself."""
+        if self.event_count:
+            self.moment.event_id = self.moment.event_id + self.event_count
+            self.event_count = 0
         return 0
 
     cdef int _local_trade(
@@ -411,11 +465,9 @@ cdef class TapeLoop:
         lane = <object> slot.lane
         if not lane.trade_calls and not lane.watch:
             # Nobody listens: the input counts, and no record of it is made.
-            moment = self.moment
-            moment.event_id += 1
-            if now_ns > moment.now_ns:
-                moment.now_ns = now_ns
+            self.event_count += 1
             return 0
+        self._catch_up()
         trade = Trade(
             lane.instrument_id, _SELL if message.flags & IS_SELL else _BUY, message.first,
             message.second, str(index), self.venue_ns[index], now_ns, message.sequence,
@@ -433,11 +485,38 @@ cdef class TapeLoop:
         elif book.state_code == STATE_SYNCED and slot.stale_since >= 0:
             slot.stale_ns += now_ns - slot.stale_since
             slot.stale_since = -1
+        self._catch_up()
         event = BookStateChanged(
             book.instrument_id, _STATES[book.state_code], _STATES[before], book.stale_reason
         )
         self.host.on_event(event, now_ns)
         return 0
+
+
+@cython.final
+cdef class _Says:
+    """A listener that was asked already, and answered."""
+
+    cdef object decision
+
+    def __init__(self, decision):
+        self.decision = decision
+
+    def __call__(self, _):
+        return self.decision
+
+
+@cython.final
+cdef class _Raises:
+    """A listener that was asked already, and raised."""
+
+    cdef object error
+
+    def __init__(self, error):
+        self.error = error
+
+    def __call__(self, _):
+        raise self.error
 
 
 cdef bint _is_quiet(Slot* slot) noexcept:

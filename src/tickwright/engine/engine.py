@@ -47,6 +47,7 @@ from tickwright.core.events import (
 from tickwright.core.identity import AccountId, InstrumentId, StrategyId
 from tickwright.core.kept_state import KeptState
 from tickwright.core.orders import Fill, RequestKind
+from tickwright.core.signals import Decision
 from tickwright.engine.config import EngineConfig
 from tickwright.engine.deadlines import ENGINE_OWNER, Deadline
 from tickwright.engine.dispatch import Dispatch
@@ -258,14 +259,29 @@ class Engine:
         calls = lane.book_calls
         if calls:
             self._deliver(calls, lane.book)
+        if self._works.news or self._outbox.commands:
+            return self.end_book()
+        return _NOTHING
+
+    def take_answer(self, run: StrategyRun, answer: Callable[[object], Decision]) -> None:
+        """Take what a listener of a book says, for a caller that walks books by itself.
+
+        It has done what `on_book` does for a book nobody holds anything in: count the input, move
+        the time, ask the listeners of the lane in their order. `answer` returns or raises what the
+        listener did. `end_book` ends the input.
+        """
+        self._deliver(((run, answer),), None)
+
+    def end_book(self) -> Sequence[Command]:
+        """End the input of a book; returns the commands it caused."""
         if self._works.news:
             self._tell_works()
-        if self._outbox.commands:
-            if self._protections.changes:
-                # An order of this very input may have been one too many.
-                self._protection.settle()
-            return self._outbox.take_commands()
-        return _NOTHING
+        if not self._outbox.commands:
+            return _NOTHING
+        if self._protections.changes:
+            # An order of this very input may have been one too many.
+            self._protection.settle()
+        return self._outbox.take_commands()
 
     def handle(self, event: Input, now_ns: int) -> Sequence[Command]:
         """Handle any other input."""

@@ -1,0 +1,212 @@
+"""Owns what lay around a round trip: mids, our orders, our fills; refuses the whole tape.
+
+A chart shows the time from the first entry to the last exit with a margin on both sides. Everything
+in it is bounded, so that a page of a hundred charts stays a page.
+"""
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from tickwright.backtest.charts_points import shortened
+from tickwright.backtest.metrics_columns import SECOND_NS, RunColumns
+from tickwright.backtest.metrics_trips import TripColumns
+from tickwright.backtest.record import RunRecord
+
+__all__ = [
+    "FILLS_CHARTED",
+    "MIDS_CHARTED",
+    "ORDERS_CHARTED",
+    "TRIPS_CHARTED",
+    "ChartFill",
+    "ChartOrder",
+    "TripChart",
+    "make_trip_charts",
+    "pick_trips",
+]
+
+Ints = npt.NDArray[np.int64]
+
+TRIPS_CHARTED = 100
+"""Round trips with a chart: a quarter of them the best, a quarter the worst, the rest evenly."""
+MIDS_CHARTED = 240
+ORDERS_CHARTED = 80
+FILLS_CHARTED = 120
+_MARGIN_NS_MIN = 5 * SECOND_NS
+_MARGIN_NS_MAX = 300 * SECOND_NS
+
+
+class ChartOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """One of our orders with a price, from its arrival to its end within the chart."""
+
+    client_id: str
+    strategy: str
+    from_ms: float
+    """After the chart's start."""
+    to_ms: float
+    price: float
+    size: float
+    side: int
+    filled: float
+    state: str
+
+
+class ChartFill(msgspec.Struct, frozen=True, kw_only=True):
+    """One of our fills."""
+
+    at_ms: float
+    """After the chart's start."""
+    price: float
+    size: float
+    side: int
+    is_maker: bool
+    client_id: str
+    cause: str
+
+
+class TripChart(msgspec.Struct, frozen=True, kw_only=True):
+    """The market around one round trip."""
+
+    trip: int
+    """Its number."""
+    instrument: str
+    start_ms: float
+    """UTC, since 1970."""
+    mid_ms: tuple[float, ...]
+    """After the start."""
+    mid: tuple[float | None, ...]
+    """None while there was none."""
+    orders: tuple[ChartOrder, ...]
+    fills: tuple[ChartFill, ...]
+    orders_left_out: int
+    fills_left_out: int
+
+
+def pick_trips(trips: TripColumns, count: int = TRIPS_CHARTED) -> list[int]:
+    """Return the round trips to chart, in their order."""
+    whole = len(trips.size)
+    if whole <= count:
+        return list(range(whole))
+    net = np.nan_to_num(trips.net)
+    rank = np.argsort(net, kind="stable")
+    quarter = count // 4
+    picked = set(rank[:quarter].tolist()) | set(rank[-quarter:].tolist())
+    others = [index for index in range(whole) if index not in picked]
+    places = np.linspace(0, len(others) - 1, count - len(picked)).astype(np.int64).tolist()
+    return sorted(picked | {others[place] for place in places})
+
+
+def make_trip_charts(
+    record: RunRecord, columns: RunColumns, trips: TripColumns, picked: list[int]
+) -> tuple[TripChart, ...]:
+    """Cut the market around some round trips out of a run."""
+    fills = record.fills
+    times = np.fromiter((row.venue_ns for row in fills), np.int64, len(fills))
+    # The columns are in the order of venue time; so must the rows be that they point to.
+    rank = np.argsort(times, kind="stable")
+    by_instrument: dict[int, tuple[Ints, Ints]] = {}
+    charts = []
+    for index in picked:
+        code = int(trips.instrument[index])
+        if code not in by_instrument:
+            orders = columns.orders
+            of_orders = np.flatnonzero(
+                (orders.instrument == code) & (orders.arrived_ns > 0) & np.isfinite(orders.price)
+            )
+            of_fills = np.flatnonzero((columns.fills.instrument == code) & (columns.fills.size > 0))
+            by_instrument[code] = (of_orders, of_fills)
+        of_orders, of_fills = by_instrument[code]
+        charts.append(_chart(record, columns, trips, index, of_orders, of_fills, rank))
+    return tuple(charts)
+
+
+def _chart(
+    record: RunRecord,
+    columns: RunColumns,
+    trips: TripColumns,
+    index: int,
+    of_orders: Ints,
+    of_fills: Ints,
+    rank: Ints,
+) -> TripChart:
+    opened, closed = int(trips.opened_ns[index]), int(trips.closed_ns[index])
+    margin = min(max((closed - opened) // 2, _MARGIN_NS_MIN), _MARGIN_NS_MAX)
+    start, end = opened - margin, closed + margin
+    code = int(trips.instrument[index])
+    name = columns.terms.names[code]
+    held = columns.terms.instruments[code]
+    price_scale = float(columns.terms.price_scale[code])
+    size_scale = 10.0**-held.size_decimals
+
+    def price(units: float) -> float:
+        return round(units * price_scale, held.price_decimals + 1)
+
+    def size(units: float) -> float:
+        return round(units * size_scale, held.size_decimals)
+
+    def after(time_ns: int) -> float:
+        return round((time_ns - start) / 1e6, 3)
+
+    orders = columns.orders
+    ended = np.where(orders.ended_ns[of_orders] > 0, orders.ended_ns[of_orders], end)
+    near = of_orders[(orders.arrived_ns[of_orders] <= end) & (ended >= start)]
+    fill_near = of_fills[
+        (columns.fills.time_ns[of_fills] >= start) & (columns.fills.time_ns[of_fills] <= end)
+    ]
+    shown = _nearest(near, orders.arrived_ns[near], opened, closed, ORDERS_CHARTED)
+    fills = _nearest(fill_near, columns.fills.time_ns[fill_near], opened, closed, FILLS_CHARTED)
+    times, twice = record.mids.get(name, (np.empty(0, np.int64), np.empty(0, np.int64)))
+    first, last = np.searchsorted(times, [start, end], side="left").tolist()
+    # One sample before the chart, so that its line begins at the edge.
+    first = max(first - 1, 0)
+    mids = twice[first:last]
+    kept = shortened(mids, MIDS_CHARTED)
+    rows = []
+    for place in shown.tolist():
+        order = record.orders[place]
+        rows.append(
+            ChartOrder(
+                client_id=order.client_id,
+                strategy=order.strategy_id,
+                from_ms=max(after(order.arrived_ns), 0.0),
+                to_ms=min(after(order.ended_ns or end), after(end)),
+                price=price(float(orders.price[place])),
+                size=size(order.size_units),
+                side=order.side,
+                filled=size(order.filled_units),
+                state=order.state,
+            )
+        )
+    filled = []
+    for place in fills.tolist():
+        fill = record.fills[int(rank[place])]
+        filled.append(
+            ChartFill(
+                at_ms=after(fill.venue_ns),
+                price=price(fill.price_units),
+                size=size(fill.size_units),
+                side=fill.side,
+                is_maker=fill.is_maker,
+                client_id=fill.client_id,
+                cause=fill.cause,
+            )
+        )
+    return TripChart(
+        trip=index + 1,
+        instrument=name,
+        start_ms=start / 1e6,
+        mid_ms=tuple(max(after(int(at)), 0.0) for at in times[first:last][kept]),
+        mid=tuple(price(value / 2) if value > 0 else None for value in mids[kept].tolist()),
+        orders=tuple(rows),
+        fills=tuple(filled),
+        orders_left_out=len(near) - len(shown),
+        fills_left_out=len(fill_near) - len(fills),
+    )
+
+
+def _nearest(places: Ints, time_ns: Ints, opened: int, closed: int, count: int) -> Ints:
+    """Keep those nearest to the trip's two ends, in their order."""
+    if len(places) <= count:
+        return places
+    away = np.minimum(np.abs(time_ns - opened), np.abs(time_ns - closed))
+    return places[np.sort(np.argsort(away, kind="stable")[:count])]
