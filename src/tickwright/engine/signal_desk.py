@@ -32,6 +32,7 @@ _MS = 1_000_000
 # Looking a member up in its class is a Python call, and these are asked for every order.
 _EXIT, _SHORT = SignalKind.EXIT, SignalKind.SHORT
 _GTC = TimeInForce.GTC
+_OPEN, _CLOSE = Purpose.OPEN, Purpose.CLOSE
 _NO_BRACKET = Bracket()
 
 
@@ -81,7 +82,7 @@ class SignalDesk:
             verdict, client_id = self._exit(run, signal.instrument_id, signal.reason)
         else:
             verdict, client_id = self._entry(run, signal)
-        if isinstance(verdict, Rejected):
+        if type(verdict) is Rejected:
             self._count_refusal(run, verdict)
         moment = self._state.moment
         self._state.outbox.notice(
@@ -125,7 +126,7 @@ class SignalDesk:
     ) -> tuple[Verdict, ClientId | None]:
         plan = self._positions.plan(run.strategy_id, instrument_id)
         if plan.size_units:
-            return self._positions.start_closing(plan, Purpose.CLOSE, reason)
+            return self._positions.start_closing(plan, _CLOSE, reason)
         cancelled = self._orders.cancel_where(
             reason, strategy_id=run.strategy_id, instrument_id=instrument_id
         )
@@ -141,7 +142,7 @@ class SignalDesk:
         instrument, book = lane.instrument, lane.book
         if signal.kind is _SHORT and instrument.is_spot:
             if plan.size_units > 0:
-                return positions.start_closing(plan, Purpose.CLOSE, signal.reason)
+                return positions.start_closing(plan, _CLOSE, signal.reason)
             return _refusal(Reason.SHORT_UNAVAILABLE, "nothing held", "spot sells holdings"), None
         occupied = self._occupied(plan, lane)
         if occupied is not None:
@@ -162,10 +163,10 @@ class SignalDesk:
             limits=limits,
             closed_returns=run.returns,
         )
-        if isinstance(decision, Rejected):
+        if type(decision) is Rejected:
             return decision, None
         exits = self._policy(run, signal)
-        if isinstance(exits, Rejected):
+        if type(exits) is Rejected:
             return exits, None
         algorithm = state.planner.algorithm(signal, decision.size_units, book, instrument)
         if algorithm is not None:
@@ -181,10 +182,10 @@ class SignalDesk:
             now_ns=moment.now_ns,
             attached=exits if is_attached else None,
         )
-        if isinstance(intent, Rejected):
+        if type(intent) is Rejected:
             return intent, None
         verdict = self._judge(run, intent, lane, judged)
-        if isinstance(verdict, Rejected):
+        if type(verdict) is Rejected:
             return verdict, None
         stop_units, take_units = intent.stop_loss_price_units, intent.take_profit_price_units
         attached = _NO_BRACKET
@@ -279,24 +280,24 @@ class SignalDesk:
 
     def _intent(self, run: StrategyRun, intent: OrderIntent) -> None:
         verdict = self._place_intent(run, intent)
-        if isinstance(verdict, Rejected):
+        if type(verdict) is Rejected:
             self._count_refusal(run, verdict)
             self._orders.tell_refused(run.strategy_id, intent.instrument_id, str(verdict))
 
     def _place_intent(self, run: StrategyRun, intent: OrderIntent) -> Verdict:
         refused = self._unready(
-            run, intent.instrument_id, is_exit=intent.purpose is not Purpose.OPEN
+            run, intent.instrument_id, is_exit=intent.purpose is not _OPEN
         )
         if refused is not None:
             return refused
         lane = self._state.lane(intent.instrument_id)
         plan = self._positions.plan(run.strategy_id, intent.instrument_id)
         capped = capped_to_share(self._state, run.strategy_id, plan, intent)
-        if isinstance(capped, Rejected):
+        if type(capped) is Rejected:
             return capped
         bracket = Bracket(intent.stop_loss_price_units, intent.take_profit_price_units)
         exits = self._intent_policy(run, intent)
-        if isinstance(exits, Rejected):
+        if type(exits) is Rejected:
             return exits
         is_attached = not bracket.is_empty and self._positions.can_attach(plan, lane)
         if not bracket.is_empty and not is_attached:
@@ -305,14 +306,14 @@ class SignalDesk:
             if fault is not None:
                 return fault
             capped = replace(capped, stop_loss_price_units=None, take_profit_price_units=None)
-        is_urgent = capped.purpose is not Purpose.OPEN
+        is_urgent = capped.purpose is not _OPEN
         blocked = self._orders.obstacle(
             run.context.account_id, intent.instrument_id, is_urgent=is_urgent
         )
         if blocked is not None:
             return blocked
         verdict = self._judge(run, capped, lane, self._judged.get(plan) or self._judge_at(plan))
-        if isinstance(verdict, Rejected):
+        if type(verdict) is Rejected:
             return verdict
         self._begin(plan, intent, exits, bracket, is_attached=is_attached)
         record = self._place(run, capped, verdict)
@@ -325,7 +326,7 @@ class SignalDesk:
         if own is None:
             return exits
         fault = None
-        if intent.purpose is not Purpose.OPEN or intent.reduce_only:
+        if intent.purpose is not _OPEN or intent.reduce_only:
             fault = "an order that closes has no exits"
         elif intent.stop_loss_price_units is not None and own.stop_loss_fraction is not None:
             fault = "a stop loss as a price and as a fraction"
@@ -348,7 +349,7 @@ class SignalDesk:
         is_attached: bool,
     ) -> None:
         """Let the plan know how to leave what this order opens or adds to."""
-        if intent.purpose is not Purpose.OPEN or intent.reduce_only:
+        if intent.purpose is not _OPEN or intent.reduce_only:
             return
         is_adding = plan.size_units * intent.side > 0
         if is_adding and bracket.is_empty and intent.exits is None:
@@ -417,8 +418,8 @@ class SignalDesk:
         )
         if begun is None:
             exits = self._work_policy(run, wish)
-            begun = exits if isinstance(exits, Rejected) else self._works.start(run, wish, exits)
-        if isinstance(begun, Rejected):
+            begun = exits if type(exits) is Rejected else self._works.start(run, wish, exits)
+        if type(begun) is Rejected:
             self._count_refusal(run, begun)
             self._orders.tell_refused(run.strategy_id, wish.instrument_id, str(begun))
 

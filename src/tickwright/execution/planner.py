@@ -170,9 +170,8 @@ class Planner:
             account_units: signed size of the account's position (for spot: what may be sold).
             reducing_units: size of reduce-only orders already working against that position.
         """
-        nothing = Check(Reason.NOTHING_TO_CLOSE, "flat", "a position")
         if not share_units:
-            return Rejected(nothing)
+            return Rejected(Check(Reason.NOTHING_TO_CLOSE, "flat", "a position"))
         side = _SELL if share_units > 0 else _BUY
         bid, ask = book.best_bid, book.best_ask
         if bid is None or ask is None:

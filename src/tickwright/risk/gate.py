@@ -139,7 +139,7 @@ class Gate:
         """
         if lane is None:
             found = self.lane(account_id, strategy_id, intent.instrument_id, view.portfolio)
-            if isinstance(found, Rejected):
+            if type(found) is Rejected:
                 return found
             lane = found
         equity = self._refresh(lane, instrument, now_ns)
@@ -149,7 +149,7 @@ class Gate:
         if answer is not _FITS:
             asked = self._ask(intent, lane, strategy_id, account_id, now_ns, book, view)
             settled = self._judge(asked, is_passed=answer is _PASSES)
-            if isinstance(settled, Rejected):
+            if type(settled) is Rejected:
                 return settled
             size_units, reduced = asked.size_units, settled
         memory = lane.memory
@@ -171,7 +171,7 @@ class Gate:
             units = room.units(asked)
             if units < asked.size_units:
                 check = self._reduce(asked, room, units)
-                if isinstance(check, Rejected):
+                if type(check) is Rejected:
                     return check
                 reduced += (check,)
         for test in FINAL_TESTS:
@@ -198,7 +198,7 @@ class Gate:
         An amend counts by `note_amend`, not as an order sent.
         """
         lane = self.lane(account_id, strategy_id, intent.instrument_id, view.portfolio)
-        if isinstance(lane, Rejected):
+        if type(lane) is Rejected:
             return lane
         equity = self._refresh(lane, instrument, now_ns)
         answer = plain_answer(intent, lane, book, view, strategy_id, account_id, equity, now_ns)
@@ -227,7 +227,7 @@ class Gate:
     ) -> tuple[CheckResult, ...]:
         """Say what every check makes of an intent, also after a refusal; remember nothing."""
         lane = self.lane(account_id, strategy_id, intent.instrument_id, view.portfolio)
-        if isinstance(lane, Rejected):
+        if type(lane) is Rejected:
             check = lane.check
             return (CheckResult(check.reason, "refused", check.value, check.bound, 0),)
         self._refresh(lane, instrument, now_ns)

@@ -197,12 +197,12 @@ class Sizer:
         why: list[Sentence] = [(_start_sentence, equity, parts, confidence, instrument, sizing)]
         if volatility is not None or sizing.volatility_target is not None:
             scaled = _by_volatility(notional, volatility, sizing, why)
-            if isinstance(scaled, Rejected):
+            if type(scaled) is Rejected:
                 return scaled
             notional = scaled
         if closed_returns is not None and closed_returns.count >= sizing.kelly_trades_min:
             capped = _by_kelly(notional, equity, closed_returns, instrument, sizing, why)
-            if isinstance(capped, Rejected):
+            if type(capped) is Rejected:
                 return capped
             notional = capped
         worth = self._worths.get(instrument.id)
