@@ -188,6 +188,8 @@ class _Process:
                 self.pump.spill()
             except StorageError as error:
                 self.pump.spool_fault = str(error)
+            # Whoever hears of the end may take the spool.
+            self.pump.spool.close()
             self.tell(is_ended=True)
 
 
