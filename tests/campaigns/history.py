@@ -126,6 +126,7 @@ class TraderHistory:
     """
 
     promised_ns: dict[str, int] = field(default_factory=dict)
+    promised_units: dict[str, int] = field(default_factory=dict)
     settled: dict[str, tuple[str, int, int]] = field(default_factory=dict)
     """Ends: state, units filled, when it was written."""
     spans: list[tuple[int, int]] = field(default_factory=list)
@@ -140,6 +141,11 @@ class TraderHistory:
     faults: list[str] = field(default_factory=list)
     size_decimals: dict[str, int] = field(default_factory=dict)
     price_decimals: dict[str, int] = field(default_factory=dict)
+
+    def asked(self, order: dict[str, Any]) -> Fraction:
+        """Return the size that was first asked for, of an order as the venue shows it."""
+        decimals = self.size_decimals[order["symbol"]]
+        return Fraction(self.promised_units.get(order["orderLinkId"], 0), 10**decimals)
 
 
 @dataclass(slots=True)
@@ -222,6 +228,7 @@ def _read_segment(path: Path, found: TraderHistory) -> None:
             if client_id in found.promised_ns:
                 found.faults.append(f"{client_id} was promised twice")
             found.promised_ns[client_id] = entry["now_ns"]
+            found.promised_units[client_id] = record["size_units"]
         elif record["type"] == "settled":
             end = (record["state"], record["filled_units"], entry["now_ns"])
             found.settled[record["client_id"]] = end

@@ -29,7 +29,7 @@ from tickwright.venues.bybit.trade import TradeSession
 __all__ = ["NEVER", "STEPS", "Addresses", "keep_segments", "live"]
 
 NEVER = "never"
-SECONDS_MAX = 20.0
+SECONDS_MAX = 28.0
 """A step that was not passed by then is a fault of the campaign: the child ends in order."""
 SEGMENTS_MAX = 100_000
 """The history checker reads every promise: none may leave before."""

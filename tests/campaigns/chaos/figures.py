@@ -8,7 +8,7 @@ from random import Random
 
 from tests.campaigns.chaos.requests import barrage, lived_through
 from tests.campaigns.chaos.rows import Result, Size, row, together
-from tests.campaigns.chaos.world import SYMBOL, scratch, settings, until, venue
+from tests.campaigns.chaos.world import SYMBOL, World, scratch, settings, until, venue
 from tests.integration.app.trading import settings_for, trading
 from tests.unit.portfolio.worlds import ACCOUNT, ALPHA, linear
 from tickwright.app.venue_kit import BybitKit
@@ -26,12 +26,19 @@ REPEATS: tuple[dict[str, object], ...] = (
     {"kind": "reorder_event", "category": "private", "topic": "*", "probability": 0.4},
 )
 PARTIALS = {"ci": 60, "nightly": 10_000}
+AMENDED = {"ci": 60, "nightly": 5_000}
+LOST_AMENDS: tuple[dict[str, object], ...] = (
+    {"kind": "reply_dropped", "topic": "trade.order.amend", "probability": 0.1},
+    {"kind": "reply_delayed", "topic": "trade.order.amend", "probability": 0.2, "delay_s": 0.05},
+    {"kind": "cut_after_booking", "topic": "trade.order.amend", "probability": 0.02},
+    {"kind": "reply_delayed", "topic": "trade.order.cancel", "probability": 0.2, "delay_s": 0.05},
+)
 FLIPS_S = {"ci": 6.0, "nightly": 600.0}
 
 
 @row("R9", "partial-fill accounting")
 async def partial_fills(size: Size, rng: Random) -> Result:
-    """Large orders in many fills, told twice and out of order, some withdrawn in between."""
+    """Large orders in many fills, told twice and out of order, withdrawn and changed in between."""
     result = Result()
 
     async def large(part: Result, *, seed: int) -> None:
@@ -44,6 +51,28 @@ async def partial_fills(size: Size, rng: Random) -> Result:
             part.check(
                 is_true=max(fills.values(), default=0) > 1, otherwise="no order had two fills"
             )
+
+    async def amended(part: Result, *, seed: int) -> None:
+        """Price and size of an order change while it fills and is withdrawn; answers get lost."""
+        async with venue(seed=seed, latency_ns=2_000_000) as world:
+            for fault in (*REPEATS, *LOST_AMENDS):
+                await world.arm(**fault, count=0)
+
+            async def look(world: World) -> None:
+                for fault in await world.faults():
+                    if "amend" in fault["topic"]:
+                        part.hit += fault["hit"]
+                        came = fault["armed"] > 0
+                        part.check(is_true=came, otherwise="no amend reached the venue")
+
+            history = await lived_through(
+                world, part, intents=AMENDED[size], is_racing=True, amends=3, meanwhile=look
+            )
+            part.runs += len(history.executions)
+            # Filled more than was first asked for: an amend of the size came through and counted.
+            rows = [one for one in await world.orders() if one["orderLinkId"]]
+            grown = [one for one in rows if Decimal(one["cumExecQty"]) > history.asked(one)]
+            part.check(is_true=bool(grown), otherwise="no order filled more than it began with")
 
     async def flips(part: Result, *, seed: int) -> None:
         """In and out by signals: sized by risk, left by reduce-only orders."""
@@ -69,6 +98,7 @@ async def partial_fills(size: Size, rng: Random) -> Result:
         result,
         [
             ("large orders", partial(large, seed=rng.getrandbits(30))),
+            ("amended", partial(amended, seed=rng.getrandbits(30))),
             ("in and out", partial(flips, seed=rng.getrandbits(30))),
         ],
     )

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import time
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -14,7 +13,7 @@ from tests.campaigns.chaos._crashing import Addresses
 from tests.campaigns.chaos._forked import forked
 from tests.campaigns.chaos._swinging import BARRAGE, EXITS, SWING, SYMBOLS, Swing, live, settings
 from tests.campaigns.chaos.rows import Result, Size, row
-from tests.campaigns.chaos.world import RATE, World, scratch, until
+from tests.campaigns.chaos.world import RATE, Stopwatch, World, scratch, until
 from tests.integration.app.trading import ACCOUNT, trading
 from tickwright.app.trader import Trader
 from tickwright.core.identity import Category, InstrumentId, StrategyId
@@ -73,18 +72,18 @@ async def killed(world: World, result: Result, folder: Path, number: int, rng: R
 
 async def stands(world: World, result: Result, folder: Path, session: str) -> None:
     """Start again, without wanting anything, and compare everything with the venue."""
-    began = time.monotonic()
+    watch = Stopwatch()
     wanted = settings(Addresses.of(world), folder, session, is_trading=False)
     async with trading(wanted) as trader:
         state = trader.engine.state
         held = dict(kept_sizes(trader))
         found = ["not read yet"]
-        while found and time.monotonic() - began < READY_S_MAX:
+        while found and watch.seconds < READY_S_MAX:
             await asyncio.sleep(0.02)
             found = ["not read yet"]
             if ACCOUNT in state.view.ready_accounts:
                 found = await differences(world, trader)
-        result.seconds.append(time.monotonic() - began)
+        result.seconds.append(watch.seconds)
         for one in found:
             result.check(is_true=False, otherwise=f"{session}: after {READY_S_MAX:g} s: {one}")
         swing = state.runs[SWING].strategy

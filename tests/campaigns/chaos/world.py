@@ -23,7 +23,7 @@ from tickwright.app.trader_settings import TraderSettings
 from tickwright.book.order_book import OrderBook
 from tickwright.core.identity import Category, InstrumentId
 from tickwright.core.orders import Order, OrderIntent, OrderType, Side
-from tickwright.core.signals import CancelIntent, Decision
+from tickwright.core.signals import AmendIntent, CancelIntent, Decision
 from tickwright.engine.config import EngineConfig
 from tickwright.execution.config import ExecutionConfig
 from tickwright.execution.request_budget import BudgetLimits
@@ -36,13 +36,14 @@ from tickwright.simulator.run import RunningSimulator, SimulatorOptions, serve
 from tickwright.strategy.base import Strategy
 from tickwright.strategy.parameters import StrategyParameters
 
-__all__ = ["Barrage", "World", "scratch", "settings", "until", "venue"]
+__all__ = ["Barrage", "Stopwatch", "World", "scratch", "settings", "until", "venue"]
 
 SYMBOL = "BTCUSDT"
 BTC = InstrumentId("bybit", Category.LINEAR, SYMBOL)
 RESTING_SHARE = 0.96
 """Of the highest price: what lies below was to rest."""
 UNTIL_STEP_S = 0.01
+WAIT_UPDATES = 25
 RATE = 100
 """How many times the venue's own request budgets: rows are about faults, not about patience."""
 
@@ -58,6 +59,8 @@ class BarrageParameters(StrategyParameters, frozen=True):
     """Rest where somebody soon trades, not far away."""
     is_racing: bool = False
     """One order at a time, in the market, withdrawn as soon as the venue has it."""
+    amends: Annotated[int, Meta(ge=0)] = 0
+    """How often a racing order is changed before it is withdrawn or left to fill."""
 
 
 class Barrage(Strategy):
@@ -69,6 +72,8 @@ class Barrage(Strategy):
     def on_start(self) -> Decision:
         self.made = 0
         self.base = 0
+        self.waited = 0
+        self.amended: dict[str, int] = {}
         return None
 
     def on_book(self, book: OrderBook) -> Decision:
@@ -78,6 +83,10 @@ class Barrage(Strategy):
             return None
         live = self.context.orders()
         if parameters.is_racing:
+            self.waited = self.waited + 1 if live else 0
+            if live and self.waited % WAIT_UPDATES == 0 and parameters.amends:
+                # An amend that was refused here is answered by nobody.
+                return CancelIntent(client_id=live[0].client_id, reason="nothing more comes")
             return None if live else self._racer(book, twice)
         if parameters.per_update > 1:
             return [self._wish(book, twice) for _ in range(parameters.per_update)]
@@ -121,7 +130,35 @@ class Barrage(Strategy):
     def on_order(self, order: Order) -> Decision:
         if not self.parameters.is_racing or order.is_final:
             return None
+        if self.parameters.amends and order.price_units is not None:
+            changed = self._changed(order, order.price_units)
+            if changed is not None:
+                return changed
         return CancelIntent(client_id=order.client_id, reason="a race")
+
+    def _changed(self, order: Order, price_units: int) -> Decision:
+        """Another price or size, up or down, now and then through the touch; None: enough of it."""
+        count = self.amended.get(order.client_id, 0)
+        if count >= self.parameters.amends:
+            return None
+        self.amended = {order.client_id: count + 1}
+        random = self.context.random
+        instrument = self.context.instrument(order.instrument_id)
+        price: int | None = price_units + order.side * random.choice((-5, 1, 3, 30)) * (
+            instrument.tick_units
+        )
+        lot = instrument.lot_units
+        size: int | None = max(
+            order.filled_units + lot, order.size_units + random.randrange(-100, 100) * lot
+        )
+        if random.random() < 0.3:
+            price, size = random.choice(((None, size), (price, None)))
+        wish = AmendIntent(
+            client_id=order.client_id, price_units=price, size_units=size, reason="a race"
+        )
+        # Both are on the way at once: whichever the venue takes first.
+        withdrawn = CancelIntent(client_id=order.client_id, reason="after an amend")
+        return [wish, withdrawn] if random.random() < 0.3 else wish
 
     def _racer(self, book: OrderBook, twice: int) -> OrderIntent:
         """Sometimes through the touch, sometimes at it, now and then far from it."""
@@ -334,6 +371,8 @@ def settings(
         "order_notional_usdt_max": Decimal(1_000_000),
         "orders_per_second_max": 10_000,
         "orders_per_minute_max": 100_000,
+        "amends_per_second_max": 10_000,
+        "amends_per_minute_max": 100_000,
         "open_orders_per_instrument_max": 10_000,
         "unknown_requests_per_instrument_max": 1_000,
         "unknown_requests_max": 1_000,
@@ -365,6 +404,26 @@ def settings(
         ),
     )
     return replace(made, plan=plan, classes={plan.strategies[0].source: chosen})
+
+
+class Stopwatch:
+    """Counts the seconds this process was given: what others had the processor for is no fault."""
+
+    def __init__(self) -> None:
+        self._began_s = self._now_s()
+
+    @property
+    def seconds(self) -> float:
+        return self._now_s() - self._began_s
+
+    @staticmethod
+    def _now_s() -> float:
+        try:
+            # Time on the processor, time waiting for it, turns: in ns, of the main thread.
+            waited_ns = int(Path("/proc/self/schedstat").read_text().split()[1])
+        except OSError:
+            waited_ns = 0
+        return time.monotonic() - waited_ns / 1e9
 
 
 async def until(
