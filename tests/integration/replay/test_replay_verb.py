@@ -128,7 +128,7 @@ def test_damage_when_served_then_is_named_and_the_exit_code_says_so(
     whole = bytearray(second.read_bytes())
     whole[len(whole) // 2] ^= 0xFF
     second.write_bytes(whole)
-    with replaying(folder, "--speed", "max") as (process, place):
+    with replaying(folder, "--speed", 50) as (process, place):
         deadline = time.monotonic() + WAIT_S
         while process.poll() is None and time.monotonic() < deadline:
             with suppress(OSError, ConnectionClosed), connect(f"{place['public']}/spot") as socket:

@@ -191,7 +191,7 @@ async def test_time_when_rest_is_asked_for_a_book_then_begins(recorded: Recorded
         played = asyncio.create_task(server.play())
         asked = {"category": "linear", "symbol": "BTCUSDT"}
         async with asyncio.timeout(20):
-            while (book := await get(place, "orderbook", **asked))["retCode"]:
+            while (book := await get(place, "orderbook", **asked))["retCode"]:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         key = ("linear", "BTCUSDT", book["result"]["u"])
         assert float(book["result"]["b"][0][0]) == recorded.at[key][0][0][0] / 100
