@@ -15,7 +15,7 @@ from tickwright.core.errors import StorageError
 from tickwright.net.listener import utc_now_ns
 from tickwright.storage.redis_address import RedisAddress
 from tickwright.storage.redis_layout import SLOTS, command
-from tickwright.storage.redis_pack import CommandBuffer, exchange
+from tickwright.storage.redis_pack import CommandBuffer, Inbox, exchange
 
 __all__ = ["Replies", "RedisLink", "RedisLost"]
 
@@ -88,19 +88,18 @@ class _Node:
         return round(server_us / 1e3 - (before_ns + after_ns) / 2e6)
 
     def take(self, count: int) -> bytes:
-        """Read `count` replies, of which none is nested."""
-        if not count:
-            return b""
-        data = bytearray(self._rest)
-        while not (data.endswith(b"\r\n") and _whole(data) >= count):
-            if len(data) > REPLY_BYTES_MAX:
+        """Read the replies to so many commands."""
+        inbox = Inbox()
+        inbox.feed(self._rest)
+        self._rest = b""
+        while inbox.replies < count or not inbox.is_whole:
+            if len(inbox) > REPLY_BYTES_MAX:
                 raise RedisLost("the server answers without end")
             part = self.sock.recv(1 << 16)
             if not part:
                 raise RedisLost("the server closed the connection")
-            data += part
-        self._rest = b""
-        return bytes(data)
+            inbox.feed(part)
+        return bytes(inbox)
 
     def _line(self) -> bytes:
         while b"\r\n" not in self._rest:
@@ -260,12 +259,6 @@ def _read(data: bytes) -> Replies:
         is_new=data.startswith(b":") and not data.startswith(b":0\r\n"),
         has_moved=bool(errors) and any(one in data for one in _MOVED),
     )
-
-
-def _whole(data: bytearray) -> int:
-    """Count the whole replies: a bulk one has a line for its size and one for itself."""
-    heads = data.count(b"\r\n$") + data.startswith(b"$")
-    return data.count(b"\r\n") - heads
 
 
 def _words(error: Exception) -> str:

@@ -330,6 +330,19 @@ class RedisMirror:
         return True
 
     async def _pack_entries(self, packing: _Packing) -> None:
+        if not (self._trades.waiting or self._signals_waiting or self._again):
+            return
+        # All or nothing: an entry that is refused alone would stand behind later ones for good.
+        # In a cluster a transaction may not span slots: see docs/redis.md.
+        is_whole = packing.plan.node_of_slot is None
+        if is_whole:
+            packing.buffers[0].add("MULTI")
+        await self._pack_trades(packing)
+        await self._pack_signals(packing)
+        if is_whole:
+            packing.buffers[0].add("EXEC")
+
+    async def _pack_trades(self, packing: _Packing) -> None:
         self._trades.begin()
         nodes = [packing.node(slot) for slot in self._trade_slots]
         left = ENTRIES_AT_ONCE_MAX
@@ -345,7 +358,6 @@ class RedisMirror:
             key = self._trades.key_of(stream)
             packing.buffers[nodes[stream]].add("PEXPIRE", key, STREAM_EXPIRE_MS)
             await packing.breathe()
-        await self._pack_signals(packing)
 
     async def _pack_signals(self, packing: _Packing) -> None:
         signals = self._under_way = self._again

@@ -2,7 +2,7 @@ from typing import final
 
 from tickwright.book.order_book import OrderBook
 
-__all__ = ["CommandBuffer", "exchange"]
+__all__ = ["CommandBuffer", "Inbox", "exchange"]
 
 @final
 class CommandBuffer:
@@ -24,6 +24,17 @@ class CommandBuffer:
         expire_ms: int,
         deadline_ms: int,
     ) -> None: ...
+
+@final
+class Inbox:
+    def __init__(self) -> None: ...
+    @property
+    def replies(self) -> int: ...
+    @property
+    def is_whole(self) -> bool: ...
+    def __bytes__(self) -> bytes: ...
+    def __len__(self) -> int: ...
+    def feed(self, part: bytes) -> None: ...
 
 def exchange(
     places: list[int],

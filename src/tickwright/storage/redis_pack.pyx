@@ -13,7 +13,7 @@ from libc.string cimport memchr, memcpy, strerror
 
 from tickwright.book.order_book cimport OrderBook
 
-__all__ = ["CommandBuffer", "exchange"]
+__all__ = ["CommandBuffer", "Inbox", "exchange"]
 
 cdef extern from "<poll.h>" nogil:
     cdef struct pollfd:
@@ -357,17 +357,40 @@ cdef class CommandBuffer:
 # --- sending without the interpreter's lock -------------------------------------------------------
 
 
-cdef class _Inbox:
-    """What one server answered; counts whole replies as they come."""
+cdef class Inbox:
+    """What one server answered; counts whole replies as they come, a transaction's as one."""
 
     cdef char* data
     cdef Py_ssize_t used
     cdef Py_ssize_t room
     cdef Py_ssize_t read
-    cdef int64_t replies
+    cdef readonly int64_t replies
 
     def __dealloc__(self):
         free(self.data)
+
+    def __bytes__(self):
+        return self.data[: self.used] if self.used else b""
+
+    def __len__(self):
+        return self.used
+
+    @property
+    def is_whole(self):
+        """Whether no reply has only begun."""
+        return self.read == self.used
+
+    def feed(self, bytes part):
+        """Take some bytes more; raises ConnectionError when they are none of Redis's."""
+        cdef Py_ssize_t at = 0, size
+        while at < len(part):
+            if not self.make_room():
+                raise MemoryError
+            size = min(len(part) - at, <Py_ssize_t> READ_BYTES)
+            memcpy(self.data + self.used, <const char*> part + at, size)
+            self.used += size
+            at += size
+        _judge(self.count(), 0)
 
     cdef bint make_room(self) noexcept nogil:
         cdef Py_ssize_t room = self.room
@@ -400,6 +423,12 @@ cdef class _Inbox:
                     if self.used - (end + 2 - self.data) < size + 2:
                         return SENT
                     end += 2 + size
+            elif line[0] == 42:
+                # Its parts follow and count by themselves.
+                size = _length(line + 1, end)
+                if size < -1:
+                    return FOREIGN
+                self.replies -= max(size, 0)
             elif line[0] != 43 and line[0] != 45 and line[0] != 58:
                 return FOREIGN
             self.replies += 1
@@ -455,7 +484,7 @@ cdef int _send(int fd, const char* data, Py_ssize_t size, int timeout_ms) noexce
 
 
 cdef int _receive(
-    int fd, _Inbox inbox, int64_t count, Py_ssize_t bytes_max, int timeout_ms
+    int fd, Inbox inbox, int64_t count, Py_ssize_t bytes_max, int timeout_ms
 ) noexcept nogil:
     cdef ssize_t got
     cdef int found
@@ -488,7 +517,7 @@ def exchange(list places, list buffers, *, int timeout_ms, Py_ssize_t reply_byte
         OSError: the socket failed.
     """
     cdef CommandBuffer buffer
-    cdef _Inbox inbox
+    cdef Inbox inbox
     cdef list answers = []
     cdef int fd, found = SENT, number = 0
     if len(places) != len(buffers):
@@ -502,14 +531,14 @@ def exchange(list places, list buffers, *, int timeout_ms, Py_ssize_t reply_byte
                 number = errno
             _judge(found, number)
         for fd, buffer in zip(places, buffers):
-            inbox = _Inbox()
+            inbox = Inbox()
             with nogil:
                 found = _receive(fd, inbox, buffer.count, reply_bytes_max, timeout_ms)
                 number = errno
             _judge(found, number)
             if inbox.replies != buffer.count or inbox.read != inbox.used:
                 raise ConnectionError("the server answers more than it was asked")
-            answers.append(inbox.data[: inbox.used] if inbox.used else b"")
+            answers.append(bytes(inbox))
     finally:
         for buffer in buffers:
             buffer.is_lent = False

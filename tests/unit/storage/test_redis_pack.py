@@ -90,7 +90,14 @@ def exchanged(answer: Callable[[socket.socket], None], *, count: int = 2) -> byt
 
 
 @pytest.mark.parametrize(
-    "reply", [b"+OK\r\n:1\r\n", b"$5\r\na\r\n-b\r\n-ERR x\r\n", b"$-1\r\n$0\r\n\r\n"]
+    "reply",
+    [
+        b"+OK\r\n:1\r\n",
+        b"$5\r\na\r\n-b\r\n-ERR x\r\n",
+        b"$-1\r\n$0\r\n\r\n",
+        b"*3\r\n:1\r\n$2\r\nab\r\n-WRONG\r\n*0\r\n",
+        b"*-1\r\n*2\r\n*1\r\n:5\r\n+OK\r\n",
+    ],
 )
 def test_replies_when_they_come_byte_by_byte_then_are_read_whole(reply: bytes):
     def answer(server: socket.socket) -> None:
@@ -130,7 +137,8 @@ def test_commands_when_larger_than_the_sockets_buffers_then_all_arrive():
         (b"+OK\r\n", TimeoutError),
         (b"+OK\r\n:1\r\n:2\r\n", ConnectionError),
         (b"HTTP/1.1 400 Bad Request\r\n", ConnectionError),
-        (b"*1\r\n:1\r\n", ConnectionError),
+        (b"*2\r\n:1\r\n", TimeoutError),
+        (b"*x\r\n", ConnectionError),
         (b"$x\r\n", ConnectionError),
         (b"+" + bytes(200_000), ConnectionError),
     ],
