@@ -1,6 +1,6 @@
 """Hand-made tapes and strategies that follow a script: what a rule does is seen in isolation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +10,7 @@ import numpy as np
 
 from tickwright.backtest.latency import LatencySpec
 from tickwright.backtest.record import FillRecord, OrderRecord, RunRecord
-from tickwright.backtest.run import BacktestSettings, run_backtest
+from tickwright.backtest.run import Backtest, BacktestSettings
 from tickwright.backtest.synthetic import sample_instrument
 from tickwright.backtest.tape import MESSAGE, MessageKind, Tape, TapeWriter
 from tickwright.backtest.venue import AccountTerms
@@ -258,6 +258,7 @@ def run(
     money: str = "100000",
     risk: RiskLimits = WIDE,
     fees_ppm: tuple[int, int] = (200, 550),
+    seen: Callable[[Backtest], None] | None = None,
     **more: Any,
 ) -> Ran:
     """Run a script on a tape."""
@@ -289,4 +290,7 @@ def run(
         responses=LatencySpec(ms=response_ms),
         **more,
     )
-    return Ran(run_backtest(settings), heard)
+    backtest = Backtest(settings)
+    if seen is not None:
+        seen(backtest)
+    return Ran(backtest.run(), heard)
