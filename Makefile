@@ -114,6 +114,18 @@ chaos: setup ## Bring every incident about against the simulated venue: ROWS="R1
 mutants: setup ## Take each safeguard away in turn: a row of the campaign must turn red: SEED=
 	@$(BIN)/python -m tests.campaigns.mutants $(if $(SEED),--seed $(SEED))
 
+.PHONY: history-outage
+history-outage: setup ## Take the history's database away under 50,000 messages a second: SECONDS=60
+	@$(BIN)/python -m tests.integration.history.outage $(if $(SECONDS),--seconds $(SECONDS))
+
+.PHONY: redis-outage
+redis-outage: setup ## Take Redis away from a mirror at 50,000 messages/s: SECONDS=60 WHAT="killed full"
+	@$(BIN)/python -m tests.campaigns.redis_outage $(WHAT) $(if $(SECONDS),--seconds $(SECONDS))
+
+.PHONY: lake-kills
+lake-kills: setup ## Kill a converter at random moments: whole files alone, all rows in the end: COUNT=50 SEED=
+	@$(BIN)/python -m tests.campaigns.lake_kills $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+
 .PHONY: pins
 pins: $(VENV)/.dev ## Resolve constraints.txt anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-header \

@@ -316,7 +316,7 @@ async def _trade(options: argparse.Namespace, tape: Tape, folder: Path) -> dict[
 def _inside(histogram: LatencyHistogram) -> dict[str, float]:
     """Return read of the frame to the order's bytes, as the trader itself measures it."""
     return {
-        name: histogram.percentile_ns(part) / 1e3
+        name: (histogram.percentile_ns(part) or 0) / 1e3
         for name, part in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999))
     }
 

@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from decimal import Context, Decimal
+from pathlib import Path
 from random import Random
 
 import asyncpg
+import numpy as np
 import pytest
 
+from tests.integration.app.trading import until
 from tests.integration.history.batches import (
     BTC,
     SECOND,
@@ -24,6 +27,7 @@ from tickwright.core.errors import ConfigError, ConnectionLost, StorageError
 from tickwright.storage.history.copy_rows import copy_rows
 from tickwright.storage.history.database import connect, place_of
 from tickwright.storage.history.migrate import migrate, migrations, schema_state
+from tickwright.storage.history.pump import HistoryPump
 from tickwright.storage.history.rows import (
     BookRow,
     CandleRow,
@@ -34,6 +38,8 @@ from tickwright.storage.history.rows import (
     RiskEventRow,
     SignalRow,
 )
+from tickwright.storage.history.spool import Spool
+from tickwright.storage.history.spool_look import look_at_spool
 from tickwright.storage.history.writer import HistoryWriter, Written
 
 
@@ -387,3 +393,79 @@ async def test_writer_when_cut_in_a_batch_then_another_goes_on_where_it_stood(se
     assert [(committed + 10,) * 2] == await ask(
         dsn, "SELECT count(*)::int, count(DISTINCT at)::int FROM tickwright.trades"
     )
+
+
+# the pump -----------------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def pumping(dsn: str, folder: Path) -> AsyncIterator[HistoryPump]:
+    spool = Spool(folder, bytes_max=1 << 30)
+    pump = HistoryPump(dsn, spool)
+    running = asyncio.create_task(pump.run())
+    try:
+        yield pump
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+        spool.close()
+
+
+async def test_pump_when_the_database_hangs_then_rows_wait_on_disk_and_follow_in_order(
+    server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("tickwright.storage.history.pump.SLOW_S", 0.1)
+    dsn = await migrated(server, "slow")
+    holder = await asyncpg.connect(dsn)
+    async with pumping(dsn, tmp_path) as pump:
+        pump.put(1, trades("s", 0, 10))
+        await until(lambda: pump.durable == 1 and pump.is_idle, "the first batch written")
+        holding = holder.transaction()
+        await holding.start()
+        await holder.execute("SELECT 1 FROM tickwright.sources FOR UPDATE")
+        for number in range(2, 6):
+            pump.put(number, trades("s", (number - 1) * 10, 10))
+        await until(lambda: pump.durable == 5, "everything on disk")
+        assert (4, 10, True) == (len(pump.spool), pump.rows, pump.is_up)
+        await holding.rollback()
+        await until(lambda: pump.is_idle, "everything in the database")
+        assert (50, 0, 50) == (pump.rows, pump.skipped, pump.committed)
+    await holder.close()
+    assert [(50, 50)] == await ask(
+        dsn, "SELECT count(*)::int, count(DISTINCT at)::int FROM tickwright.trades"
+    )
+
+
+async def test_pump_when_a_batch_is_refused_then_it_is_set_aside_and_the_next_tells_of_it(
+    server: Postgres, tmp_path: Path
+):
+    dsn = await migrated(server, "refused")
+    wrong = trades("s", 0, 500)
+    wrong.market["trade_rows"]["at_ns"] += np.arange(500) * 86_400 * SECOND
+    async with pumping(dsn, tmp_path) as pump:
+        pump.put(1, wrong)
+        pump.put(2, trades("s", 500, 5))
+        await until(lambda: pump.is_idle, "everything written or set aside")
+        assert (500, 5, 2) == (pump.refused, pump.rows, pump.durable)
+    assert 1 == look_at_spool(tmp_path).refused
+    assert [(5, 500)] == await ask(dsn, "SELECT rows::int, lost::int FROM tickwright.sources")
+
+
+async def test_pump_when_neither_database_nor_disk_take_rows_then_keeps_them_and_says_so(
+    server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("tickwright.storage.history.pump.WAITING_ROWS_MAX", 20)
+    dsn = await fresh_database(server, "unmade")
+    async with pumping(dsn, tmp_path) as pump:
+        # Nobody, not even root, can write a file where a folder stands.
+        (blocker := tmp_path / "000000000001.draft").mkdir()
+        for number in range(1, 6):
+            pump.put(number, trades("s", (number - 1) * 10, 10))
+        await until(lambda: pump.spool_fault != "" and pump.fault != "", "both faults")
+        assert (True, 0) == (pump.is_full, pump.durable)
+        assert "tickwright db migrate" in pump.fault
+        assert "can't be written" in pump.spool_fault
+        blocker.rmdir()
+        await until(lambda: pump.durable == 5, "the disk takes them")
+        assert (False, "", 0) == (pump.is_full, pump.spool_fault, pump.spool.lost)
