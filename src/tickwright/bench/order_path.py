@@ -1,16 +1,18 @@
-"""Owns the warm path's measurement: from a strategy's signal to its order's bytes at the socket.
+"""Owns the warm path's measurement: from a strategy's wish to its order's bytes at the socket.
 
 ``python -m tickwright.bench.order_path [--quick] [--json PATH]`` drives the production parts in one
-process: frames through the scanner and books, a strategy that signals on demand, sizing, planning,
+process: frames through the scanner and books, a strategy that wishes on demand, sizing, planning,
 the risk gate, the engine's door with a tap, the account link with a journal in a real file, Bybit's
 order session and a WebSocket over loopback. Nothing in it is a stand-in but the venue, which logs
 in whoever asks and reads what it gets; its answers and fills are given to the door as inputs.
 
-Time runs from just before the strategy returns its signal to the moment production notes as
-"handed to the socket", the send call included. Two kinds of runs alternate: plain ones give the
-whole, watched ones the stages (a stopwatch around a call costs about 0.1 µs, taken off). Between
-two orders other books are updated, so that caches are as cold as in a running process. It refuses
-to say anything about the way before the signal or behind the socket.
+Time runs from just before the strategy returns its wish to the moment production notes as "handed
+to the socket", the send call included. A wish is a signal to enter, which is sized and planned, an
+exact intent, or a signal to leave. Runs alternate: plain ones give the whole, one for each policy
+of `journal.sync`, so that a slow moment of the machine or its disk meets all of them; watched ones
+give the stages (a stopwatch around a call costs about 0.1 µs, taken off). Between two orders other
+books are updated, so that caches are as cold as in a running process. It refuses to say anything
+about the way before the wish or behind the socket.
 """
 
 import argparse
@@ -19,65 +21,61 @@ import contextlib
 import gc
 import json
 import os
-import random
 import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from time import perf_counter_ns
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_create_server
+from picows import ws_create_server
 from rich.console import Console
 
-from tickwright.app.door import EngineDoor
 from tickwright.bench.figures import Spread, percentile
 from tickwright.bench.machine import load_warning, pinned_cpus, read_machine
-from tickwright.bench.ours import instrument_of
+from tickwright.bench.order_parts import (
+    ACCOUNT,
+    OrderPath,
+    QuietVenue,
+    entry_wish,
+    exit_wish,
+    intent_wish,
+)
 from tickwright.bench.report import Column, Section, print_section, write_json
 from tickwright.bench.runs import Session
 from tickwright.bench.tape import COMPOSED_SHAPE, Tape, make_tape
 from tickwright.book.order_book import OrderBook
-from tickwright.core.commands import Command, PlaceOrder, SetTimer
-from tickwright.core.errors import ConnectionLost, InstrumentUnknown
-from tickwright.core.events import BalanceReport, OrderReport, Outcome, Reply, SyncReport
-from tickwright.core.identity import AccountId, Category, InstrumentId, StrategyId, VenueOrderId
-from tickwright.core.instrument import Instrument
-from tickwright.core.orders import ExecutionKind, Fill, OrderState, RequestKind
-from tickwright.core.signals import Signal, SignalKind
-from tickwright.core.units import MONEY_ONE
-from tickwright.engine.config import EngineConfig
-from tickwright.engine.engine import Engine
-from tickwright.execution.config import ExecutionConfig
-from tickwright.execution.request_budget import BudgetLimits
-from tickwright.feed.account_link import AccountLink
-from tickwright.net.connection import DialGate
+from tickwright.core.commands import PlaceOrder
+from tickwright.core.events import OrderReport, Outcome, Reply
+from tickwright.core.identity import VenueOrderId
+from tickwright.core.orders import (
+    ExecutionKind,
+    Fill,
+    OrderIntent,
+    OrderState,
+    RequestKind,
+)
+from tickwright.core.signals import Signal
 from tickwright.net.listener import utc_now_ns
 from tickwright.net.loop import make_loop_factory
-from tickwright.net.tap import InputTap
-from tickwright.risk.limits import RiskLimits, SizingLimits
-from tickwright.risk.protections_config import ProtectionLimits
-from tickwright.storage.journal import Journal
-from tickwright.strategy.base import Strategy
-from tickwright.venues.bybit.order_encode import OrderEncoder
-from tickwright.venues.bybit.private import PrivateSession
-from tickwright.venues.bybit.private_decode import RowReader
-from tickwright.venues.bybit.scanner import PublicScanner
-from tickwright.venues.bybit.sign import Credentials, Secret
-from tickwright.venues.bybit.trade import TradeSession
+from tickwright.storage.journal import SyncPolicy
 
-__all__ = ["main", "measure_order_path"]
+__all__ = ["WARM_ROUNDS", "main", "measure_order_path", "measured_run"]
 
-_ACCOUNT: Final = AccountId("bybit", "bench")
-_STRATEGY: Final = StrategyId("bench")
+_Figures = dict[str, dict[str, list[float]]]
+
 _FRAMES: Final = 20_000
 _FRAMES_BETWEEN: Final = 20
-_WARM_ROUNDS: Final = 100
+WARM_ROUNDS: Final = 100
 _LOGIN_S_MAX: Final = 10.0
 _WIDTH_PIPED: Final = 150
-_TARGET_US: Final = 15.0
+_ENTRY_US: Final = 15.0
+_INTENT_US_MAX: Final = 50.0
+_SENT_S_MAX: Final = 10.0
+#: Every policy of the journal, the one that is the default first.
+_POLICIES: Final[tuple[SyncPolicy, ...]] = ("never", "interval", "always")
 #: The tenth is what other work on the machine disturbs least; it is no target.
 _PERCENTILES: Final = {"p10": 0.1, "p50": 0.5, "p99": 0.99}
 
@@ -93,79 +91,12 @@ _STAGES: Final = {
 _LABELS: Final = {
     "entry": "entry: signal to bytes at the socket",
     **_STAGES,
+    "intent": "intent: exact order to bytes at the socket",
     "exit": "exit: signal to bytes at the socket",
     "answer": "input: the venue's answer",
     "fill": "input: a fill",
     "report": "input: the order's final report",
 }
-
-
-class _OnDemand(Strategy):
-    """Answers the next update of a book with the signal that was asked for."""
-
-    def __init__(self) -> None:
-        self.wanted: Signal | None = None
-        self.signalled_ns = 0
-
-    def on_book(self, book: OrderBook) -> Signal | None:
-        """Give the wanted signal once."""
-        wanted = self.wanted
-        if wanted is None or book.instrument_id != wanted.instrument_id:
-            return None
-        self.wanted = None
-        self.signalled_ns = utc_now_ns()
-        return wanted
-
-
-class _Venue(WSListener):
-    """Logs in whoever asks and reads the rest."""
-
-    def __init__(self) -> None:
-        self.requests = 0
-
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Answer logins and subscriptions; count orders."""
-        asked = json.loads(frame.get_payload_as_bytes())
-        op = asked.get("op", "")
-        if op.startswith("order."):
-            self.requests += 1
-            return
-        op = "pong" if op == "ping" else op
-        answer = {"success": True, "ret_msg": "", "retCode": 0, "retMsg": "OK", "op": op}
-        answer |= {"conn_id": "bench", "connId": "bench", "req_id": asked.get("req_id", "")}
-        if op == "auth":
-            del answer["success" if "reqId" in asked else "retCode"]
-        transport.send(WSMsgType.TEXT, json.dumps(answer).encode())
-
-
-class _QuietAccount:
-    """The REST side of an account with money and nothing else."""
-
-    async def sync(self, categories: Sequence[Category], *, since_ns: int) -> SyncReport:
-        """Return a funded, flat account."""
-        now_ns = utc_now_ns()
-        balance = BalanceReport(
-            account_id=_ACCOUNT,
-            asset="USDT",
-            wallet_balance=1_000_000_000 * MONEY_ONE,
-            locked=0,
-            venue_ns=now_ns,
-            received_ns=now_ns,
-        )
-        return SyncReport(
-            account_id=_ACCOUNT,
-            orders=(),
-            positions=(),
-            balances=(balance,),
-            fills=(),
-            venue_ns=now_ns,
-        )
-
-    async def send(self, *_: object, **__: object) -> NoReturn:
-        """Refuse: everything must leave by the socket here."""
-        raise ConnectionLost("the order socket was not used")
-
-    query_order = cancel_all = send
 
 
 class _Stopwatch:
@@ -203,122 +134,10 @@ class _Stopwatch:
         return percentile(sorted(costs), 0.5)
 
 
-def _config() -> EngineConfig:
-    """Return the production checks with limits wide enough for many orders a second."""
-    most = Decimal(10_000)
-    return EngineConfig(
-        risk=RiskLimits(
-            position_percent_max=most,
-            exposure_percent_max=most,
-            leverage_max=Decimal(100),
-            spread_bps_max=most,
-            price_band_bps_max=most,
-            order_notional_usdt_max=Decimal(10) ** 9,
-            orders_per_second_max=10_000,
-            orders_per_minute_max=100_000,
-            sizing=SizingLimits(depth_share_percent_max=Decimal(100)),
-            protections=ProtectionLimits(order_storm_max=10_000, flip_flops_max=10_000),
-        ),
-        execution=ExecutionConfig(
-            answer_timeout_ms=60_000,
-            slippage_bps_max=5.0,
-            budget=BudgetLimits(limit=100_000),
-        ),
-    )
-
-
-class _Path:
-    """One process-wide set of production parts from scanner to socket."""
-
-    def __init__(self, tape: Tape, folder: Path) -> None:
-        now_ns = utc_now_ns()
-        self.engine = Engine(_config(), epoch=1, seed=1, now_ns=now_ns)
-        self.engine.add_account(_ACCOUNT)
-        self.tap = InputTap()
-        self.door = EngineDoor(self.engine, self.tap, self._execute, depth=tape.depth)
-        self.instruments: dict[InstrumentId, Instrument] = {}
-        self.books: list[OrderBook] = []
-        self.sent: list[PlaceOrder] = []
-        self.sent_ns = 0
-        self.scanner = PublicScanner(
-            on_book=self.door.on_book,
-            on_commands=self.door.on_commands,
-            on_other=self._refuse,
-            tap=self.tap,
-        )
-        for slot, named in enumerate(tape.instruments):
-            instrument = instrument_of(named, tape.category)
-            book = OrderBook(instrument, capacity=tape.depth)
-            self.instruments[instrument.id] = instrument
-            self.books.append(book)
-            self.door.add_book(slot, book, 0)
-            self.scanner.add_book(named.book_topic, book, slot)
-            self.scanner.add_trades(named.trade_topic, instrument, slot)
-        self.strategy = _OnDemand()
-        self.engine.add_strategy(
-            _STRATEGY,
-            self.strategy,
-            account_id=_ACCOUNT,
-            instruments=tuple(self.instruments),
-        )
-        self.journal = Journal(folder, account=str(_ACCOUNT), epoch=1, now_ns=0)
-        self.link = AccountLink(
-            _ACCOUNT,
-            self.door,
-            _QuietAccount(),  # type: ignore[arg-type]
-            self.journal,
-            categories=(Category(tape.category),),
-            last_price_units=self._last_price_units,
-            on_sent=self._on_sent,
-        )
-        credentials = Credentials("bench", Secret("bench"))
-        self.channel = TradeSession(
-            _ACCOUNT,
-            credentials,
-            OrderEncoder(self._instrument_of),
-            self.link,
-            wake=self.link.wake,
-        )
-        rows = RowReader(
-            _ACCOUNT,
-            lambda category, symbol: self._instrument_of(
-                InstrumentId(_ACCOUNT.venue, category, symbol)
-            ),
-        )
-        self._private = PrivateSession(credentials, rows, self.link, wake=self.link.wake)
-
-    def connect(self, url: str) -> None:
-        """Give the link its sockets."""
-        gate = DialGate(random.Random(1))
-        self.link.connect((url, self._private), (url, self.channel), gate, gate)
-        self.door.start(utc_now_ns())
-
-    def _instrument_of(self, instrument_id: InstrumentId) -> Instrument:
-        instrument = self.instruments.get(instrument_id)
-        if instrument is None:
-            raise InstrumentUnknown(f"{instrument_id} is not on the tape")
-        return instrument
-
-    def _last_price_units(self, command: PlaceOrder) -> int | None:
-        twice = self.engine.state.book(command.instrument_id).mid_twice_units
-        return None if twice is None else twice // 2
-
-    def _on_sent(self, command: PlaceOrder, sent_ns: int) -> None:
-        self.sent_ns = sent_ns
-        self.sent.append(command)
-        self.door.on_sent(command, sent_ns)
-
-    def _execute(self, commands: Sequence[Command]) -> None:
-        self.link.execute_all([one for one in commands if not isinstance(one, SetTimer)])
-
-    def _refuse(self, frame: bytes, now_ns: int) -> None:
-        raise AssertionError(f"the tape holds a frame the scanner refuses: {frame[:80]!r}")
-
-
 class _Run:
-    """Sends entries and exits in turn; keeps the whole and, when watched, the stages."""
+    """Sends entries, exits, intents and exits in turn; keeps times and, when watched, stages."""
 
-    def __init__(self, path: _Path, tape: Tape, watch: _Stopwatch | None) -> None:
+    def __init__(self, path: OrderPath, tape: Tape, watch: _Stopwatch | None) -> None:
         self.samples: dict[str, list[int]] = defaultdict(list)
         self._path = path
         self._frames = tape.frames[: tape.snapshots], tape.frames[tape.snapshots :]
@@ -340,32 +159,41 @@ class _Run:
             watch.watch(path.link.trade_connection, "send", "send")
 
     async def take(self, rounds: int) -> None:
-        """Enter and leave so many times, on the books in turn."""
+        """Enter and leave so many times by a signal and by an intent, on the books in turn."""
         books = self._path.books
-        for number in range(_WARM_ROUNDS + rounds):
-            if number == _WARM_ROUNDS:
+        for number in range(WARM_ROUNDS + rounds):
+            if number == WARM_ROUNDS:
                 self.samples.clear()
             book = books[number % len(books)]
-            await self._order("entry", _entry(book, is_long=number % 2 == 0))
-            await self._order("exit", _exit(book))
+            for name, wish in (("entry", entry_wish), ("exit", exit_wish), ("intent", intent_wish)):
+                await self._order(name, book, partial(wish, is_long=number % 2 == 0))
+            await self._order("exit", book, partial(exit_wish, is_long=number % 2 == 0))
             if number % 64 == 0:
                 self._path.tap.take()
                 self._path.engine.take_notices()
 
-    async def _order(self, name: str, signal: Signal) -> None:
-        """Update books until the strategy has signalled, then answer and fill its order."""
+    async def _order(
+        self, name: str, book: OrderBook, wish: Callable[[OrderBook], Signal | OrderIntent]
+    ) -> None:
+        """Update books until the strategy has wished, then answer and fill its order."""
         path, strategy = self._path, self._path.strategy
         for _ in range(_FRAMES_BETWEEN):
             self._feed_next()
         path.sent.clear()
-        strategy.wanted = signal
+        path.was_sent.clear()
+        strategy.wanted, strategy.book = wish, book
         spent: dict[str, int] = {} if self._watch is None else self._watch.spent
         spent.clear()
         while strategy.wanted is not None:
             self._feed_next()
+        if path.journal.sync == "always":
+            # It leaves once another thread has brought its record to the disk.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_SENT_S_MAX):
+                    await path.was_sent.wait()
         if len(path.sent) != 1:
-            raise RuntimeError(f"the signal caused {len(path.sent)} orders: {self._why()}")
-        self.samples[name].append(path.sent_ns - strategy.signalled_ns)
+            raise RuntimeError(f"the wish caused {len(path.sent)} orders: {self._why()}")
+        self.samples[name].append(path.sent_ns - strategy.wished_ns)
         for stage, ns in spent.items():
             self.samples[f"{name} {stage}"].append(ns)
         # The outcome of the send enters, the venue reads.
@@ -397,7 +225,7 @@ class _Run:
             price_units = self._held_price_units - order.side * (self._held_price_units // 1_000)
         self._held_price_units = 0 if self._held_price_units else price_units
         answer = Reply(
-            account_id=_ACCOUNT,
+            account_id=ACCOUNT,
             client_id=order.client_id,
             request=RequestKind.CREATE,
             outcome=Outcome.ACCEPTED,
@@ -407,7 +235,7 @@ class _Run:
             venue_ns=now_ns,
         )
         fill = Fill(
-            account_id=_ACCOUNT,
+            account_id=ACCOUNT,
             instrument_id=order.instrument_id,
             execution_id=f"x{self._execution}",
             kind=ExecutionKind.TRADE,
@@ -423,7 +251,7 @@ class _Run:
             venue_id=venue_id,
         )
         filled = OrderReport(
-            account_id=_ACCOUNT,
+            account_id=ACCOUNT,
             instrument_id=order.instrument_id,
             client_id=order.client_id,
             venue_id=venue_id,
@@ -444,29 +272,14 @@ class _Run:
             self.samples[name].append(perf_counter_ns() - started)
 
 
-def _entry(book: OrderBook, *, is_long: bool) -> Signal:
-    return Signal(
-        instrument_id=book.instrument_id,
-        kind=SignalKind.LONG if is_long else SignalKind.SHORT,
-        confidence=0.7,
-        reason="z -2.41 beyond 2, imbalance +0.31",
-        stop_loss_fraction=0.005,
-        take_profit_fraction=0.015,
-    )
-
-
-def _exit(book: OrderBook) -> Signal:
-    return Signal(
-        instrument_id=book.instrument_id, kind=SignalKind.EXIT, reason="z +0.08 within 0.5"
-    )
-
-
-async def _run(tape: Tape, rounds: int, *, is_watched: bool) -> dict[str, list[int]]:
+async def measured_run(
+    tape: Tape, rounds: int, *, is_watched: bool, sync: SyncPolicy = "never"
+) -> dict[str, list[int]]:
     """Return the samples of one run over fresh parts."""
-    server = await ws_create_server(lambda _: _Venue(), "127.0.0.1", 0)
+    server = await ws_create_server(lambda _: QuietVenue(), "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()[:2]
     with tempfile.TemporaryDirectory(prefix="tickwright-path-") as folder:
-        path = _Path(tape, Path(folder))
+        path = OrderPath(tape, Path(folder), sync)
         path.connect(f"ws://{host}:{port}/")
         running = asyncio.create_task(path.link.run())
         async with asyncio.timeout(_LOGIN_S_MAX):
@@ -487,57 +300,87 @@ async def _run(tape: Tape, rounds: int, *, is_watched: bool) -> dict[str, list[i
             server.close()
             await server.wait_closed()
             path.journal.close()
-        assert path.journal.entry_count == 2 * (rounds + _WARM_ROUNDS)
+        assert path.journal.entry_count == 4 * (rounds + WARM_ROUNDS)
         return run.samples
 
 
-def _figures(*, runs: int, rounds: int) -> dict[str, dict[str, list[float]]]:
-    """Return percentiles in us, by percentile and stage, one figure a run."""
+def _figures(*, runs: int, rounds: int) -> _Figures:
+    """Return percentiles in us, by percentile and what was timed, one figure a run.
+
+    Figures of a policy but the first are named `<policy> <name>`.
+    """
     tape = make_tape(COMPOSED_SHAPE, frames=_FRAMES, category="linear")
-    found: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in _PERCENTILES}
+    found: _Figures = {name: defaultdict(list) for name in _PERCENTILES}
     factory = make_loop_factory()
+    kinds = [("", _POLICIES[0], True), *((f"{one} ", one, False) for one in _POLICIES)]
     for _ in range(runs):
-        for is_watched in (False, True):
+        for prefix, sync, is_watched in kinds:
             with asyncio.Runner(loop_factory=factory) as runner:
-                samples = runner.run(_run(tape, rounds, is_watched=is_watched))
+                samples = runner.run(measured_run(tape, rounds, is_watched=is_watched, sync=sync))
             for name, values in samples.items():
                 if is_watched is (name in _STAGES):
                     ordered = sorted(values)
                     for key, part in _PERCENTILES.items():
-                        found[key][name].append(percentile(ordered, part) / 1e3)
+                        found[key][prefix + name].append(percentile(ordered, part) / 1e3)
     return found
 
 
-def _section(figures: dict[str, dict[str, list[float]]], *, rounds: int) -> Section:
-    runs = len(figures["p50"]["entry"])
-    section = Section(
+def _sections(figures: _Figures, *, rounds: int) -> list[Section]:
+    default = f"{_POLICIES[0]} "
+    runs = len(figures["p50"][default + "entry"])
+    over = f"(µs, median (min-max) over {runs} runs of {rounds} rounds)"
+    path = Section(
         "order_path",
-        "Signal to the order's bytes handed to the socket, in process (µs, median (min-max) "
-        f"over {runs} runs of {rounds} entries and exits)",
+        f"Wish to the order's bytes handed to the socket, in process {over}",
         [Column(key, key, 1) for key in _PERCENTILES],
     )
     for name, label in _LABELS.items():
-        section.add(label, **{key: Spread.of(figures[key][name]) for key in _PERCENTILES})
-    reached = Spread.of(figures["p50"]["entry"]).median
-    section.aim("p50 of an entry, µs", reached, most=_TARGET_US)
-    section.notes.append(
+        full = name if name in _STAGES else default + name
+        path.add(label, **{key: Spread.of(figures[key][full]) for key in _PERCENTILES})
+    for name, most in (("intent", _INTENT_US_MAX), ("entry", _INTENT_US_MAX), ("entry", _ENTRY_US)):
+        reached = Spread.of(figures["p50"][default + name]).median
+        path.aim(f"p50 of {name}, at most {most:g} µs", reached, most=most)
+    path.notes.append(
         "one core, uvloop, the venue in the same process over loopback; journal in append mode in "
         "the folder for temporary files; stages from watched runs of their own: they don't add up"
     )
-    return section
+    policies = Section(
+        "order_path_sync",
+        f"The same by the journal's policy, journal.sync {over}",
+        [
+            Column(f"{name}_{key}", f"{name}, {key}", 1)
+            for name in ("intent", "entry", "exit")
+            for key in ("p50", "p99")
+        ],
+    )
+    for sync in _POLICIES:
+        policies.add(
+            sync,
+            **{
+                f"{name}_{key}": Spread.of(figures[key][f"{sync} {name}"])
+                for name in ("intent", "entry", "exit")
+                for key in ("p50", "p99")
+            },
+        )
+    policies.notes.append(
+        "never: written before the send, so it survives the death of the process; interval: forced "
+        "to the disk by another thread every 0.2 s; always: forced to the disk before the send, by "
+        "another thread. Runs of the three alternate; the disk is that of the temporary files."
+    )
+    return [path, policies]
 
 
 def _extent(*, quick: bool) -> dict[str, int]:
-    return {"runs": 1, "rounds": 300} if quick else {"runs": 9, "rounds": 1_500}
+    return {"runs": 1, "rounds": 150} if quick else {"runs": 9, "rounds": 600}
 
 
-def measure_order_path(session: Session) -> Section:
-    """Measure in a process of its own and return the table."""
+def measure_order_path(session: Session) -> list[Section]:
+    """Measure in a process of its own and return the tables."""
     extent = _extent(quick=session.quick)
-    session.say("signal to order bytes: {runs} plain and watched runs".format(**extent))
+    session.say("wish to order bytes: {runs} runs of each policy and watched".format(**extent))
     arguments = ["--report", "--quick"] if session.quick else ["--report"]
     figures = session.call("tickwright.bench.order_path", arguments)
-    return _section(figures, rounds=extent["rounds"])
+    return _sections(figures, rounds=extent["rounds"])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -560,10 +403,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.print(machine.line(), highlight=False)
     if (warning := load_warning(os.getloadavg()[0])) is not None:
         console.print(f"Warning: {warning}.", style="yellow")
-    section = _section(_figures(**extent), rounds=extent["rounds"])
-    print_section(console, section)
+    sections = _sections(_figures(**extent), rounds=extent["rounds"])
+    for section in sections:
+        print_section(console, section)
     if options.json is not None:
-        write_json(options.json, machine, [section], [])
+        write_json(options.json, machine, sections, [])
     return 0
 
 
