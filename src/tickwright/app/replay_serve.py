@@ -389,13 +389,16 @@ class ReplayServer:
     async def _wait_readers(self, bytes_max: int) -> None:
         """Wait until every client has taken what it was sent, but for `bytes_max`."""
         await asyncio.sleep(0)
-        until_s = time.monotonic() + STALL_S_MAX
+        stalled: dict[SessionSocket, tuple[int, float]] = {}
         while slow := [one for one in self._sockets if one.waiting_bytes > bytes_max]:
-            if time.monotonic() > until_s:
-                for client in slow:
+            now_s = time.monotonic()
+            for client in slow:
+                waiting, since_s = stalled.get(client, (-1, now_s))
+                if client.waiting_bytes != waiting:
+                    stalled[client] = (client.waiting_bytes, now_s)
+                elif now_s - since_s > STALL_S_MAX:
                     client.was_cut_for_slowness = True
                     client.cut()
-                return
             await asyncio.sleep(_EARLY_S)
 
     # report ---------------------------------------------------------------------------------------

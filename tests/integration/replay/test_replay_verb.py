@@ -14,7 +14,7 @@ import pybit.unified_trading as pybit  # type: ignore[import-untyped]
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
 from tests.integration.clients.venue import wait_until
@@ -131,7 +131,10 @@ def test_damage_when_served_then_is_named_and_the_exit_code_says_so(
     with replaying(folder, "--speed", 50) as (process, place):
         deadline = time.monotonic() + WAIT_S
         while process.poll() is None and time.monotonic() < deadline:
-            with suppress(OSError, ConnectionClosed), connect(f"{place['public']}/spot") as socket:
+            with (
+                suppress(OSError, WebSocketException),
+                connect(f"{place['public']}/spot") as socket,
+            ):
                 socket.send('{"op":"subscribe","args":["publicTrade.BTCUSDT"]}')
                 for _ in socket:
                     pass

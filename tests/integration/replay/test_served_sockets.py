@@ -202,7 +202,7 @@ async def test_time_when_rest_is_asked_for_a_book_then_begins(recorded: Recorded
 async def test_client_when_it_reads_nothing_then_holds_the_others_until_it_is_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("tickwright.app.replay_serve.STALL_S_MAX", 0.3)
+    monkeypatch.setattr("tickwright.app.replay_serve.STALL_S_MAX", 1.0)
     flood(tmp_path / "flood", frames=20_000)
     topic = "publicTrade.BTCUSDT"
     async with serving(tmp_path / "flood", speed=None) as (server, place):
