@@ -474,6 +474,11 @@ class RedisMirror:
 
     # looking ------------------------------------------------------------------------------------
 
+    @property
+    def trades_waiting(self) -> int:
+        """Trades that aren't known to be in Redis yet."""
+        return self._trades.waiting
+
     def report(self) -> MirrorReport:
         """Return what it did so far; an outage that lasts counts up to now."""
         since_s = self._out_since_s

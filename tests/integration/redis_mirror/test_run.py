@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tickwright.bench.redis_server import RedisServer, redis_server
 from tickwright.app.config import load_config
+from tickwright.bench.redis_server import RedisServer, redis_server
 from tickwright.core.errors import ConfigError
 
 PASSWORD = "canary-of-redis"
