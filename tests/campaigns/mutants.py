@@ -19,6 +19,7 @@ from rich.table import Table
 
 from tests.campaigns.chaos.__main__ import load
 from tests.campaigns.chaos.rows import ROWS, Result
+from tickwright.core.commands import CancelAll, CancelOrder
 from tickwright.core.instrument import Instrument
 from tickwright.core.orders import ExecutionKind
 from tickwright.engine.evidence_desk import EvidenceDesk
@@ -29,7 +30,9 @@ from tickwright.execution.request_budget import BudgetLimits, RequestBudget
 from tickwright.feed.account_link import AccountLink
 from tickwright.risk.bound_limits import BoundLimits
 from tickwright.risk.protections import Protections
+from tickwright.storage.fence import Fence, FenceState
 from tickwright.storage.journal import Journal
+from tickwright.venues.bybit.emergency import BybitEmergencyClient
 from tickwright.venues.bybit.limits import VenueClock
 
 __all__ = ["MUTANTS", "Mutant", "play"]
@@ -102,6 +105,31 @@ def _sent_first(self: AccountLink, command: Any) -> bool:
     return True
 
 
+def _fresh(*_: Any) -> float:
+    """No heartbeat is ever old."""
+    return 0.0
+
+
+async def _unfiltered(self: BybitEmergencyClient) -> int:
+    return await self._cancel_all("Order") + await self._cancel_all("StopOrder")
+
+
+def _journal_first(self: AccountLink, command: Any) -> None:
+    """Write a cancel down before it is sent."""
+    if isinstance(command, (CancelOrder, CancelAll)):
+        promise: Any = self._promise
+        if not promise(command):
+            return
+    _EXECUTE(self, command)
+
+
+_EXECUTE = AccountLink.execute
+
+
+def _no(*_: Any, **__: Any) -> bool:
+    return False
+
+
 MUTANTS = (
     Mutant("dedupe by execution id", "R9", Blotter, "is_new_fill", _yes),
     Mutant("age check of the book", "R5", BoundLimits, "__init__", _ageless),
@@ -124,6 +152,15 @@ MUTANTS = (
     Mutant("breaker against order storms", "R20", Protections, "on_order", _nothing),
     Mutant("owner by the name of an order", "R24", ClientIds, "owner", _first_owner),
     Mutant("lease against a second instance", "R24", fcntl, "flock", _nothing),
+    Mutant("age of an answer that knows no order", "R1", OrderDesk, "is_absence_proven", _yes),
+    Mutant("fence before each send", "R21b", AccountLink, "_is_fenced", _no),
+    Mutant("age of the last heartbeat", "R21b", FenceState, "silence_s", _fresh),
+    Mutant("heartbeat of a living trader", "R21b", Fence, "beat", _nothing),
+    Mutant(
+        "filter of the kill's cancel-all", "R21b", BybitEmergencyClient, "cancel_all", _unfiltered
+    ),
+    Mutant("cancels that wait for no journal", "R21b", AccountLink, "execute", _journal_first),
+    Mutant("a row that isn't booked isn't counted", "R23", Blotter, "refuse_fill", _nothing),
 )
 
 

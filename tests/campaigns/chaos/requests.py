@@ -28,6 +28,15 @@ POINTS: dict[str, dict[str, object]] = {
     "cut after booking": {"kind": "cut_after_booking", "topic": "trade.order.create"},
     "page for JSON": {"kind": "reply_html", "topic": "order.create"},
 }
+BLIND: tuple[Fault, ...] = (
+    {"kind": "reply_dropped", "topic": "order.create", "probability": 0.3},
+    {"kind": "topic_outage", "category": "private", "topic": "order*"},
+    {"kind": "topic_outage", "category": "private", "topic": "execution*"},
+    {"kind": "lagging_rest", "delay_s": 2.0},
+)
+"""Nobody tells of an order but a query, and that is as of two seconds ago: asked too early, it says
+that there is no such order. The rule says from when on that counts."""
+BLIND_INTENTS = {"ci": 12, "nightly": 1_000}
 INTENTS = {"ci": 40, "nightly": 10_000}
 SHARE = 0.2
 
@@ -94,9 +103,19 @@ async def lost_answers(size: Size, rng: Random) -> Result:
             await barrage_through(world, part, intents=INTENTS[size], by_rest=by_rest)
             part.runs += INTENTS[size]
 
+    async def blind(part: Result, *, seed: int) -> None:
+        async with venue(seed=seed) as world:
+            for fault in BLIND:
+                await world.arm(**fault, count=0)
+            await barrage_through(world, part, intents=BLIND_INTENTS[size], by_rest=False)
+            part.runs += BLIND_INTENTS[size]
+
     await together(
         result,
-        [(point, partial(play, point=point, seed=rng.getrandbits(30))) for point in POINTS],
+        [
+            *((point, partial(play, point=point, seed=rng.getrandbits(30))) for point in POINTS),
+            ("asked too early", partial(blind, seed=rng.getrandbits(30))),
+        ],
     )
     return result
 

@@ -18,7 +18,7 @@ from tests.campaigns.mutants import MUTANTS, play
 from tests.integration.app.trading import trading
 
 load()
-QUICK = ("R2", "R5", "R9", "R10", "R11", "R13", "R20", "R24")
+QUICK = ("R2", "R5", "R9", "R10", "R11", "R13", "R20", "R21b", "R24")
 """A few seconds each. The rows left out wait for evidence, or for processes, for longer."""
 QUICK_MUTANTS = ("floor rounding of sizes and bids", "allow-list of rows that move a position")
 
