@@ -15,6 +15,7 @@ from tickwright.app.config import Config, load_config
 from tickwright.app.doctor_history import look_at_history
 from tickwright.app.doctor_lines import DoctorLine, Findings
 from tickwright.app.doctor_local import look_at_disk, look_at_state, look_at_versions
+from tickwright.app.doctor_redis import look_at_redis
 from tickwright.app.doctor_venue import VenueDoctor
 from tickwright.app.settings import trader_settings
 from tickwright.app.simulated_side import SimulatedSide
@@ -71,6 +72,7 @@ async def examine(path: Path) -> DoctorReport:
         found.skip("venues", "asked once the configuration is good")
     else:
         await look_at_history(Findings("history", lines), config, TraderFolder(path))
+        await look_at_redis(Findings("redis", lines), config)
         await _look_at_venues(config, lines)
     return DoctorReport(version=__version__, config=str(path), lines=tuple(lines))
 

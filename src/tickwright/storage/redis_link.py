@@ -173,6 +173,18 @@ class RedisLink:
         """Each server's clock minus ours."""
         return [node.offset_ms for node in self._nodes]
 
+    def ask(self, *parts: str) -> object:
+        """Send the first node one command and return its reply.
+
+        Raises:
+            RedisLost: it doesn't answer.
+            StorageError: it refuses.
+        """
+        try:
+            return self._nodes[0].ask(*parts)
+        except OSError as error:
+            raise RedisLost(f"{self._address}: {_words(error)}") from None
+
     def measure_offsets(self) -> None:
         """Compare the clocks again."""
         try:
