@@ -52,7 +52,7 @@ class MarketMakingParameters(StrategyParameters, frozen=True, kw_only=True):
     """Returns in the volatility; nothing is quoted before it is full."""
     inventory_max: Annotated[float, Meta(ge=1.0, le=1_000.0)] = 5.0
     """Orders of inventory at which the side that adds is withdrawn."""
-    requote_ms: Annotated[int, Meta(ge=1, le=3_600_000)] = 100
+    requote_ms: Annotated[int, Meta(ge=1, le=3_600_000)] = 250
     """Least time between two passes over the quotes; a fill asks for one at once."""
     reprice_ticks: Annotated[int, Meta(ge=0, le=1_000)] = 1
     """A quote this many ticks or less from where it belongs keeps its place in the queue."""
