@@ -291,7 +291,7 @@ class AccountLink:
 
     def _is_fenced(self, command: OrderRequest) -> bool:
         """Refuse what the kill switch or a ban of our address forbids; cancels always pass."""
-        if isinstance(command, CancelOrder):
+        if type(command) is CancelOrder:
             return False
         if self._fence is not None and self._fence.is_revoked:
             self._unsent(command, "the kill switch was thrown")

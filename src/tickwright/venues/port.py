@@ -7,7 +7,7 @@ order requests too.
 
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, final
 
 import msgspec
 
@@ -84,6 +84,7 @@ class EncodedBatch(msgspec.Struct, frozen=True, gc=False):
     refused: tuple[tuple[OrderRequest, str], ...]
 
 
+@final
 class Unsendable(msgspec.Struct, frozen=True, gc=False):
     """Why an order request can't be sent: proof that the venue never saw it."""
 

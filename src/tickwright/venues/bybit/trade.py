@@ -171,7 +171,7 @@ class TradeSession:
         if obstacle:
             return Unsendable(request.client_id, kind, obstacle)
         row = self._row(request, now_ns, last_price_units)
-        if isinstance(row, Unsendable):
+        if type(row) is Unsendable:
             return row
         request_id = self._request_id(request)
         timestamp_ms = (now_ns + self._login.offset_ns) // 1_000_000
@@ -202,7 +202,7 @@ class TradeSession:
         refused: list[tuple[OrderRequest, str]] = []
         for request, last_price_units in requests:
             row = self._row(request, now_ns, last_price_units)
-            if isinstance(row, Unsendable):
+            if type(row) is Unsendable:
                 refused.append((request, row.reason))
             else:
                 rows.append(row)
