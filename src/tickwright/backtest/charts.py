@@ -6,6 +6,7 @@ and ground are the page's, as they follow its look; here are those of the traces
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import accumulate
 from typing import Any
 
 from tickwright.backtest.quality_orders import LatencyRow
@@ -224,7 +225,7 @@ def _queue(report: BacktestReport) -> Figure | None:
     rows = report.quality.queue
     if not rows:
         return None
-    names = [f"{row.ahead_from:,.4g} to {row.ahead_to:,.4g}" for row in rows]
+    names = [f"{row.ahead_from:,.0f} to {row.ahead_to:,.0f}" for row in rows]
     bars = {
         "type": "bar",
         "name": "orders with a fill",
@@ -260,13 +261,9 @@ def _queue(report: BacktestReport) -> Figure | None:
 def _latency(rows: Sequence[LatencyRow]) -> Figure | None:
     lines = []
     for index, row in enumerate(row for row in rows if row.counts):
-        centres = [(a * b) ** 0.5 for a, b in zip(row.bins_ms, row.bins_ms[1:], strict=False)]
         whole = sum(row.counts)
-        line = _line(
-            row.kind, centres, [count / whole for count in row.counts], COLOURS[index % 10]
-        )
-        line["line"]["shape"] = "hvh"
-        lines.append(line)
+        share = [0.0, *(done / whole for done in accumulate(row.counts))]
+        lines.append(_line(row.kind, row.bins_ms, share, COLOURS[index % len(COLOURS)]))
     if not lines:
         return None
     return {
@@ -274,7 +271,11 @@ def _latency(rows: Sequence[LatencyRow]) -> Figure | None:
         "layout": _layout(
             300,
             xaxis={"type": "log", "title": {"text": "ms"}},
-            yaxis={"title": {"text": "share"}, "tickformat": ".0%", "rangemode": "tozero"},
+            yaxis={
+                "title": {"text": "at most so late"},
+                "tickformat": ".0%",
+                "rangemode": "tozero",
+            },
         ),
     }
 

@@ -60,7 +60,7 @@ class ReturnFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Interval of the returns below."""
     samples: int
     annual_return: float | None
-    """Mean return x samples a year."""
+    """Mean return x samples a year; like CAGR of runs long enough."""
     cagr: float | None
     """(1 + total return) ^ (365 days / the run's time) - 1."""
     volatility: float | None
@@ -137,7 +137,7 @@ def equity_curve(record: RunRecord) -> EquityCurve:
     """Return a run's curve with its starting equity as the first sample."""
     time_ns, equity = record.curve.time_ns, record.curve.equity / 10.0**CURVE_DECIMALS
     start = float(record.starting_equity) / 1e18
-    if not len(time_ns) or time_ns[0] > record.started_ns:
+    if not len(time_ns) or time_ns[0] > record.started_ns or equity[0] != start:
         time_ns = np.concatenate([np.array([record.started_ns], np.int64), time_ns])
         equity = np.concatenate([np.array([start]), equity])
     return EquityCurve(time_ns=time_ns, equity=equity, end_ns=record.ended_ns)
@@ -171,7 +171,8 @@ def make_returns(curve: EquityCurve) -> ReturnFigures:
     depth = make_drawdown(curve).depth
     elapsed = curve.end_ns - int(curve.time_ns[0])
     growth = None
-    if total is not None and elapsed >= GROWTH_NS_MIN and last > 0:
+    is_long = elapsed >= GROWTH_NS_MIN
+    if total is not None and is_long and last > 0:
         growth = known((last / first) ** (YEAR_NS / elapsed) - 1.0)
     sampled = sampled_returns(curve)
     if sampled is None:
@@ -187,7 +188,7 @@ def make_returns(curve: EquityCurve) -> ReturnFigures:
         total_return=total,
         sample_seconds=interval / SECOND_NS if interval else None,
         samples=len(returns),
-        annual_return=known(float(np.mean(returns)) * scale**2) if is_sampled else None,
+        annual_return=known(float(np.mean(returns)) * scale**2) if is_sampled and is_long else None,
         cagr=growth,
         volatility=known(float(np.std(returns, ddof=1)) * scale) if is_sampled else None,
         sharpe=known(ratio * scale),

@@ -12,12 +12,7 @@ import msgspec
 import numpy as np
 
 from tickwright import __version__
-from tickwright.backtest.charts_trips import (
-    TRIPS_CHARTED,
-    TripChart,
-    make_trip_charts,
-    pick_trips,
-)
+from tickwright.backtest.charts_trips import TripChart, make_trip_charts, pick_trips
 from tickwright.backtest.metrics import Metrics, make_metrics
 from tickwright.backtest.metrics_columns import RunColumns, make_columns
 from tickwright.backtest.metrics_trips import make_trips
@@ -228,14 +223,12 @@ def _notes(record: RunRecord, metrics: Metrics, columns: RunColumns) -> tuple[st
             "annualised on 365 days without a risk-free rate."
         )
     if returns.cagr is None:
-        found.append("Growth per year and Calmar are unknown: the run is shorter than 30 days.")
+        found.append("Returns a year are unknown: the run is shorter than 30 days, or went broke.")
     if metrics.trips.unknown:
         found.append(
             f"{metrics.trips.unknown} round trips have a fee or result in an asset without a rate "
             f"to {record.equity_asset}: they are in no figure of round trips."
         )
-    if metrics.trips.count + metrics.trips.unknown > TRIPS_CHARTED:
-        found.append("Charts show a part of the round trips: the best, the worst, some between.")
     unmarked = int(np.isnan(columns.fills.mid[columns.fills.size > 0]).sum())
     if unmarked:
         found.append(f"{unmarked} fills have no mid of their moment: no spread or adverse move.")

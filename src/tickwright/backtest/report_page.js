@@ -21,10 +21,15 @@
       plot_bgcolor: "rgba(0,0,0,0)",
       font: { color: colour("--text"), size: 12 },
       hoverlabel: { bgcolor: colour("--panel"), font: { color: colour("--text") } },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("--line"), activecolor: colour("--dim") },
     });
     for (const key of Object.keys(found)) {
       if (!/^[xy]axis\d*$/.test(key)) continue;
-      const lines = { gridcolor: colour("--line"), zerolinecolor: colour("--line"), linecolor: colour("--line") };
+      const lines = {
+        gridcolor: colour("--line"), zerolinecolor: colour("--line"), linecolor: colour("--line"),
+        exponentformat: "none", separatethousands: true,
+      };
+      if (key[0] === "y") lines.automargin = true;
       // The second axis of a place would draw its grid across the first one's.
       if (found[key].overlaying) lines.showgrid = false;
       found[key] = Object.assign({}, found[key], lines);
@@ -32,11 +37,17 @@
     return found;
   }
 
+  // Plotly would offer to send the chart to its makers' cloud.
+  const CONFIG = {
+    responsive: true, displaylogo: false, showSendToCloud: false, plotlyServerURL: "",
+    modeBarButtonsToRemove: ["select2d", "lasso2d"],
+  };
+
   function draw(id, figure) {
     const place = document.getElementById(id);
     if (!place) return;
     drawn.set(id, figure);
-    Plotly.react(place, figure.data, themed(figure.layout), { responsive: true, displaylogo: false });
+    Plotly.react(place, figure.data, themed(figure.layout), CONFIG);
   }
 
   function redraw() {

@@ -84,6 +84,8 @@ def duration(seconds: float | None) -> str:
         return UNKNOWN
     if seconds < 0:
         return f"-{duration(-seconds)}"
+    if not seconds:
+        return "0 s"
     if seconds < 1:
         return f"{seconds * 1e3:.3g} ms"
     if seconds < 60:

@@ -13,8 +13,8 @@ __all__ = ["STDOUT", "check_json_path", "write_json"]
 STDOUT = Path("-")
 
 
-def check_json_path(path: Path | None) -> None:
-    """Refuse a path that can't be written, before any work is done.
+def check_json_path(path: Path | None, *, option: str = "--json") -> None:
+    """Refuse a path that can't be written, before any work is done; `option` gave it.
 
     Raises:
         ConfigError: its folder doesn't exist or can't be written, or it is a folder itself.
@@ -23,11 +23,11 @@ def check_json_path(path: Path | None) -> None:
         return
     folder = path.parent
     if path.is_dir():
-        raise ConfigError(f"--json {path} is a folder")
+        raise ConfigError(f"{option} {path} is a folder")
     if not folder.is_dir():
-        raise ConfigError(f"--json {path}: there is no folder {folder}")
+        raise ConfigError(f"{option} {path}: there is no folder {folder}")
     if not os.access(folder, os.W_OK):
-        raise ConfigError(f"--json {path}: folder {folder} can't be written")
+        raise ConfigError(f"{option} {path}: folder {folder} can't be written")
 
 
 def write_json(path: Path, record: object) -> None:
