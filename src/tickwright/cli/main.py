@@ -12,6 +12,7 @@ from tickwright.cli.db import db
 from tickwright.cli.demo import demo
 from tickwright.cli.doctor import doctor
 from tickwright.cli.explain import explain
+from tickwright.cli.import_tape import import_verb
 from tickwright.cli.init import init
 from tickwright.cli.kill import kill
 from tickwright.cli.lake import lake
@@ -19,6 +20,7 @@ from tickwright.cli.orders import orders
 from tickwright.cli.protections import protections
 from tickwright.cli.record import record
 from tickwright.cli.replay import replay
+from tickwright.cli.report import report
 from tickwright.cli.risk import risk
 from tickwright.cli.run import run
 from tickwright.cli.simulate import simulate
@@ -50,6 +52,7 @@ COMMANDS = (
     orders,
     explain,
     doctor,
+    report,
     risk,
     protections,
     init,
@@ -59,6 +62,7 @@ COMMANDS = (
 )
 for command in COMMANDS:
     app.command()(command)
+app.command("import")(import_verb)
 app.command("tell")(tell_verb)
 app.add_typer(lake)
 app.add_typer(db)
