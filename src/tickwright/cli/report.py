@@ -35,7 +35,7 @@ def report(
     try:
         from tickwright.backtest.compare import compare
         from tickwright.backtest.report import read_report
-        from tickwright.backtest.report_summary import print_comparison, print_summary
+        from tickwright.backtest.report_view import print_comparison, print_summary
     except ModuleNotFoundError as error:
         if error.name != "numpy":
             raise
