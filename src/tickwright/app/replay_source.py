@@ -135,7 +135,8 @@ def _surveyed(folder: Path, named: list[Path]) -> RecordedSpan | None:
     first_ns, books, topics = _beginning(files[0] if place else folder)
     if not first_ns:
         return None
-    last = last_record(files[-1])
+    ends = (last_record(file) for file in reversed(files))
+    last = next((record for record in ends if record is not None), None)
     return RecordedSpan(
         folder=folder,
         files=tuple(every[: place + len(files)]),
@@ -156,7 +157,10 @@ def _beginning(path: Path) -> tuple[int, tuple[BookAdded, ...], tuple[TopicSeen,
     seen: set[tuple[int, bytes]] = set()
     for number, record in enumerate(read_segments(path)):
         if record.kind is RecordKind.BOOK:
-            book = decode(record.payload)
+            try:
+                book = decode(record.payload)
+            except msgspec.MsgspecError as error:
+                raise StorageError(f"{path}: the record of a book can't be read: {error}") from None
             books.append(book)
             categories[book.source] = book.instrument.id.category
         elif record.kind is RecordKind.FRAME and record.payload:

@@ -486,16 +486,26 @@ def _record_at(block: bytes, at: int, path: Path, position: int) -> tuple[Record
 
 
 def last_record(path: Path) -> Record | None:
-    """Return the last whole record of a recording, read from its end; None when there is none."""
+    """Return the last whole record of a recording, read from its end; None when there is none.
+
+    A segment that was only just begun holds none: then it is the one before.
+    """
     try:
-        file = segment_files(path)[-1]
+        files = segment_files(path)
+    except StorageError:
+        return None
+    found = (_last_in(file) for file in reversed(files))
+    return next((record for record in found if record is not None), None)
+
+
+def _last_in(file: Path) -> Record | None:
+    last: Record | None = None
+    try:
         with _mapped(file) as data:
             if len(data) <= FILE_HEAD.size:
                 return None
-            at = max(FILE_HEAD.size, len(data) - TAIL_BYTES)
-            last: Record | None = None
             coder, stream = RecordCoder(), zstandard.ZstdDecompressor().decompressobj()
-            at = _next_chunk(data, at)
+            at = _next_chunk(data, max(FILE_HEAD.size, len(data) - TAIL_BYTES))
             while 0 <= at < len(data):
                 found = _piece_at(data, at)
                 if isinstance(found, str):
@@ -507,6 +517,6 @@ def last_record(path: Path) -> Record | None:
                     for record in records_in(coder.decode(raw, size=found.size), file, at):
                         last = record
                 at = found.end
-            return last
     except (StorageError, OSError, zstandard.ZstdError, ValueError):
         return None
+    return last

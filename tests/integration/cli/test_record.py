@@ -4,15 +4,15 @@ import json
 import random
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 
+from tests.campaigns.record_kills import kill_recorder
 from tickwright.storage.segments import Record, RecordKind, SegmentReader, read_segments
 
 TICKWRIGHT = (sys.executable, "-m", "tickwright")
 START_S_MAX = 30.0
-KILLS = 8
+KILLS = 4
 
 
 def command(urls: dict[str, str], folder: Path, *more: str) -> list[str]:
@@ -94,57 +94,7 @@ def _frames(folder: Path) -> list[Record]:
     return []
 
 
-WRITER = """
-import sys
-from pathlib import Path
-from tickwright.net.tap import InputTap
-from tickwright.storage.segment_writer import SegmentOptions
-from tickwright.storage.session_log import FORMAT, SessionHeader, SessionWriter
-
-header = SessionHeader(format=FORMAT, code_version="", config_digest="", config={}, seed=0,
-                       epoch=0, started_ns=0, mode="record")
-tap = InputTap()
-writer = SessionWriter(Path(sys.argv[1]), header, tap, options=SegmentOptions(
-    segment_bytes_max=100_000, sync_s=0.01, disk_free_min=0))
-tap.append(7, 0, 0, 0, 0, b"{}")
-number = 0
-while True:
-    for _ in range(500):
-        tap.append(1, 0, 0, number, number, b'{"topic":"book.%d","u":%d,"b":[["%d.5","0.%d"]]}'
-                   % (number % 9, number, 60000 + number % 13, number * number % 99991))
-        number += 1
-    while tap.pending_bytes > 2_000_000:
-        pass
-    print(writer.segments.record_count, flush=True)
-"""
-
-
-def test_writer_when_killed_at_any_moment_then_nothing_written_is_lost_or_wrong(tmp_path: Path):
+def test_recorder_when_killed_at_any_moment_then_nothing_written_is_lost_or_wrong(tmp_path: Path):
     chance = random.Random(11)
-    counts = []
-    for number in range(KILLS):
-        folder = tmp_path / str(number)
-        process = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(WRITER), str(folder)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None
-        written = 0
-        ends_s = None
-        for line in process.stdout:
-            written = int(line)
-            if ends_s is None:
-                ends_s = time.monotonic() + chance.uniform(0.05, 0.6)
-            elif time.monotonic() > ends_s:
-                process.kill()
-        process.wait()
-        process.stdout.close()
-        numbers = [
-            r.number for r in SegmentReader(folder, is_strict=True) if r.kind is RecordKind.FRAME
-        ]
-        assert list(range(len(numbers))) == numbers
-        # One record of the count is the book.
-        assert len(numbers) >= written - 1
-        counts.append(len(numbers))
-    assert max(counts) > 1_000
+    killed = [kill_recorder(tmp_path / str(number), chance) for number in range(KILLS)]
+    assert max(one.records for one in killed) > 1_000

@@ -110,6 +110,18 @@ def test_segment_when_cut_anywhere_then_whole_pieces_are_read(tmp_path: Path):
         assert (last.payload if last else None) == ((read or [BOOK])[-1] if pieces else None)
 
 
+def test_recording_when_its_last_segment_was_only_begun_then_ends_in_the_one_before(
+    tmp_path: Path,
+):
+    payloads = written(tmp_path / "r")
+    path = segment_path(tmp_path / "r", 2)
+    for whole in (segment_path(tmp_path / "r", 1).read_bytes()[: FILE_HEAD.size], b""):
+        path.write_bytes(whole)
+        last = last_record(tmp_path / "r")
+        assert last is not None
+        assert payloads[-1] == last.payload
+
+
 def test_segment_when_a_piece_is_damaged_then_the_next_chunk_is_read_and_the_hole_is_named(
     tmp_path: Path,
 ):
