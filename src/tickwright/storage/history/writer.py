@@ -344,7 +344,8 @@ class HistoryWriter:
         for kind in kinds & _KEYS.keys() - self._staged:
             table = _KEYS[kind][0]
             await self._connection.execute(
-                f"CREATE TEMP TABLE stage_{table} (LIKE tickwright.{table}) ON COMMIT DELETE ROWS"
+                f"CREATE TEMP TABLE IF NOT EXISTS stage_{table}"
+                f" (LIKE tickwright.{table}) ON COMMIT DELETE ROWS"
             )
             self._staged.add(kind)
 
