@@ -26,13 +26,25 @@ from tickwright.research.workers import InlinePool, Pool, ProcessPool
 if TYPE_CHECKING:
     import polars
 
-__all__ = ["SweepProgress", "SweepResult", "SweepSummary", "Window", "run_trials", "sweep"]
+__all__ = [
+    "OnTrial",
+    "SweepProgress",
+    "SweepResult",
+    "SweepSummary",
+    "Window",
+    "make_pool",
+    "run_tasks",
+    "run_trials",
+    "sweep",
+]
 
 _WAIT_S = 0.5
 """Progress is told at least that often."""
 
 Window = tuple[int, int]
 """From when to when, in UTC ns; 0 leaves an end open."""
+OnTrial = Callable[[Trial, bool], None]
+"""Hears of each trial, and whether it was known from before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +209,7 @@ def sweep(
     finally:
         pool.close()
         if kept is not None:
-            kept.__exit__(None, None, None)
+            kept.close()
     result.sampler, result.seed = sampler, seed
     return result
 
@@ -228,13 +240,14 @@ def run_trials(
     warm_up_ns: int = 0,
     kept: TrialFile | None = None,
     on_progress: Callable[[SweepProgress], None] | None = None,
+    on_trial: OnTrial | None = None,
 ) -> SweepResult:
     """Ask, try and keep until the sampler has no more; the pool stays open.
 
     Raises:
         ConfigError: no trial knows the objective although one was done.
     """
-    run = _Run(pool, sampler, identity, objective, minimises, window, warm_up_ns, kept)
+    run = _Run(pool, sampler, identity, objective, minimises, window, warm_up_ns, kept, on_trial)
     try:
         while not run.is_over:
             run.step()
@@ -243,6 +256,46 @@ def run_trials(
     except KeyboardInterrupt:
         run.is_interrupted = True
     return run.result()
+
+
+def run_tasks(
+    pool: Pool,
+    tasks: Iterable[Task],
+    *,
+    identity: str,
+    kept: TrialFile | None = None,
+    on_trial: OnTrial | None = None,
+) -> dict[int, Trial]:
+    """Run tasks that are known beforehand; what came of each, by its number."""
+    found: dict[int, Trial] = {}
+    waiting = [msgspec.structs.replace(one, key=task_key(identity, one)) for one in tasks]
+    waiting.reverse()
+    while waiting or pool.busy:
+        while waiting and pool.busy < pool.size:
+            task = waiting.pop()
+            known = _known(kept, task)
+            if known is None:
+                pool.submit(task)
+                continue
+            found[task.number] = known
+            if on_trial is not None:
+                on_trial(known, True)
+        if pool.busy:
+            for trial in pool.wait(_WAIT_S):
+                if kept is not None:
+                    kept.add(trial)
+                found[trial.number] = trial
+                if on_trial is not None:
+                    on_trial(trial, False)
+    return found
+
+
+def _known(kept: TrialFile | None, task: Task) -> Trial | None:
+    """Return what is kept of a task; what failed is tried again: maybe the machine's fault."""
+    known = None if kept is None else kept.known.get(task.key)
+    if known is None or known.is_failed:
+        return None
+    return msgspec.structs.replace(known, number=task.number)
 
 
 class _Run:
@@ -258,6 +311,7 @@ class _Run:
         window: Window,
         warm_up_ns: int,
         kept: TrialFile | None,
+        on_trial: OnTrial | None,
     ) -> None:
         self._pool = pool
         self._sampler = sampler
@@ -267,6 +321,7 @@ class _Run:
         self._window = window
         self._warm_up_ns = warm_up_ns
         self._kept = kept
+        self._on_trial = on_trial
         self._began = perf_counter()
         self._trials: dict[int, Trial] = {}
         self._asked = 0
@@ -306,15 +361,14 @@ class _Run:
         )
         task = msgspec.structs.replace(task, key=task_key(self._identity, task))
         self._asked += 1
-        known = None if self._kept is None else self._kept.known.get(task.key)
-        # What failed is tried again: it may have been the machine's fault.
-        if known is None or known.is_failed:
+        known = _known(self._kept, task)
+        if known is None:
             self._pool.submit(task)
             return
         self._reused += 1
-        self._take(msgspec.structs.replace(known, number=task.number))
+        self._take(known, is_reused=True)
 
-    def _take(self, trial: Trial) -> None:
+    def _take(self, trial: Trial, *, is_reused: bool = False) -> None:
         self._trials[trial.number] = trial
         value = None if trial.is_failed else trial.value(self._objective)
         if trial.is_failed:
@@ -326,6 +380,8 @@ class _Run:
         if told is not None and (self._best is None or told > self._best):
             self._best = told
         self._sampler.tell(trial.parameters, told)
+        if self._on_trial is not None:
+            self._on_trial(trial, is_reused)
 
     def progress(self) -> SweepProgress:
         """Say how far it is."""

@@ -65,6 +65,10 @@ class TrialFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let others write there."""
         self._file.close()
 
     def add(self, trial: Trial) -> None:
