@@ -126,6 +126,10 @@ redis-outage: setup ## Take Redis away from a mirror at 50,000 messages/s: SECON
 lake-kills: setup ## Kill a converter at random moments: whole files alone, all rows in the end: COUNT=50 SEED=
 	@$(BIN)/python -m tests.campaigns.lake_kills $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 
+.PHONY: record-kills
+record-kills: setup ## Kill a recorder at random moments, and cut its power: COUNT=100 SEED=
+	@$(BIN)/python -m tests.campaigns.record_kills $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+
 .PHONY: pins
 pins: $(VENV)/.dev ## Resolve constraints.txt anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-header \
