@@ -20,8 +20,8 @@ def bench(
         list[str] | None,
         typer.Argument(
             help="Sections to measure, all without any: "
-            "core, feed, latency, matching, memory, reconnect, record.",
-            metavar="[core|feed|latency|matching|memory|reconnect|record]...",
+            "core, feed, latency, matching, memory, reconnect, record, history.",
+            metavar="[core|feed|latency|matching|memory|reconnect|record|history]...",
         ),
     ] = None,
     *,
