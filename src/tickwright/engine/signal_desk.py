@@ -285,9 +285,7 @@ class SignalDesk:
             self._orders.tell_refused(run.strategy_id, intent.instrument_id, str(verdict))
 
     def _place_intent(self, run: StrategyRun, intent: OrderIntent) -> Verdict:
-        refused = self._unready(
-            run, intent.instrument_id, is_exit=intent.purpose is not _OPEN
-        )
+        refused = self._unready(run, intent.instrument_id, is_exit=intent.purpose is not _OPEN)
         if refused is not None:
             return refused
         lane = self._state.lane(intent.instrument_id)

@@ -13,6 +13,7 @@ from tickwright.engine.lanes import Lane
 from tickwright.engine.state import TradingState
 from tickwright.execution.held_stops import StopsWish
 from tickwright.execution.position_plan import RETRY_NS_MAX, PositionPlan
+from tickwright.portfolio.account import Holding
 
 __all__ = ["REFUSALS_MAX", "StopsDesk"]
 
@@ -44,13 +45,13 @@ class StopsDesk:
 
     def can_hold(self, plan: PositionPlan, lane: Lane) -> bool:
         """Whether the venue may hold this strategy's stops: they act on the whole position."""
-        instrument = lane.instrument
+        holding = self._state.portfolio.holding(plan.account_id, plan.instrument_id)
         return (
             self._wants_held
-            and instrument.capabilities.has_attached_brackets
-            and not instrument.is_spot
+            and lane.instrument.capabilities.has_attached_brackets
+            and not holding.market.is_spot
+            and not (holding.is_hedged and _holds_legs(holding))
             and self.is_alone(plan)
-            and not self._is_hedged(plan)
         )
 
     def is_alone(self, plan: PositionPlan) -> bool:
@@ -67,12 +68,6 @@ class StopsDesk:
             ):
                 return False
         return True
-
-    def _is_hedged(self, plan: PositionPlan) -> bool:
-        holding = self._state.portfolio.holding(plan.account_id, plan.instrument_id)
-        return holding.is_hedged and any(
-            leg is not Leg.NET and book.position.size_units for leg, book in holding.legs.items()
-        )
 
     # asking ---------------------------------------------------------------------------------------
 
@@ -287,4 +282,10 @@ def _shows(report: PositionReport, wish: StopsWish) -> bool:
         wish.stop_units in (None, report.stop_units)
         and wish.take_units in (None, report.take_units)
         and wish.distance_units in (None, report.trailing_distance_units)
+    )
+
+
+def _holds_legs(holding: Holding) -> bool:
+    return any(
+        leg is not Leg.NET and book.position.size_units for leg, book in holding.legs.items()
     )

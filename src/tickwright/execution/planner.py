@@ -226,19 +226,23 @@ class Planner:
         from it; both stay at least a tick from it and inside the instrument's price bounds. A stop
         that has no room there is none: the price can't go any further against the position.
         """
-        tick = instrument.tick_units
-        sign = 1 if side is _BUY else -1
+        tick, sign = instrument.tick_units, 1 if side is _BUY else -1
+        least, most = instrument.price_min_units, instrument.price_max_units
         stop = take = None
         base = -(-entry_units // tick) * tick if side is _BUY else entry_units // tick * tick
         if stop_loss_fraction is not None:
             distance = entry_units * round(stop_loss_fraction * PARTS) // PARTS // tick * tick
-            stop = _within(base - sign * (distance or tick), instrument)
+            stop = base - sign * (distance or tick)
+            if not least <= stop <= most:
+                stop = _moved_inside(stop, instrument)
             if (entry_units - stop) * sign <= 0:
                 stop = None
         if take_profit_fraction is not None:
             distance = -(-entry_units * round(take_profit_fraction * PARTS) // PARTS)
             distance = -(-distance // tick) * tick
-            take = _within(base + sign * (distance or tick), instrument)
+            take = base + sign * (distance or tick)
+            if not least <= take <= most:
+                take = _moved_inside(take, instrument)
         return Bracket(stop, take)
 
     @staticmethod
@@ -277,10 +281,11 @@ def _capped(touch: int, parts: int, side: Side, instrument: Instrument) -> int:
     return max(touch - distance, -(-instrument.price_min_units // tick) * tick)
 
 
-def _within(price_units: int, instrument: Instrument) -> int:
-    """Return a price on the tick, moved inside the instrument's bounds."""
-    least, most = instrument.price_min_units, instrument.price_max_units
-    if least <= price_units <= most:
-        return price_units
-    tick = instrument.tick_units
+def _moved_inside(price_units: int, instrument: Instrument) -> int:
+    """Return the price on the tick next to a price that is out of the instrument's bounds."""
+    least, most, tick = (
+        instrument.price_min_units,
+        instrument.price_max_units,
+        instrument.tick_units,
+    )
     return -(-least // tick) * tick if price_units < least else most // tick * tick

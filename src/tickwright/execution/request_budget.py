@@ -88,7 +88,7 @@ class RequestBudget:
 
     def take(self, account_id: AccountId, group: str, now_ns: int, *, is_urgent: bool) -> bool:
         """Count one request if it may leave now; False leaves the count alone."""
-        state = self._group(account_id, group)
+        state = self._groups.get((account_id, group)) or self._group(account_id, group)
         room = state.limit if is_urgent else state.limit - state.reserve
         sent = state.sent
         if len(sent) >= room:
@@ -106,7 +106,7 @@ class RequestBudget:
 
     def next_ns(self, account_id: AccountId, group: str, now_ns: int, *, is_urgent: bool) -> int:
         """Return the earliest time at which `take` could succeed; changes nothing."""
-        state = self._group(account_id, group)
+        state = self._groups.get((account_id, group)) or self._group(account_id, group)
         room = state.limit if is_urgent else state.limit - state.reserve
         if (
             len(state.sent) < room

@@ -174,15 +174,16 @@ class Sizer:
         fault = signal.fault()
         if fault is not None:
             return _rejected(Reason.SIGNAL_INVALID, fault, "a usable signal")
-        if signal.kind is _EXIT:
+        kind, confidence = signal.kind, signal.confidence
+        if kind is _EXIT:
             return _close(instrument, position_units, Reason.NOTHING_TO_CLOSE, "exit")
-        if signal.kind is _SHORT and instrument.is_spot:
+        if kind is _SHORT and instrument.is_spot:
             return _close(
                 instrument, position_units, Reason.SHORT_UNAVAILABLE, "spot sells holdings"
             )
-        if signal.confidence < limits.confidence_min:
+        if confidence < limits.confidence_min:
             bound = f"at least {limits.confidence_min:g}"
-            return _rejected(Reason.CONFIDENCE_TOO_LOW, f"{signal.confidence:g}", bound)
+            return _rejected(Reason.CONFIDENCE_TOO_LOW, f"{confidence:g}", bound)
         if equity is None or not 0 < equity <= EQUITY_MAX:
             value = "unknown" if equity is None else f"{money_to_decimal(equity):.6g}"
             return _rejected(Reason.NO_EQUITY, value, f"0 to {money_to_decimal(EQUITY_MAX):.0E}")
@@ -191,7 +192,7 @@ class Sizer:
         if book is None or not book.is_synced:
             return _rejected(Reason.BOOK_NOT_SYNCED, "no proven book", "synced")
         sizing = limits.sizing
-        floor_parts, confidence = sizing.confidence_floor_parts, signal.confidence
+        floor_parts = sizing.confidence_floor_parts
         parts = floor_parts + (PARTS - floor_parts) * int(confidence * PARTS) // PARTS
         notional = equity * sizing.equity_parts // PARTS * parts // PARTS
         why: list[Sentence] = [(_start_sentence, equity, parts, confidence, instrument, sizing)]
@@ -213,7 +214,7 @@ class Sizer:
             size_units = notional // (price_units * worth.unit_value)
         else:
             size_units = notional * WORTH_UNITS // worth.of(WORTH_UNITS, price_units)
-        sign = -1 if signal.kind is _SHORT else 1
+        sign = -1 if kind is _SHORT else 1
         return _fit(size_units, sign, price_units, position_units, worth, book, sizing, why)
 
 
