@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tickwright.storage.lake.catalogue import Catalogue
     from tickwright.storage.lake.store import LakeStore
 
-__all__ = ["backtest_settings", "open_tape", "run_config"]
+__all__ = ["backtest_settings", "instrument_of", "open_tape", "run_config"]
 
 _FOREVER_NS = (1 << 63) - 1
 
@@ -229,7 +229,7 @@ def _instrument(
 
     given = told.rules.get(instrument_id.symbol)
     if given is not None:
-        return _given(instrument_id, given)
+        return instrument_of(instrument_id, given)
     known = read_rules(store, instrument_id)
     if known is None:
         raise ConfigError(
@@ -240,7 +240,7 @@ def _instrument(
     return known
 
 
-def _given(instrument_id: InstrumentId, rules: RulesConfig) -> Instrument:
+def instrument_of(instrument_id: InstrumentId, rules: RulesConfig) -> Instrument:
     """Return an instrument of its configured rules; their digits say how fine its units are."""
     where = f"backtest.rules.{instrument_id.symbol}"
     prices, sizes = decimals_of(rules.tick), decimals_of(rules.lot)

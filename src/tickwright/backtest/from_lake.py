@@ -41,11 +41,21 @@ class _Part:
     levels: Ints
 
     def split(self, until_ns: int) -> "tuple[_Part, _Part]":
-        """Return what was received up to a time, and the rest."""
-        place = int(np.searchsorted(self.received_ns, until_ns, side="right"))
+        """Return what was received before a time, and the rest."""
+        place = int(np.searchsorted(self.received_ns, until_ns, side="left"))
         rows = int(_level_counts(self.messages[:place]).sum())
         return self._cut(slice(place), slice(rows)), self._cut(
             slice(place, None), slice(rows, None)
+        )
+
+    def with_more(self, other: "_Part") -> "_Part":
+        """Return both, one behind the other."""
+        return _Part(
+            np.concatenate((self.messages, other.messages)),
+            np.concatenate((self.venue_ns, other.venue_ns)),
+            np.concatenate((self.received_ns, other.received_ns)),
+            np.concatenate((self.ordinal, other.ordinal)),
+            np.concatenate((self.levels, other.levels)),
         )
 
     def _cut(self, wanted: slice, levels: slice) -> "_Part":
@@ -107,15 +117,18 @@ def tape_from_lake(
 
 def _merged(streams: "list[_Stream]") -> Iterator[list[_Part]]:
     """Yield parts that nothing still to come can belong before."""
+    done_ns = -1
     while True:
         for stream in streams:
-            stream.fill()
-        waiting = [stream for stream in streams if stream.part is not None]
-        if not waiting:
+            stream.fill(done_ns)
+        # Rows of one instant may go on in a table's next batch: only what is before it is taken.
+        open_ends = [stream.last_ns for stream in streams if not stream.is_over]
+        done_ns = min(open_ends, default=_ALWAYS_NS)
+        parts = [part for stream in streams if (part := stream.take(done_ns)) is not None]
+        if parts:
+            yield parts
+        if not open_ends:
             return
-        # Every table that may have more has been read at least so far.
-        until = min(int(s.part.received_ns[-1]) for s in waiting if s.part is not None)
-        yield [part for stream in waiting if (part := stream.take(until)) is not None]
 
 
 class _Stream:
@@ -124,32 +137,36 @@ class _Stream:
     def __init__(self, parts: Iterator[_Part], name: str) -> None:
         self._parts = parts
         self._name = name
-        self._last_ns = 0
-        self.part: _Part | None = None
+        self._part: _Part | None = None
+        self.last_ns = 0
+        self.is_over = False
 
-    def fill(self) -> None:
-        """Read on when nothing is left of what was read."""
-        while self.part is None:
+    def fill(self, beyond_ns: int) -> None:
+        """Read until something later than a time is there, or the end."""
+        while not self.is_over and (self._part is None or self.last_ns <= beyond_ns):
             part = next(self._parts, None)
             if part is None:
-                return
-            if not len(part.messages):
-                continue
-            late = np.flatnonzero(np.diff(part.received_ns, prepend=self._last_ns) < 0)
-            if len(late):
-                place = int(late[0])
-                raise StorageError(
-                    f"{self._name}: the row received at {int(part.received_ns[place])} ns stands "
-                    "behind a later one: two sources overlap, or the source isn't sorted"
-                )
-            self._last_ns = int(part.received_ns[-1])
-            self.part = part
+                self.is_over = True
+            elif len(part.messages):
+                self._add(part)
+
+    def _add(self, part: _Part) -> None:
+        late = np.flatnonzero(np.diff(part.received_ns, prepend=self.last_ns) < 0)
+        if len(late):
+            place = int(late[0])
+            raise StorageError(
+                f"{self._name}: the row received at {int(part.received_ns[place])} ns stands "
+                "behind a later one: two sources overlap, or the source isn't sorted"
+            )
+        self.last_ns = int(part.received_ns[-1])
+        self._part = part if self._part is None else self._part.with_more(part)
 
     def take(self, until_ns: int) -> _Part | None:
-        """Return what was received up to a time; the rest waits."""
-        assert self.part is not None
-        taken, rest = self.part.split(until_ns)
-        self.part = rest if len(rest.messages) else None
+        """Return what was received before a time; the rest waits."""
+        if self._part is None:
+            return None
+        taken, rest = self._part.split(until_ns)
+        self._part = rest if len(rest.messages) else None
         return taken if len(taken.messages) else None
 
 

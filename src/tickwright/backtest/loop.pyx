@@ -416,7 +416,10 @@ cdef class TapeLoop:
         lane = <object> slot.lane
         cdef tuple calls, call
         cdef bint is_answered = False
-        if lane.is_busy:
+        if lane.is_busy and (
+            lane.watch or lane.works or not lane.marks_from_mid or now_ns >= lane.mark_due_ns
+        ):
+            # Something is held here that looks at this very book.
             self._catch_up()
             commands = self.on_book(number, now_ns)
         else:

@@ -86,6 +86,7 @@ class _Maker:
         self._rng = np.random.default_rng(options.seed)
         self._at_ns = _START_NS
         self._received_ns = _START_NS
+        self._mark_ns = _START_NS
         self._update_id = 1
         self._mid = float(options.mid_ticks)
         self._bid = int(self._mid)
@@ -144,6 +145,12 @@ class _Maker:
                 received.append(self._received_ns)
                 if resting:
                     self._sizes[-side][price] = max(1, resting - size)
+            if self._at_ns >= self._mark_ns:
+                # The venue tells its fair price once a second.
+                self._mark_ns += 1_000_000_000
+                records.append((self._bid, 0, 0, 0, 0, 0, MessageKind.MARK, 0, 0))
+                venue.append(self._at_ns - 1)
+                received.append(self._received_ns)
             bids, asks = self._move(step)
             records.append(
                 (len(levels), self._update_id, sequence, len(bids), len(asks), 0,

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from tickwright import __version__
+from tickwright.cli.backtest import backtest
 from tickwright.cli.bench import bench
 from tickwright.cli.book import book
 from tickwright.cli.cache import cache
@@ -48,6 +49,7 @@ COMMANDS = (
     record,
     replay,
     run,
+    backtest,
     status,
     orders,
     explain,

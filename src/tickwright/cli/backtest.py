@@ -1,0 +1,138 @@
+"""The verb `backtest`: a configuration's strategies over recorded books, as they would run live."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tickwright.cli.json_file import STDOUT, check_json_path, write_json
+from tickwright.cli.moments import moment_ns
+from tickwright.cli.outcome import verb
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tickwright.backtest.run import Progress
+
+__all__ = ["RunProgress", "backtest"]
+
+HALTED = 3
+"""Exit code of a run in which a strategy raised."""
+
+
+@verb("backtest")
+def backtest(
+    config: Annotated[
+        Path,
+        typer.Argument(help="Configuration; its [backtest] names the market.", metavar="CONFIG"),
+    ],
+    *,
+    tape: Annotated[
+        Path | None, typer.Option(help="A tape's folder, in place of [backtest].", metavar="DIR")
+    ] = None,
+    lake: Annotated[
+        str | None, typer.Option(help="A lake, in place of [backtest].", metavar="PLACE")
+    ] = None,
+    session: Annotated[
+        list[Path] | None,
+        typer.Option(help="A recorded session; repeat for more hours.", metavar="DIR"),
+    ] = None,
+    since: Annotated[
+        str, typer.Option("--from", help="The first moment, UTC: 2024-12-01.", metavar="TIME")
+    ] = "",
+    until: Annotated[
+        str, typer.Option("--to", help="The moment to stop before.", metavar="TIME")
+    ] = "",
+    seed: Annotated[
+        int | None, typer.Option(help="In place of run.seed: latencies drawn, chance.")
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write the report here as JSON.", metavar="PATH")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the report here as one page.", metavar="PATH")
+    ] = None,
+) -> int:
+    """Run CONFIG's strategies over a recorded market, with queues, latency, fees and funding.
+
+    Exit code 3: a strategy raised and was halted; its place stands in the report.
+    """
+    check_json_path(json)
+    check_json_path(html)
+    from tickwright.app.backtest import run_config
+    from tickwright.app.config import load_config
+    from tickwright.backtest.report import make_report
+    from tickwright.backtest.report_view import print_summary
+    from tickwright.cli.screens import console_for
+
+    loaded = load_config(config)
+    console = console_for(json)
+    with RunProgress(console) as bar:
+        record = run_config(
+            loaded,
+            tape=tape,
+            lake=lake,
+            sessions=session or (),
+            from_ns=moment_ns(since, 0),
+            until_ns=moment_ns(until, 0),
+            seed=seed,
+            on_tape=bar.show_tape,
+            on_progress=bar.show,
+        )
+    report = make_report(record)
+    print_summary(report, console)
+    if html is not None:
+        from tickwright.backtest.report_frame import write_page
+        from tickwright.backtest.report_page import make_page
+
+        write_page(html, make_page(report))
+    if json is not None:
+        write_json(json, report)
+    if json != STDOUT and record.wall_s > 0:
+        rate = record.level_rows / record.wall_s / 1e6
+        console.print(
+            f"{record.messages:,} messages, {record.level_rows:,} rows in {record.wall_s:.2f} s: "
+            f"{rate:.2f} million rows a second"
+        )
+    return HALTED if record.halted else 0
+
+
+class RunProgress:
+    """A bar while a tape is made and walked; nothing where nobody looks."""
+
+    def __init__(self, console: "Console") -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("backtest", total=None, rate="")
+
+    def __enter__(self) -> "RunProgress":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show_tape(self, messages: int) -> None:
+        """Say how many messages of the tape were written."""
+        self._bar.update(self._task, description=f"making the tape: {messages:,} messages")
+
+    def show(self, progress: "Progress") -> None:
+        """Say how far the walk is."""
+        rate = progress.messages / max(progress.seconds, 1e-9)
+        self._bar.update(
+            self._task,
+            description="backtest",
+            total=progress.total,
+            completed=progress.messages,
+            rate=f"{rate / 1e6:.2f} M messages/s",
+        )
