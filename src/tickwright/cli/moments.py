@@ -1,10 +1,14 @@
-"""Owns reading a moment from the command line."""
+"""Owns reading moments and spans of time from the command line."""
 
+import re
 from datetime import UTC, datetime
 
 from tickwright.core.errors import ConfigError
 
-__all__ = ["moment_ns"]
+__all__ = ["moment_ns", "span_ns"]
+
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNITS_NS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3_600 * 10**9, "d": 86_400 * 10**9}
 
 
 def moment_ns(text: str, default: int) -> int:
@@ -22,3 +26,15 @@ def moment_ns(text: str, default: int) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1_000
+
+
+def span_ns(text: str) -> int:
+    """Return nanoseconds of a span such as 90s, 30m, 6h or 1.5d.
+
+    Raises:
+        ConfigError: it is no span.
+    """
+    found = _SPAN.fullmatch(text.strip())
+    if found is None:
+        raise ConfigError(f"{text!r} is no span of time such as 90s, 30m, 6h or 7d")
+    return round(float(found[1]) * _UNITS_NS[found[2]])
