@@ -11,6 +11,7 @@ from tickwright.cli.book import book
 from tickwright.cli.cache import cache
 from tickwright.cli.db import db
 from tickwright.cli.demo import demo
+from tickwright.cli.diff import diff
 from tickwright.cli.doctor import doctor
 from tickwright.cli.explain import explain
 from tickwright.cli.import_tape import import_verb
@@ -26,7 +27,9 @@ from tickwright.cli.risk import risk
 from tickwright.cli.run import run
 from tickwright.cli.simulate import simulate
 from tickwright.cli.status import status
+from tickwright.cli.sweep import sweep
 from tickwright.cli.tell import tell_verb
+from tickwright.cli.walkforward import walkforward
 from tickwright.cli.watch import watch
 from tickwright.cli.watchdog import watchdog
 
@@ -50,6 +53,9 @@ COMMANDS = (
     replay,
     run,
     backtest,
+    diff,
+    sweep,
+    walkforward,
     status,
     orders,
     explain,
