@@ -213,14 +213,29 @@ class HistoryTap:
             last=last,
             lost=self._untold,
             trades=bytes(taken.trades),
-            books=encode_rows(taken.books),
-            rows=encode_rows(taken.rows),
+            books=self._encoded(taken.books),
+            rows=self._encoded(taken.rows),
         )
         self._last, self._untold = last, 0
         kept = _Kept(block, sum(map(_rows_of, taken.books)), len(taken.rows))
         self._blocks.append(kept)
         self._bytes += kept.size
         self._bound()
+
+    def _encoded(self, rows: list[tuple[int, HistoryRow]]) -> bytes:
+        """Pack rows; one that no message can hold is counted, and stops nothing."""
+        try:
+            return encode_rows(rows)
+        except (OverflowError, ValueError):
+            kept = []
+            for row in rows:
+                try:
+                    encode_rows([row])
+                except (OverflowError, ValueError):
+                    self.rows.unknown += 1
+                else:
+                    kept.append(row)
+            return encode_rows(kept)
 
     def _bound(self) -> None:
         """Keep to the bounds: market rows go first, those that wait longest before the others."""
@@ -253,15 +268,21 @@ class HistoryTap:
             await self._start()
 
     async def _start(self) -> None:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "tickwright.app.history_process",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "tickwright.app.history_process",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            # A machine that is out of memory or files is no reason to stop trading.
+            self._note("history.ended", f"its process can't be started: {error.strerror}")
+            self._wait_longer()
+            return
         self._process = process
         self._sent = self._told_refs = 0
         self._listening = [
@@ -282,9 +303,12 @@ class HistoryTap:
             spool_batches=self.state.spool_batches,
             spool_bytes=self.state.spool_bytes,
         )
+        self._wait_longer()
+        self.restarts += 1
+
+    def _wait_longer(self) -> None:
         self._next_start_s = time.monotonic() + RESTART_S[min(self._fails, len(RESTART_S) - 1)]
         self._fails += 1
-        self.restarts += 1
 
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
         """Read what it says of itself, and let go of what is durable."""

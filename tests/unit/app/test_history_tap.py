@@ -154,6 +154,17 @@ def test_trade_when_no_row_can_hold_it_then_nothing_is_raised_and_it_is_counted(
     assert 1 == house.rows.count
 
 
+def test_row_when_no_message_can_hold_it_then_the_others_go_and_it_is_counted():
+    house = House()
+    house.fill("e1")
+    house.fill("\ud800")
+    house.fill("e2")
+    house.tap.seal()
+    names = [row.execution_id for _, row in decode_rows(house.blocks[0].rows)
+             if isinstance(row, ExecutionRow)]  # fmt: skip
+    assert (["e1", "e2"], 1) == (names, house.rows.unknown)
+
+
 def test_hello_when_shown_then_holds_no_password():
     assert "canary" not in repr(Hello("s", DSN, "f", 1))
     house = House()

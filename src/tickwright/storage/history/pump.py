@@ -165,27 +165,29 @@ class HistoryPump:
 
     async def _write_next(self) -> None:
         self._wake.clear()
+        try:
+            self._writer = self._writer or await HistoryWriter.open(self._dsn)
+        except (ConnectionLost, StorageError, ConfigError) as error:
+            await self._lost(error)
+            return
         batch = self._spool.first() if self._spool else None
         number, is_spooled = 0, batch is not None
         if batch is None:
             if not self._waiting:
-                if self.is_up:
-                    await self._wake.wait()
-                else:
-                    await self._dial()
+                self._came_back()
+                await self._wake.wait()
                 return
             number, _, batch = self._waiting[0]
         self._is_flying, self._is_flying_spooled = True, is_spooled
         try:
-            await self._write(batch)
-        except ConnectionLost as error:
-            await self._lost(error)
+            await self._write(self._writer, batch)
         except HistoryRefused as error:
             self._refusals += 1
             self.fault = str(error)
             if self._refusals >= REFUSALS_MAX:
                 self._set_aside(batch)
-        except (StorageError, ConfigError) as error:
+            await asyncio.sleep(RETRY_S)
+        except (ConnectionLost, StorageError, ConfigError) as error:
             await self._lost(error)
         else:
             self._came_back()
@@ -193,20 +195,9 @@ class HistoryPump:
         finally:
             self._is_flying = False
 
-    async def _dial(self) -> None:
-        """Know whether the database is there, though nothing is to be written yet."""
-        try:
-            self._writer = self._writer or await HistoryWriter.open(self._dsn)
-        except (ConnectionLost, StorageError, ConfigError) as error:
-            await self._lost(error)
-        else:
-            self._came_back()
-
-    async def _write(self, batch: HistoryBatch) -> None:
-        if self._writer is None:
-            self._writer = await HistoryWriter.open(self._dsn)
+    async def _write(self, writer: HistoryWriter, batch: HistoryBatch) -> None:
         untold = self._spool.untold
-        written = await self._writer.write(batch.plus_lost(untold) if untold else batch)
+        written = await writer.write(batch.plus_lost(untold) if untold else batch)
         self._spool.untold -= untold
         self.rows += written.rows
         self.skipped += written.skipped
