@@ -24,13 +24,14 @@ from tickwright.core.events import (
     CandleUpdate,
     FundingUpdate,
     Input,
+    InstrumentChanged,
     Reconciliation,
     SyncReport,
     Trade,
 )
 from tickwright.core.identity import InstrumentId
 from tickwright.core.instrument import Instrument
-from tickwright.core.orders import Fill
+from tickwright.core.orders import Fill, Side
 from tickwright.core.verdicts import Rejected
 from tickwright.engine.engine import Engine
 from tickwright.storage.history.rows import (
@@ -51,6 +52,7 @@ from tickwright.storage.history.rows import (
 __all__ = ["EngineRows", "Taken"]
 
 SECOND_NS = 1_000_000_000
+_pack = TRADE.pack
 SLICE_BOOKS = 4
 """Books that are sampled in one go, about 50 us: whoever samples may do something else between."""
 
@@ -91,7 +93,7 @@ class EngineRows:
         self._rows: list[tuple[int, HistoryRow]] = []
         self._sampled_books: list[tuple[int, HistoryRow]] = []
         self._trades = bytearray()
-        self._refs: dict[InstrumentId, tuple[Instrument, int]] = {}
+        self._by_id: dict[InstrumentId, int] = {}
         self._numbers: dict[InstrumentRef, int] = {}
         self.instruments: list[InstrumentRef] = []
         """What the numbers in packed trades mean; it only grows."""
@@ -109,6 +111,7 @@ class EngineRows:
             Reconciliation: lambda event: self._fills(event.report),
             CandleUpdate: self._candle,
             FundingUpdate: self._funding,
+            InstrumentChanged: self._changed,
         }
 
     @property
@@ -135,18 +138,27 @@ class EngineRows:
         if not self.has_market:
             self.lost += 1
             return
-        self._trades += TRADE.pack(
+        number = self._by_id.get(trade.instrument_id)
+        if number is None:
+            number = self._number(trade.instrument_id)
+        name = trade.trade_id
+        received_ns = trade.received_ns
+        self._trades += _pack(
             self._engine.event_id,
-            self._number(trade.instrument_id),
-            trade.venue_ns or trade.received_ns,
-            trade.received_ns,
+            number,
+            trade.venue_ns or received_ns,
+            received_ns,
             trade.price_units,
             trade.size_units,
-            trade.side.value,
+            1 if trade.side is Side.BUY else -1,
             trade.sequence,
             trade.is_block,
-            trade.trade_id.encode("ascii", "replace"),
+            name.encode() if name.isascii() else name.encode("ascii", "replace"),
         )
+
+    def _changed(self, event: InstrumentChanged) -> None:
+        """Look its units up anew."""
+        self._by_id.pop(event.instrument.id, None)
 
     def on_notice(self, notice: Notice) -> None:
         """Take note of what the engine told."""
@@ -234,7 +246,8 @@ class EngineRows:
         if not self.has_market:
             self.lost += 1 + (levels and len(bids) + len(asks))
             return
-        ref = self.instruments[self._number_of(book.instrument)]
+        number = self._by_id[book.instrument_id] = self._number_of(book.instrument)
+        ref = self.instruments[number]
         row = BookRow(ref, at_ns, book.update_id, tuple(bids), tuple(asks), levels)
         self._sampled_books.append((self._engine.event_id, row))
 
@@ -254,11 +267,11 @@ class EngineRows:
         return self.instruments[self._number(instrument_id)]
 
     def _number(self, instrument_id: InstrumentId) -> int:
-        instrument = self._engine.state.instrument(instrument_id)
-        known = self._refs.get(instrument_id)
-        if known is None or known[0] is not instrument:
-            known = self._refs[instrument_id] = (instrument, self._number_of(instrument))
-        return known[1]
+        known = self._by_id.get(instrument_id)
+        if known is None:
+            known = self._number_of(self._engine.state.instrument(instrument_id))
+            self._by_id[instrument_id] = known
+        return known
 
     def _number_of(self, instrument: Instrument) -> int:
         ref = InstrumentRef.of(instrument)

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from itertools import islice
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
@@ -447,8 +447,13 @@ def history_dsn(config: Config) -> str | None:
 def history_secrets(config: Config) -> list[str]:
     """Return what of it must never show."""
     dsn = history_dsn(config)
-    password = None if dsn is None else urlsplit(dsn).password
-    return [] if not password else list({password, unquote(password)})
+    if dsn is None:
+        return []
+    parts = urlsplit(dsn)
+    found = parse_qs(parts.query).get("password", [])
+    if parts.password:
+        found += [parts.password, unquote(parts.password)]
+    return found
 
 
 def open_history(
