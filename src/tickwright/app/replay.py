@@ -46,12 +46,14 @@ class ReplayResult(msgspec.Struct, kw_only=True):
 class Replay(RecordedHost):
     """Feeds a session's records through the production scanner and engine.
 
+    `plan` decides in place of the recorded configuration.
+
     Raises:
         StorageError: no session there, or it is damaged.
         ConfigError: the recorded configuration no longer fits this version.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, plan: TradingPlan | None = None) -> None:
         super().__init__(folder)
         self.reader = SessionReader(folder)
         self.result = ReplayResult()
@@ -61,7 +63,7 @@ class Replay(RecordedHost):
                 f"{folder} is a recording: no decision stands in it; `tickwright replay {folder} "
                 f"--serve` plays it, `tickwright book {folder}` rebuilds its books"
             )
-        self.plan = TradingPlan.from_builtins(header.config)
+        self.plan = TradingPlan.from_builtins(header.config) if plan is None else plan
         here = Path()
         self._classes = {
             s.source: load_strategy(s.source, folder=here) for s in self.plan.strategies
@@ -70,6 +72,7 @@ class Replay(RecordedHost):
             self.plan, epoch=header.epoch, seed=header.seed, now_ns=header.started_ns
         )
         self.on_book = self.engine.on_book
+        self.stops_at_difference = True
         self.frame_time = LatencyHistogram()
         """Work for one frame: scanned, applied, judged by strategies and risk; nothing waits."""
         self._answered: dict[int, str] = {}
@@ -84,7 +87,7 @@ class Replay(RecordedHost):
                 # A hole would replay as a lie: what is behind it is the market's, not this run's.
                 break
             self._take(record)
-            if result.difference:
+            if result.difference and self.stops_at_difference:
                 break
             if on_progress is not None and number % 5_000 == 0:
                 on_progress(record.now_ns)
