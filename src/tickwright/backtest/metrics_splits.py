@@ -33,7 +33,8 @@ class DayRow(msgspec.Struct, frozen=True, kw_only=True):
     """At its end."""
     net: float
     """Change of equity in it: open positions at their marks included."""
-    return_: float | None
+    day_return: float | None
+    """net / equity before it."""
     drawdown: float | None
     """Greatest depth below the run's highest equity, in it."""
     trips: int
@@ -103,7 +104,7 @@ def make_days(curve: EquityCurve, columns: RunColumns, trips: TripColumns) -> tu
             day=day_name(start + index),
             equity=float(equity[index]),
             net=float(equity[index] - before[index]),
-            return_=float(equity[index] / before[index] - 1) if before[index] > 0 else None,
+            day_return=float(equity[index] / before[index] - 1) if before[index] > 0 else None,
             drawdown=_deepest(depth[opens[index] : closes[index]]),
             trips=int(trip_count[index]),
             wins=int(wins[index]),

@@ -154,7 +154,7 @@ def day_table(report: BacktestReport) -> Markup:
                 row.day,
                 say.money(row.equity),
                 tinted(say.signed_money(row.net), row.net),
-                say.signed_percent(row.return_),
+                say.signed_percent(row.day_return),
                 say.percent(row.drawdown),
                 say.count(row.trips),
                 say.count(row.wins),
