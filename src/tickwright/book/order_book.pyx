@@ -134,6 +134,21 @@ cdef class LatencyHistogram:
         return result
 
 
+cdef object _size_of(const int64_t* sizes, int count, int levels):
+    """Sum the best levels, which stand last; more than int64 holds is carried on exactly."""
+    cdef object whole = 0
+    cdef int64_t part = 0
+    cdef int i
+    if levels < 1:
+        raise ValueError(f"a size needs at least one level, not {levels}")
+    for i in range(count - 1, max(count - levels, 0) - 1, -1):
+        if part > INT64_MAX - sizes[i]:
+            whole += part
+            part = 0
+        part += sizes[i]
+    return whole + part
+
+
 cdef class OrderBook:
     """Resting bids and asks of one instrument, best first, in whole price and size units.
 
@@ -883,6 +898,14 @@ cdef class OrderBook:
     def asks(self, int levels=0):
         """Return the best `levels` asks (0: all) as (price_units, size_units), best first."""
         return self.side_levels(ASK, levels)
+
+    def bids_size(self, int levels):
+        """Return what the best `levels` bids hold together, in size units."""
+        return _size_of(self.sizes[BID], self.counts[BID], levels)
+
+    def asks_size(self, int levels):
+        """Return what the best `levels` asks hold together, in size units."""
+        return _size_of(self.sizes[ASK], self.counts[ASK], levels)
 
     def bids_text(self, int levels=0):
         """Return the best `levels` bids (0.

@@ -119,10 +119,7 @@ def _mark_words(q: Question) -> Words:
 
 
 def _depth_units(book: OrderBook, levels: int, *, is_buy: bool) -> int:
-    visible = 0
-    for _, size in book.asks(levels) if is_buy else book.bids(levels):
-        visible += size
-    return visible
+    return book.asks_size(levels) if is_buy else book.bids_size(levels)
 
 
 def depth_is_thick(

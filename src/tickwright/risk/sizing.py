@@ -9,7 +9,6 @@ sentence, which is put into words when somebody reads it.
 import math
 from collections import deque
 from collections.abc import Callable, Iterable
-from operator import itemgetter
 
 from tickwright.book.order_book import OrderBook
 from tickwright.core.identity import InstrumentId
@@ -34,7 +33,6 @@ _WORTHS_MAX = 100_000
 _EXIT = SignalKind.EXIT
 _SHORT = SignalKind.SHORT
 
-_SIZE: Callable[[tuple[int, int]], int] = itemgetter(1)
 Sentence = tuple[Callable[..., str], *tuple[object, ...]]
 """A function and what it makes a sentence of, which it does when somebody reads it: an order never
 waits for its explanation."""
@@ -310,8 +308,9 @@ def _by_kelly(
 
 
 def _depth_cap(sign: int, book: OrderBook, sizing: BoundSizing) -> int:
-    levels = book.asks(sizing.depth_levels) if sign > 0 else book.bids(sizing.depth_levels)
-    return sum(map(_SIZE, levels)) * sizing.depth_parts // PARTS
+    levels = sizing.depth_levels
+    visible = book.asks_size(levels) if sign > 0 else book.bids_size(levels)
+    return visible * sizing.depth_parts // PARTS
 
 
 # sentences ----------------------------------------------------------------------------------------

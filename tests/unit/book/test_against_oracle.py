@@ -175,6 +175,8 @@ class Pair:
             assert asks[:count] == book.asks(count)
             imbalance = oracle.imbalance(count)
             _close(None if imbalance is None else float(imbalance), book.imbalance(count))
+            assert sum(size for _, size in bids[:count]) == book.bids_size(count)
+            assert sum(size for _, size in asks[:count]) == book.asks_size(count)
             for levels, answered in ((bids, book.vwap_bids(count)), (asks, book.vwap_asks(count))):
                 vwap = oracle.vwap(levels, count)
                 _close(None if vwap is None else float(vwap / scale), answered)

@@ -80,8 +80,26 @@ def test_features_when_prices_and_sizes_are_the_largest_then_do_not_overflow():
     assert pytest.approx(float(top)) == book.microprice
 
 
+def test_sizes_when_together_beyond_int64_then_exact():
+    most = 2**63 - 1
+    book = OrderBook(make_instrument(), capacity=5)
+    bids, asks = [(100, most), (99, 1), (98, most)], [(101, 2)]
+    book.apply_snapshot(bids, asks, update_id=10, received_ns=1)
+    assert [most, most + 1, 2 * most + 1] == [book.bids_size(n) for n in (1, 2, 9)]
+    assert 2 == book.asks_size(3)
+
+
 @pytest.mark.parametrize(
-    "ask", ["imbalance", "vwap_bids", "vwap_asks", "vwap_to_buy", "vwap_to_sell"]
+    "ask",
+    [
+        "imbalance",
+        "vwap_bids",
+        "vwap_asks",
+        "vwap_to_buy",
+        "vwap_to_sell",
+        "bids_size",
+        "asks_size",
+    ],
 )
 def test_features_when_asked_for_nothing_then_refuse(ask: str):
     with pytest.raises(ValueError, match="not 0"):
