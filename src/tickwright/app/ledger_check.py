@@ -82,11 +82,22 @@ class LedgerWatch:
         return len(self._ready) == len(self._engine.state.accounts)
 
     async def check(
-        self, account_id: AccountId, client: LedgerSource, categories: Iterable[Category]
+        self,
+        account_id: AccountId,
+        client: LedgerSource,
+        categories: Iterable[Category],
+        *,
+        last_fault: str = "",
     ) -> LedgerCheck:
-        """Ask the venue and compare, a few times if need be: equal once is equal."""
+        """Ask the venue and compare, a few times if need be: equal once is equal.
+
+        `last_fault` is what the account's link met last: why it never got ready.
+        """
         kinds = tuple(categories)
-        found = LedgerCheck(account=str(account_id), is_equal=None, fault="was never ready")
+        fault = "was never ready, so that nothing was traded"
+        if last_fault:
+            fault = f"{fault}: {last_fault}; `tickwright doctor CONFIG` looks further"
+        found = LedgerCheck(account=str(account_id), is_equal=None, fault=fault)
         if account_id not in self._ready:
             return found
         deadline = asyncio.get_running_loop().time() + CHECK_S

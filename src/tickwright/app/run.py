@@ -190,7 +190,14 @@ class _Run:
         self.is_ending = True
         for account in self.trader.settings.accounts:
             client = self.trader.clients[account.account_id]
-            self.ledger.append(await watch.check(account.account_id, client, account.categories))
+            link = self.trader.links[account.account_id]
+            check = await watch.check(
+                account.account_id,
+                client,
+                account.categories,
+                last_fault=link.counts.last_fault,
+            )
+            self.ledger.append(check)
         self.trader.take_notices()
         self.last = self._cleaned(self.trader.snapshot(has_results=True))
 

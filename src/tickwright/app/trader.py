@@ -54,6 +54,7 @@ from tickwright.core.errors import (
     VenueError,
 )
 from tickwright.core.events import (
+    ClockNotice,
     OperatorCommand,
     OperatorVerb,
     PromisedOrder,
@@ -217,6 +218,7 @@ class Trader:
         for clock in clocks:
             # Limits count from the first order on, not from the next measurement.
             self.door.on_input(clock, utc_now_ns())
+            self._tell_skew(clock)
         self._keeper = StateKeeper(self.engine, settings.state_folder, on_note=self._note)
         self.door.on_restricted = self._keeper.save
         for account_id, journal in self._journals.items():
@@ -495,6 +497,18 @@ class Trader:
                     self._note("venue.clock_unread", f"{name}: {error}")
                     continue
                 self.door.on_input(notice, utc_now_ns())
+
+    def _tell_skew(self, clock: ClockNotice) -> None:
+        """Say what helps when our clock is too far from the venue's to open anything."""
+        skew_ms = (abs(clock.offset_ns) + clock.uncertainty_ns) / 1e6
+        bound_ms = self.settings.plan.engine.risk.clock_skew_ms_max
+        if skew_ms > bound_ms:
+            self._note(
+                "venue.clock_apart",
+                f"{clock.source}: our clock is {skew_ms / 1e3:.1f} s from the venue's and "
+                f"clock_skew_ms_max is {bound_ms}: nothing is opened; let NTP set it: "
+                "`timedatectl set-ntp true`",
+            )
 
     def _show_life(self) -> None:
         """Beat, and end at once when the kill switch was thrown."""

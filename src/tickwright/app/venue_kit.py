@@ -197,6 +197,8 @@ class BybitKit:
         doubt = self.clock.distrust
         private = PrivateSession(credentials, rows, link, wake=link.wake, on_clock_doubt=doubt)
         self._sessions.append(private)
+        # The clock was measured before there was a session: the first order has the venue's time.
+        private.set_clock_offset(self.clock.offset_ns)
         trade = None
         if wants_trade_socket and self.hosts.trade:
             encoder = OrderEncoder(lambda one: instrument_of(one.category, one.symbol))
@@ -204,6 +206,7 @@ class BybitKit:
                 account_id, credentials, encoder, link, wake=link.wake, on_clock_doubt=doubt
             )
             self._sessions.append(session)
+            session.set_clock_offset(self.clock.offset_ns)
             trade = (self.hosts.trade, session)
         if not self.hosts.private:
             raise ConfigError(f"venue {self.name}: an account needs private_url")

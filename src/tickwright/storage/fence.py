@@ -162,7 +162,9 @@ def _mapped(path: Path, *, create: bool) -> mmap.mmap:
                 os.write(fd, _WORDS.pack(_MAGIC, 0, 0, 0, 1, 0, 0))
                 os.fsync(fd)
             if os.fstat(fd).st_size != _WORDS.size:
-                raise StorageError(f"{path} is no page of this version; remove it while idle")
+                raise StorageError(
+                    f"{path} is no page of this version; remove it while no trader runs"
+                )
             page = mmap.mmap(fd, _WORDS.size)
         finally:
             # A mapping keeps a copy of the descriptor, and with it the lock, as long as it lives.

@@ -398,5 +398,8 @@ def next_epoch(folder: Path, now_ns: int) -> int:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise StorageError(f"{path} can't be written: {error}") from None
+        raise StorageError(
+            f"{path} can't be written: {error.strerror}; make room on its disk, or let this user "
+            "write there"
+        ) from None
     return epoch

@@ -134,7 +134,8 @@ class RestCaller:
             try:
                 await self._wait(group)
                 headers = self._signed(query) if is_signed else None
-                answer = self._read(await self.http.request("GET", target, headers=headers), group)
+                response = await self.http.request("GET", target, headers=headers)
+                answer = self._read(response, group, path)
             except (ConnectionLost, FrameError):
                 if is_last or self.budget.silent_for_ns(self.now()):
                     raise
@@ -170,9 +171,8 @@ class RestCaller:
         if wait_ns:
             raise NeverSent(f"{path}: request budget is used up for {wait_ns / 1e9:.1f} s")
         headers = self._signed(body.decode()) | {"Content-Type": "application/json"}
-        answer = self._read(
-            await self.http.request("POST", path, headers=headers, body=body), group
-        )
+        response = await self.http.request("POST", path, headers=headers, body=body)
+        answer = self._read(response, group, path)
         if answer.code in _TIMESTAMP_CODES:
             self.clock.distrust()
         return answer
@@ -187,7 +187,7 @@ class RestCaller:
         asked_ns = self.now()
         response = await self.http.request("GET", "/v5/market/time")
         answered_ns = self.now()
-        answer = self._read(response, "")
+        answer = self._read(response, "", "/v5/market/time")
         if answer.code != 0:
             raise VenueError(answer.code, answer.text, what="/v5/market/time")
         text = answer.read(TimeResult).timeNano
@@ -217,7 +217,7 @@ class RestCaller:
             recv_window_ms=self._recv_window_ms,
         )
 
-    def _read(self, response: HttpResponse, group: str) -> RestAnswered:
+    def _read(self, response: HttpResponse, group: str, path: str) -> RestAnswered:
         now_ns = self.now()
         self.budget.learn(group, response.headers, now_ns, offset_ns=self.clock.offset_ns)
         if http_reaction(response.status) is Reaction.SILENCE:
@@ -226,8 +226,9 @@ class RestCaller:
             answer = read_strict(response.body, RestAnswer)
         except FrameError:
             raise FrameError(
-                f"HTTP {response.status} without the venue's JSON (a proxy or gateway may answer "
-                f"in its place): {shortened(response.body)}"
+                f"{path}: HTTP {response.status} without the venue's JSON; a proxy or gateway may "
+                f"answer in its place: look at what stands between, and try again: "
+                f"{shortened(response.body)}"
             ) from None
         if answer.retCode in _RATE_CODES:
             self.budget.exceeded(group, now_ns)
