@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from tests.campaigns.chaos._crashing import Addresses
+from tests.campaigns.chaos._crashing import Addresses, keep_segments
 from tests.campaigns.chaos.world import Barrage
 from tests.campaigns.chaos.world import settings as barrage_settings
 from tests.integration.app.trading import ACCOUNT, trading
@@ -82,6 +82,7 @@ def settings(world: Addresses, folder: Path, session: str, *, is_trading: bool) 
 
 def live(addresses: Addresses, folder: str, session: str) -> None:
     """Trade until killed; the target of a process."""
+    keep_segments()
     asyncio.run(_trade(settings(addresses, Path(folder), session, is_trading=True)))
 
 

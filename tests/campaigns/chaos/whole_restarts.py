@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.campaigns.chaos._crashing import Addresses
+from tests.campaigns.chaos._crashing import Addresses, keep_segments
 from tests.campaigns.chaos._forked import forked
 from tests.campaigns.chaos._swinging import BARRAGE, EXITS, SWING, SYMBOLS, Swing, live, settings
 from tests.campaigns.chaos.rows import Result, Size, row
@@ -42,6 +42,7 @@ async def whole_restarts(size: Size, rng: Random) -> Result:
 
 async def kill_again_and_again(result: Result, *, rng: Random, kills: int) -> None:
     """One account, one state folder, many lives."""
+    keep_segments()
     seed = rng.getrandbits(30)
     options = SimulatorOptions(symbols=SYMBOLS, categories=(Category.LINEAR,), seed=seed)
     private = PrivateOptions(rate_scale=float(RATE), address_requests_max=600 * RATE, seed=1)

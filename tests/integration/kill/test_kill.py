@@ -218,7 +218,7 @@ def test_kill_when_cancels_never_arrive_and_the_clock_is_wrong_then_repeated_at_
         busy(venue, process)
         # It neither hears of the switch nor cancels anything: what is seen is the switch's doing.
         os.kill(process.pid, signal.SIGSTOP)
-        venue.fault(kind="clock", offset_s=30.0)
+        venue.fault(kind="clock", offset_s=30.0, count=1_000_000)
         venue.fault(kind="cut_before_booking", topic="rest.order.cancel-all", count=3)
         account = kill_json(folder)["accounts"][0]
         assert account["tries"] >= 3
