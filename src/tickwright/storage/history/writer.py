@@ -118,6 +118,11 @@ class HistoryWriter:
             raise
         return cls(connection, state.layout)
 
+    @property
+    def server_pid(self) -> int:
+        """The server's process of this connection."""
+        return int(self._connection.get_server_pid())
+
     async def close(self) -> None:
         """Give the connection back."""
         await self._connection.close(timeout=2)
