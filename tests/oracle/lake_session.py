@@ -6,15 +6,15 @@ What the compiled columns must equal: a row for every book frame that its book t
 import re
 
 from tickwright.app.door import BookAdded
-from tickwright.app.lake_session import SessionRows, book_row
+from tickwright.app.lake_session import SessionRows
 from tickwright.book.order_book import OrderBook
-from tickwright.storage.lake.schema import Table
+from tickwright.storage.lake.schema import BookRow, MessageKind, Table
 from tickwright.storage.lake.writer import LakeWriter
 from tickwright.storage.segments import Block, Record, RecordKind, records_in
 from tickwright.storage.session_log import SessionReader, is_repeated
-from tickwright.venues.bybit.decode import decode_orderbook
+from tickwright.venues.bybit.decode import BookFrame, decode_orderbook
 
-__all__ = ["PlainSessionRows"]
+__all__ = ["PlainSessionRows", "book_row"]
 
 _BOOK_TOPIC = re.compile(rb'"orderbook\.(\d+)\.([^"]+)"')
 
@@ -53,3 +53,24 @@ class PlainSessionRows(SessionRows):
         if book is not None and book.update_count + book.snapshot_count > before:
             message = decode_orderbook(frame, lambda _: book.instrument)
             self._write(Table.BOOK, book.instrument, book_row(message, record.now_ns))
+
+
+def book_row(message: BookFrame, received_ns: int) -> BookRow:
+    """Return the row of a book message."""
+    bids, asks = message.bids, message.asks
+    return BookRow(
+        received_ns,
+        message.ts_ms * 1_000_000,
+        message.cts_ms * 1_000_000,
+        MessageKind.SNAPSHOT if message.is_snapshot else MessageKind.DELTA,
+        message.depth,
+        message.update_id,
+        0,
+        -1,
+        message.sequence,
+        [price for price, _ in bids],
+        [size for _, size in bids],
+        [price for price, _ in asks],
+        [size for _, size in asks],
+        "",
+    )

@@ -7,17 +7,19 @@ tell the venue's time alone: `received_ns` is 0.
 from collections.abc import Callable
 from pathlib import Path
 
-from tickwright.app.lake_session import book_row
 from tickwright.app.recorded_units import UnitsSurvey
 from tickwright.book.order_book import OrderBook
 from tickwright.book.policy import BookPolicy
 from tickwright.core.errors import ConfigError, FrameError, StorageError
+from tickwright.core.events import BookState
 from tickwright.core.identity import Category, InstrumentId
+from tickwright.core.instrument import Instrument
 from tickwright.simulator.sources.lines import recorded_lines
 from tickwright.storage.lake.importers.trades_csv import TradeColumns
 from tickwright.storage.lake.schema import BookRow, MessageKind, Table
 from tickwright.storage.lake.writer import LakeWriter
-from tickwright.venues.bybit.decode import BookFrame, decode_orderbook
+from tickwright.venues.bybit.decode import decode_orderbook
+from tickwright.venues.bybit.scanner import PublicScanner
 
 __all__ = ["DERIVATIVE_TRADES", "SPOT_TRADES", "import_bybit_book"]
 
@@ -56,18 +58,9 @@ def import_bybit_book(
     if instrument_id.symbol != symbol:
         raise ConfigError(f"{path} holds {symbol}, not {instrument_id.symbol}")
     instrument = survey.instrument(instrument_id)
-    book = OrderBook(instrument, capacity=depth, policy=BookPolicy(window=depth, restart_id=1))
-    rows = _Rows(book, depth, writer)
+    rows = _Rows(instrument, depth, writer)
     for line, received_ns, frame in recorded_lines(path):
-        try:
-            message = decode_orderbook(frame, lambda _: instrument)
-        except FrameError as error:
-            rows.refuse(line, error)
-            continue
-        if message.symbol == symbol and message.depth == depth:
-            rows.take(message, received_ns or 0)
-        else:
-            rows.others += 1
+        rows.take(line, frame, received_ns or 0)
         if line % _PROGRESS_EVERY == 0:
             on_lines(line)
     return rows.remarks()
@@ -95,43 +88,70 @@ def _survey(path: Path, on_lines: Callable[[int], None]) -> tuple[str, int, bool
 
 
 class _Rows:
-    """Takes frames through the book, and writes what it took."""
+    """Takes frames through the book; those it took are written as they are read."""
 
-    def __init__(self, book: OrderBook, depth: int, writer: LakeWriter) -> None:
-        self.others = 0
-        self._book = book
+    def __init__(self, instrument: Instrument, depth: int, writer: LakeWriter) -> None:
+        self._instrument = instrument
         self._depth = depth
         self._writer = writer
+        self._others = 0
         self._refused = 0
         self._told: list[str] = []
-        self._last_ns = 0
-
-    def take(self, message: BookFrame, received_ns: int) -> None:
-        book = self._book
-        before = book.update_count + book.snapshot_count
-        was_synced = book.is_synced
-        venue_ns = message.ts_ms * 1_000_000
-        self._last_ns = venue_ns
-        apply = book.apply_snapshot if message.is_snapshot else book.apply_delta
-        apply(
-            message.bids,
-            message.asks,
-            update_id=message.update_id,
-            received_ns=received_ns or venue_ns,
-            sequence=message.sequence,
-            venue_ns=venue_ns,
+        self._line = 0
+        self._frame = b""
+        self._topic = f"orderbook.{depth}.{instrument.symbol}"
+        self._book = OrderBook(
+            instrument, capacity=depth, policy=BookPolicy(window=depth, restart_id=1)
         )
-        if book.update_count + book.snapshot_count > before:
-            self._write(book_row(message, received_ns))
-        self._doubt(received_ns, was_synced=was_synced)
+        self._book.slot = 0
+        self._scanner = PublicScanner(
+            on_book=_look_on,
+            on_state=self._state_changed,
+            on_other=self._take_other,
+            messages=writer.book_rows(lambda _: depth),
+        )
+        self._scanner.add_book(self._topic, self._book, 0)
 
-    def refuse(self, line: int, error: FrameError) -> None:
+    def take(self, line: int, frame: bytes, received_ns: int) -> None:
+        """Take one line."""
+        self._line, self._frame = line, frame
+        self._scanner.feed(frame, received_ns)
+
+    def _take_other(self, frame: bytes, received_ns: int) -> None:
+        """Read a frame that isn't canonical the slow way."""
+        try:
+            message = decode_orderbook(frame, lambda _: self._instrument)
+        except FrameError as error:
+            self._refuse(error)
+            return
+        if message.symbol != self._instrument.symbol or message.depth != self._depth:
+            self._others += 1
+            return
+        self._scanner.take_decoded(
+            self._topic,
+            is_snapshot=message.is_snapshot,
+            update_id=message.update_id,
+            sequence=message.sequence,
+            venue_ns=message.ts_ms * 1_000_000,
+            bids=message.bids,
+            asks=message.asks,
+            matched_ns=message.cts_ms * 1_000_000,
+        )
+
+    def _refuse(self, error: FrameError) -> None:
         self._refused += 1
         if len(self._told) < _REFUSALS_TOLD_MAX:
-            self._told.append(f"line {line}: {error}")
+            self._told.append(f"line {self._line}: {error}")
         was_synced = self._book.is_synced
         self._book.mark_stale("a line could not be read")
-        self._doubt(0, was_synced=was_synced)
+        if was_synced:
+            self._doubt(0, self._book.venue_ns)
+
+    def _state_changed(self, slot: int, previous: int) -> None:
+        """A frame that the book did not take puts it in doubt from the frame's own time on."""
+        if previous == BookState.SYNCED and not self._book.is_synced:
+            message = decode_orderbook(self._frame, lambda _: self._instrument)
+            self._doubt(self._scanner.last_frame_ns, message.ts_ms * 1_000_000)
 
     def remarks(self) -> list[str]:
         book = self._book
@@ -144,27 +164,39 @@ class _Rows:
             found.append(f"{book.fault_count} impossible messages")
         if book.duplicate_count:
             found.append(f"{book.duplicate_count} messages told twice, taken once")
-        if self.others:
-            found.append(f"{self.others} frames of other topics left out")
+        if self._others:
+            found.append(f"{self._others} frames of other topics left out")
         if not book.snapshot_count:
             raise StorageError("no snapshot: no order book comes out of this archive")
         return found
 
-    def _doubt(self, received_ns: int, *, was_synced: bool) -> None:
+    def _doubt(self, received_ns: int, venue_ns: int) -> None:
         book = self._book
-        if was_synced and not book.is_synced:
-            reason = book.stale_reason or book.state.name.lower()
-            depth, doubt, ns = self._depth, MessageKind.DOUBT, self._last_ns
-            self._write(
-                BookRow(received_ns, ns, 0, doubt, depth, 0, 0, 0, 0, [], [], [], [], reason)
-            )
-
-    def _write(self, row: BookRow) -> None:
-        instrument = self._book.instrument
+        reason = book.stale_reason or book.state.name.lower()
+        row = BookRow(
+            received_ns,
+            venue_ns,
+            0,
+            MessageKind.DOUBT,
+            self._depth,
+            0,
+            0,
+            0,
+            0,
+            [],
+            [],
+            [],
+            [],
+            reason,
+        )
         self._writer.append(
             Table.BOOK,
-            instrument.id,
+            self._instrument.id,
             row,
-            price_decimals=instrument.price_decimals,
-            size_decimals=instrument.size_decimals,
+            price_decimals=self._instrument.price_decimals,
+            size_decimals=self._instrument.size_decimals,
         )
+
+
+def _look_on(slot: int, now_ns: int) -> None:
+    """Want nothing."""

@@ -49,7 +49,6 @@ from tickwright.storage.lake.writer import LakeWriter
 from tickwright.storage.segment_feed import feed_frames
 from tickwright.storage.segments import Block, record_in
 from tickwright.storage.session_log import Record, RecordKind, SessionReader, is_repeated
-from tickwright.venues.bybit.decode import BookFrame
 
 __all__ = ["SessionRows"]
 
@@ -256,27 +255,6 @@ class SessionRows(RecordedHost):
             return
         table, row = market_row(event, now_ns)
         self._write_own(table, event.instrument_id, row)
-
-
-def book_row(message: BookFrame, received_ns: int) -> BookRow:
-    """Return the row of a book message."""
-    bids, asks = message.bids, message.asks
-    return BookRow(
-        received_ns,
-        message.ts_ms * 1_000_000,
-        message.cts_ms * 1_000_000,
-        MessageKind.SNAPSHOT if message.is_snapshot else MessageKind.DELTA,
-        message.depth,
-        message.update_id,
-        0,
-        -1,
-        message.sequence,
-        [price for price, _ in bids],
-        [size for _, size in bids],
-        [price for price, _ in asks],
-        [size for _, size in asks],
-        "",
-    )
 
 
 def market_row(
