@@ -4,6 +4,8 @@ A chart shows the time from the first entry to the last exit with a margin on bo
 in it is bounded, so that a page of a hundred charts stays a page.
 """
 
+from operator import attrgetter
+
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -101,7 +103,7 @@ def make_trip_charts(
 ) -> tuple[TripChart, ...]:
     """Cut the market around some round trips out of a run."""
     fills = record.fills
-    times = np.fromiter((row.venue_ns for row in fills), np.int64, len(fills))
+    times = np.fromiter(map(attrgetter("venue_ns"), fills), np.int64, len(fills))
     # The columns are in the order of venue time; so must the rows be that they point to.
     rank = np.argsort(times, kind="stable")
     by_instrument: dict[int, tuple[Ints, Ints]] = {}
@@ -150,8 +152,11 @@ def _chart(
     orders = columns.orders
     ended = np.where(orders.ended_ns[of_orders] > 0, orders.ended_ns[of_orders], end)
     near = of_orders[(orders.arrived_ns[of_orders] <= end) & (ended >= start)]
+    filled_ns = columns.fills.time_ns[of_fills]
     fill_near = of_fills[
-        (columns.fills.time_ns[of_fills] >= start) & (columns.fills.time_ns[of_fills] <= end)
+        np.searchsorted(filled_ns, start, side="left") : np.searchsorted(
+            filled_ns, end, side="right"
+        )
     ]
     shown = _nearest(near, orders.arrived_ns[near], opened, closed, ORDERS_CHARTED)
     fills = _nearest(fill_near, columns.fills.time_ns[fill_near], opened, closed, FILLS_CHARTED)

@@ -10,6 +10,7 @@ Journal, 1956).
 
 import math
 from decimal import Decimal
+from operator import attrgetter
 
 import msgspec
 import numpy as np
@@ -294,9 +295,11 @@ def _held_ns(record: RunRecord) -> int:
 def _costs(record: RunRecord, columns: RunColumns, curve: EquityCurve) -> CostFigures:
     fees: dict[str, int] = {}
     funding: dict[str, int] = {}
+    for asset in set(map(attrgetter("fee_asset"), record.fills)):
+        paid_units = sum(row.fee for row in record.fills if row.fee_asset == asset)
+        if paid_units:
+            fees[asset] = paid_units
     for row in record.fills:
-        if row.fee:
-            fees[row.fee_asset] = fees.get(row.fee_asset, 0) + row.fee
         if row.kind in _PAYMENTS and row.cash:
             asset = record.instruments[row.instrument_id].settle_asset
             funding[asset] = funding.get(asset, 0) + row.cash

@@ -5,8 +5,10 @@ lost) has no fill ratio. Times between two venue times are exact; those between 
 time have the clocks of both in them, which in a backtest are one.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import msgspec
 import numpy as np
@@ -261,10 +263,7 @@ def _latency(kind: str, values: Ints) -> LatencyRow:
 
 def make_ends(orders: Sequence[OrderRecord]) -> tuple[EndRow, ...]:
     """Count how orders ended, the most frequent first."""
-    found: dict[tuple[str, str], int] = {}
-    for order in orders:
-        key = (order.state, order.reason)
-        found[key] = found.get(key, 0) + 1
+    found: Counter[tuple[str, str]] = Counter(map(attrgetter("state", "reason"), orders))
     ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))
     rows = [EndRow(state=key[0], reason=key[1], orders=count) for key, count in ranked]
     if len(rows) <= ENDS_MAX:
