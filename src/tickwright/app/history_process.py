@@ -254,12 +254,21 @@ async def _spool(hello: Hello) -> Spool:
             await asyncio.sleep(LOCK_TRY_S)
 
 
-def main() -> int:
-    """Serve one trader to its end."""
+def _stand_back() -> None:
+    """Let the trader go first, where the system lets us."""
     with contextlib.suppress(OSError, AttributeError):
         os.nice(NICE)
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
         # A trader that is pinned to a core wants it for itself.
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    with contextlib.suppress(OSError):
+        # Where sessions are weighed against each other, ours is one of its own.
+        Path("/proc/self/autogroup").write_text(str(NICE), "ascii")
+
+
+def main() -> int:
+    """Serve one trader to its end."""
+    _stand_back()
     try:
         return asyncio.run(_serve())
     except StorageError as error:
