@@ -73,6 +73,7 @@ def backtest_settings(
     """Return what a backtest of a configuration depends on."""
     from tickwright.backtest.run import BacktestSettings
     from tickwright.backtest.venue import AccountTerms
+    from tickwright.matching import QueueModel
 
     file, told = config.file, config.file.backtest
     wanted = {name: one.balances for name, one in file.paper.accounts.items()}
@@ -97,6 +98,8 @@ def backtest_settings(
         orders=_latency(told.order_ms, told.order_samples_ms),
         responses=_latency(told.response_ms, told.response_samples_ms),
         rate_scale=told.rate_scale,
+        queue=QueueModel[told.queue.upper()],
+        queue_exponent=told.queue_exponent,
         sample_ms=told.sample_ms,
         from_ns=from_ns,
         until_ns=until_ns,

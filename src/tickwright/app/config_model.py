@@ -310,7 +310,9 @@ class BacktestConfig(_Section):
     One of `tape`, `lake` and `sessions` says where the market comes from; paths count from the
     configuration's folder. `feed_ms` none: as recorded. The `_samples_ms` draw latencies as they
     were measured, each as likely, in place of one figure. `fees_*_ppm` are (maker, taker).
-    `rate_scale` multiplies the venue's request limits. `depth`: levels a side the feed shows at
+    `rate_scale` multiplies the venue's request limits. `queue`: how an order moves forward when
+    size leaves its price without a trade: `back` not at all, but for what a shrunk level proves;
+    `power` and `log` by the shares before and behind it. `depth`: levels a side the feed shows at
     most, 0 all. `rules` by symbol, for sources that don't tell them.
     """
 
@@ -329,6 +331,8 @@ class BacktestConfig(_Section):
     fees_spot_ppm: Annotated[tuple[_FeePpm, _FeePpm], Field(strict=False)] = (1_000, 1_000)
     rate_scale: Annotated[float, Field(gt=0, le=1_000)] = 1.0
     sample_ms: Annotated[int, Field(ge=10, le=60_000)] = 250
+    queue: Literal["back", "power", "log"] = "back"
+    queue_exponent: Annotated[float, Field(gt=0, le=10)] = 2.0
     depth: Annotated[int, Field(ge=0, le=10_000)] = 0
     starts_empty: bool = False
     rules: dict[str, RulesConfig] = {}

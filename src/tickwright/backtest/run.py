@@ -38,6 +38,7 @@ from tickwright.core.events import (
 from tickwright.core.identity import AccountId
 from tickwright.core.units import money_from_decimal
 from tickwright.engine.plan import TradingPlan, add_strategies, build_engine, parse_account
+from tickwright.matching import QueueModel
 from tickwright.simulator.gateway import News
 from tickwright.strategy.base import Strategy
 
@@ -59,7 +60,9 @@ class BacktestSettings:
     """What a backtest depends on: the same settings give the same result, to the last digit.
 
     `classes` holds the strategies by their source. `rate_scale` multiplies the venue's request
-    limits. `from_ns` and `until_ns` bound the tape by receive time (0: whole).
+    limits. `queue` says how an order moves forward when size leaves its price without a trade,
+    `queue_exponent` goes with `QueueModel.POWER`. `from_ns` and `until_ns` bound the tape by
+    receive time (0: whole).
     """
 
     tape: Path
@@ -73,6 +76,8 @@ class BacktestSettings:
     orders: LatencySpec = field(default_factory=lambda: LatencySpec(ms=5.0))
     responses: LatencySpec = field(default_factory=lambda: LatencySpec(ms=5.0))
     rate_scale: float = 1.0
+    queue: QueueModel = QueueModel.BACK
+    queue_exponent: float = 1.0
     sample_ms: int = 250
     from_ns: int = 0
     until_ns: int = 0
@@ -130,6 +135,8 @@ class Backtest:
             seed=rng.getrandbits(63),
             start_ns=int(tape.venue_ns[wanted].min()),
             rate_scale=settings.rate_scale,
+            queue=settings.queue,
+            queue_exponent=settings.queue_exponent,
             on_news=self._on_news,
         )
         self._held_news: list[tuple[AccountId, News]] | None = None

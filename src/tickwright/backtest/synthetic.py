@@ -32,7 +32,7 @@ class SyntheticTape:
     depth: int = 20
     interval_ms: float = 20.0
     trades_per_message: float = 1.39
-    changes_per_message: int = 8
+    changes_per_message: int = 9
     step_ticks: float = 0.9
     mid_ticks: int = 600_000
     feed_ms: tuple[float, float] = (0.6, 2.4)

@@ -19,7 +19,7 @@ from tickwright.core.errors import ConfigError
 from tickwright.core.identity import AccountId, Category, InstrumentId
 from tickwright.core.instrument import Instrument
 from tickwright.core.orders import Side, TriggerBy
-from tickwright.matching import Execution, MatchEvent, Working
+from tickwright.matching import Execution, MatchEvent, QueueModel, Working
 from tickwright.matching.levels import ExternalLevels
 from tickwright.matching.liquidity import Level, Liquidity
 from tickwright.simulator.book import VenueBook
@@ -132,9 +132,12 @@ class TapeVenue:
         seed: int,
         start_ns: int,
         rate_scale: float,
+        queue: QueueModel,
+        queue_exponent: float,
         on_news: Callable[[AccountId, News, int], None],
     ) -> None:
         self._tape = tape
+        self._queue = (queue, queue_exponent)
         rng = Random(seed)
         self._venue = SimulatedVenue([], [], rng=Random(rng.getrandbits(64)), start_ns=start_ns)
         self.sides: list[ExternalLevels] = []
@@ -258,6 +261,7 @@ class TapeVenue:
         self._mid_before = market.read_mid_twice()  # type: ignore[attr-defined]
         if self._desks[slot] is None:
             desk = self._desks[slot] = self._desk.desk_of(market)
+            desk.matching.queue_by(*self._queue)
             self._loop.trade_at(slot, desk.matching)
 
     def after(self, instrument_id: InstrumentId) -> None:

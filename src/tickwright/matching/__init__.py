@@ -12,7 +12,14 @@ from tickwright.matching.events import (
     Trimmed,
     Working,
 )
-from tickwright.matching.kinds import CancelReason, FillCause, OrderPhase, SelfTrade, StopKind
+from tickwright.matching.kinds import (
+    CancelReason,
+    FillCause,
+    OrderPhase,
+    QueueModel,
+    SelfTrade,
+    StopKind,
+)
 from tickwright.matching.levels import ExternalLevels
 from tickwright.matching.liquidity import Level, Liquidity
 from tickwright.matching.live_orders import MARKET_BOUND_PPM
@@ -34,6 +41,7 @@ __all__ = [
     "MatchingBook",
     "OrderIds",
     "OrderPhase",
+    "QueueModel",
     "SelfTrade",
     "StopKind",
     "StopsChanged",

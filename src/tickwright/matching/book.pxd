@@ -6,6 +6,8 @@ from tickwright.matching.orders cimport BookOrder
 
 cdef class MatchingBook(Arrivals):
     cdef object admit
+    cdef int queue_model
+    cdef double queue_exponent
 
     # The same as the methods for Python, for compiled callers.
     cdef int submit_order(self, BookOrder order, int64_t now_ns) except -1

@@ -2,13 +2,14 @@ from typing import final
 
 from tickwright.core.orders import Side, TriggerBy
 from tickwright.matching.arrivals import Arrivals
-from tickwright.matching.kinds import CancelReason
+from tickwright.matching.kinds import CancelReason, QueueModel
 from tickwright.matching.orders import BookOrder
 
 __all__ = ["MatchingBook"]
 
 @final
 class MatchingBook(Arrivals):
+    def queue_by(self, model: QueueModel, exponent: float = 1.0) -> None: ...
     def submit(self, order: BookOrder, now_ns: int) -> None: ...
     def cancel(self, order_id: int, now_ns: int, reason: CancelReason = ...) -> bool: ...
     def amend(

@@ -45,10 +45,12 @@ from tickwright.matching.orders cimport (
 from tickwright.matching.queues cimport OwnSide
 
 from tickwright.matching.kinds import CancelReason
+from tickwright.matching.levels import UNSEEN_UNITS
 
 __all__ = ["MatchingBook"]
 
 cdef object _BY_USER = CancelReason.BY_USER
+cdef int64_t UNSEEN = UNSEEN_UNITS
 
 
 @cython.final
@@ -68,6 +70,12 @@ cdef class MatchingBook(Arrivals):
         self, liquidity, *, new_id, int64_t lot_units=1, int64_t tick_units=1, admit=None
     ):
         self.admit = admit
+
+    def queue_by(self, model, double exponent=1.0):
+        """Choose how orders move forward when size leaves their price without a trade."""
+        assert exponent > 0, f"exponent {exponent}"
+        self.queue_model = int(model)
+        self.queue_exponent = exponent
 
     # requests -------------------------------------------------------------------------------------
 
@@ -210,18 +218,25 @@ cdef class MatchingBook(Arrivals):
                 if ahead:
                     part = left if left < ahead else ahead
                     makers.advance(best, part)
+                    makers.queues[best].traded += part
                     left -= part
                     continue
                 cause = HIT_BY_TRADE
             part = left if left < head.remaining_units else head.remaining_units
             left -= part
             self.fill_maker(head, part, cause, 0, self.next_id(), now_ns)
+        if left > 0:
+            best = makers.at(limit)
+            if best >= 0:
+                # It met those behind our orders.
+                makers.queues[best].traded += left
         self.print_price(price)
         return self.run_triggers(now_ns)
 
     cdef int levels_changed(self, int64_t now_ns) except -1:
         cdef OwnSide makers
         cdef BookOrder last
+        cdef int64_t external
         cdef int place, side
         if self.bids.count == 0 and self.asks.count == 0:
             return 0
@@ -229,8 +244,17 @@ cdef class MatchingBook(Arrivals):
             makers = self.side_of(side)
             for place in range(makers.count):
                 last = <BookOrder> makers.queues[place].tail
-                if last.ahead_units:
-                    makers.cap(place, self.levels.external_at(side, last.price_units))
+                if not last.ahead_units:
+                    continue
+                external = self.levels.external_at(side, last.price_units)
+                if self.queue_model:
+                    if external >= UNSEEN:
+                        makers.queues[place].seen = -1
+                    else:
+                        makers.estimate(
+                            place, external, self.queue_model, self.queue_exponent
+                        )
+                makers.cap(place, external)
         if not self.levels.is_crossed():
             return 0
         self.cross(1, now_ns)

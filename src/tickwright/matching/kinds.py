@@ -5,7 +5,7 @@ The compiled modules know each of them by its place or value here; a test holds 
 
 import enum
 
-__all__ = ["CancelReason", "FillCause", "OrderPhase", "SelfTrade", "StopKind"]
+__all__ = ["CancelReason", "FillCause", "OrderPhase", "QueueModel", "SelfTrade", "StopKind"]
 
 
 class OrderPhase(enum.IntEnum):
@@ -17,6 +17,17 @@ class OrderPhase(enum.IntEnum):
     """Its price was seen; it enters the book when the orders triggered before it have."""
     RESTING = 3
     DONE = 4
+
+
+class QueueModel(enum.IntEnum):
+    """How an order moves forward when size leaves its price without a trade."""
+
+    BACK = 0
+    """Not at all, but for what a shrunk level proves: whoever left stood behind."""
+    POWER = 1
+    """By the share of before**n among before**n + behind**n."""
+    LOG = 2
+    """By the share of log(1 + before) among both."""
 
 
 class SelfTrade(enum.IntEnum):

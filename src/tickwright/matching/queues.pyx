@@ -7,6 +7,7 @@ the book that queues an order keeps it alive until it has taken it out.
 
 cimport cython
 from cpython.ref cimport PyObject
+from libc.math cimport log1p, pow
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memmove
@@ -67,6 +68,8 @@ cdef class OwnSide:
         order.before = order.behind = NULL
         queues.key = key
         queues.head = queues.tail = <PyObject*> order
+        queues.seen = order.ahead_units
+        queues.traded = 0
         return 0
 
     cdef int remove(self, BookOrder order) except -1:
@@ -96,6 +99,39 @@ cdef class OwnSide:
         while order != NULL:
             ahead = (<BookOrder> order).ahead_units - traded
             (<BookOrder> order).ahead_units = ahead if ahead > 0 else 0
+            order = (<BookOrder> order).behind
+
+    cdef void estimate(self, int place, int64_t external, int model, double exponent) noexcept:
+        """Share what left the price without a trade between those before and behind each order.
+
+        What left stood before an order with the weight f(before) among f(before) + f(behind), f by
+        the model: the probabilistic queue models that hftbacktest's documentation describes.
+        Rounded down: nobody moves forward by a fraction.
+        """
+        cdef PriceQueue* queue = self.queues + place
+        cdef int64_t gone = queue.seen - external - queue.traded, ahead, behind, least = 0
+        cdef bint was_seen = queue.seen >= 0
+        cdef double before_weight, behind_weight
+        cdef PyObject* order = queue.head
+        queue.seen = external
+        queue.traded = 0
+        if not was_seen or gone <= 0:
+            return
+        while order != NULL:
+            ahead = (<BookOrder> order).ahead_units
+            if ahead > 0:
+                behind = external + gone - ahead
+                if behind < 0:
+                    behind = 0
+                if model == LOG:
+                    before_weight, behind_weight = log1p(ahead), log1p(behind)
+                else:
+                    before_weight, behind_weight = pow(ahead, exponent), pow(behind, exponent)
+                ahead -= <int64_t> (gone * (before_weight / (before_weight + behind_weight)))
+                if ahead < least:
+                    ahead = least
+                (<BookOrder> order).ahead_units = ahead
+            least = (<BookOrder> order).ahead_units
             order = (<BookOrder> order).behind
 
     cdef void cap(self, int place, int64_t external) noexcept:

@@ -16,6 +16,7 @@ from tests.unit.backtest.tapes import (
 )
 from tickwright.core.orders import Side, TimeInForce
 from tickwright.core.units import MONEY_ONE
+from tickwright.matching import QueueModel
 
 BUY, SELL = Side.BUY, Side.SELL
 BID, ASK = 500_000, 500_010
@@ -321,3 +322,39 @@ def test_strategy_when_it_raises_then_is_halted_with_its_place_and_the_run_goes_
     assert "RuntimeError: a bug of mine at test_rules.py:" in ran.record.halted["script"]
     # Its opening order was withdrawn; the tape was walked to its end.
     assert ("cancelled", 3) == (ran.orders[0].state, ran.record.messages)
+
+
+@pytest.mark.parametrize(
+    ("queue", "exponent", "ahead"),
+    [
+        # 2,000 leave a price at which 4,000 stand before us and 1,000 behind, without a trade.
+        (QueueModel.BACK, 1.0, 3_000),
+        # 2,000 x 4,000 / 5,000 stood before us.
+        (QueueModel.POWER, 1.0, 2_400),
+        # 2,000 x 16 / 17, rounded down.
+        (QueueModel.POWER, 2.0, 2_118),
+        (QueueModel.LOG, 1.0, 2_909),
+    ],
+)
+def test_queue_when_size_leaves_without_a_trade_then_moves_by_the_model(
+    tmp_path: Path, queue: QueueModel, exponent: float, ahead: int
+):
+    hand = Hand().book(0, [(BID, 4_000)], [(ASK, 4_000)]).delta(30, [(BID, 5_000)], [])
+    hand.delta(40, [(BID, 3_000)], []).trade(50, SELL, BID, ahead).trade(60, SELL, BID, 1)
+    hand.trade(1_000, BUY, ASK, 1)
+    ran = run(
+        hand.write(tmp_path / "t"), {10: [limit(BUY, BID, 500)]}, queue=queue,
+        queue_exponent=exponent,
+    )  # fmt: skip
+    assert [(1, BID, 1)] == ran.fills
+    # Not at the trade that uses the queue up, but at the very next one.
+    assert [63.0] == ran.times("fill")
+
+
+def test_queue_when_size_leaves_by_a_trade_then_no_model_counts_it_twice(tmp_path: Path):
+    hand = Hand().book(0, [(BID, 4_000)], [(ASK, 4_000)]).trade(30, SELL, BID, 1_000)
+    hand.delta(40, [(BID, 3_000)], []).trade(50, SELL, BID, 3_000).trade(60, SELL, BID, 1)
+    hand.trade(1_000, BUY, ASK, 1)
+    for queue in QueueModel:
+        ran = run(hand.write(tmp_path / queue.name), {10: [limit(BUY, BID, 500)]}, queue=queue)
+        assert [63.0] == ran.times("fill"), queue

@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from tickwright.core.orders import Side, TimeInForce, TriggerBy
-from tickwright.matching import CancelReason, FillCause, OrderPhase, SelfTrade, StopKind, events
+from tickwright.matching import (
+    CancelReason,
+    FillCause,
+    OrderPhase,
+    QueueModel,
+    SelfTrade,
+    StopKind,
+    events,
+)
 from tickwright.matching.kinds import __all__ as kinds
 
 ROOM = Path(__file__).resolve().parents[3] / "src" / "tickwright" / "matching"
@@ -45,6 +53,7 @@ def _blocks(name: str) -> list[list[tuple[str, int]]]:
                 [(member.name, member.value) for member in Side],
             ],
         ),
+        ("queues.pxd", [[(member.name, member.value) for member in QueueModel]]),
         (
             "events.pxd",
             [
@@ -59,7 +68,7 @@ def test_words_in_the_compiled_code_then_are_the_enumerations(name, expected):
 
 
 def test_words_when_counted_then_every_enumeration_of_the_room_is_held():
-    held = (OrderPhase, SelfTrade, StopKind, CancelReason, FillCause)
+    held = (OrderPhase, SelfTrade, StopKind, CancelReason, FillCause, QueueModel)
     assert sorted(kinds) == sorted(kind.__name__ for kind in held)
 
 
