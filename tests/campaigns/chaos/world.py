@@ -326,10 +326,10 @@ class World:
 
     async def agrees(self, trader: Trader, *, seconds: float = 15.0) -> list[str]:
         """Wait until both agree; return what still differs when the time is over."""
-        deadline = time.monotonic() + seconds
+        watch = Stopwatch()
         while True:
             found = await self.differences(trader)
-            if not found or time.monotonic() > deadline:
+            if not found or watch.seconds > seconds:
                 return found
             await asyncio.sleep(0.1)
 
