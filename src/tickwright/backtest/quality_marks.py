@@ -11,8 +11,9 @@ So markout = -effective / 2 - adverse, of every fill with both mids. Slippage = 
 mid) is a cost when positive; the mid is the trader's when it decided, or the venue's when the order
 arrived; what lies between them is the delay. Means are weighted by notional.
 
-A mid after a fill is the last sample at or before that time and must be later than the fill; else
-it is unknown, as is one after the run's end. Fills of one moment share the market's next move, so
+A mid after a fill is the last sample at or before that time; it must be later than the fill and not
+older than a second or two usual steps between samples, else it is unknown, as is one after the
+run's end. Fills of one moment share the market's next move, so
 standard errors are of clusters: the fills of one instrument within one horizon (markouts), or of
 one order (slippage); fewer than two clusters have none.
 
@@ -46,7 +47,7 @@ Flags = npt.NDArray[np.bool_]
 
 HORIZONS_S = (1, 5, 30)
 MID_AGE_NS_MAX = SECOND_NS
-"""An older sample says nothing of the mid when an order arrived."""
+"""An older sample says nothing of a mid, unless samples are that far apart."""
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +106,7 @@ def make_marks(
     bp = side * 1e4 / price
     after = np.stack(
         [
-            _mids_at(tape, instrument, time_ns + int(seconds * SECOND_NS), time_ns, end_ns=end_ns)
+            _mids_at(tape, instrument, time_ns + seconds * SECOND_NS, time_ns, end_ns=end_ns)
             for seconds in HORIZONS_S
         ]
     )
@@ -155,8 +156,10 @@ def _mids_at(
             continue
         at = np.searchsorted(times, time_ns[of], side="right") - 1
         place = np.maximum(at, 0)
-        is_known = (at >= 0) & (times[place] >= not_before_ns[of]) & (time_ns[of] <= end_ns)
-        is_known &= twice[place] > 0
+        step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+        oldest = time_ns[of] - int(max(MID_AGE_NS_MAX, 2 * step))
+        is_known = (at >= 0) & (times[place] >= np.maximum(not_before_ns[of], oldest))
+        is_known &= (time_ns[of] <= end_ns) & (twice[place] > 0)
         found[of] = np.where(is_known, twice[place] / 2, np.nan)
     return found
 

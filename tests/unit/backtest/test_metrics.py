@@ -151,6 +151,26 @@ def test_trips_when_the_venue_liquidates_then_that_closes_without_an_order():
     assert (1, near(-20.5)) == (found.trips.count, found.trips.net)
 
 
+def test_trips_when_a_liquidation_names_no_strategy_then_closes_those_that_hold_the_other_side():
+    run = MadeRun().order("a", 1, 1).order("b", 1, 3).order("c", -1, 2)
+    run.fill(1, 1, 1, 100, order="a", strategy="lean").fill(
+        2, 1, 3, 100, order="b", strategy="fade"
+    )
+    run.fill(3, -1, 2, 100, order="c", strategy="short")
+    run.fill(4, -1, 5, 90, strategy="", kind="liquidation", fee="5")
+
+    record = run.record()
+    columns = make_columns(record)
+    trips = make_trips(columns)
+
+    # Three of the larger, one of the smaller; the fifth opens a position of nobody.
+    names = [columns.fills.strategies[code] for code in trips.strategy.tolist()]
+    assert [("fade", 3000, -30.0), ("lean", 1000, -10.0)] == sorted(
+        zip(names, trips.size.tolist(), trips.gross.tolist(), strict=True)
+    )
+    assert near(4.0) == float(trips.fees.sum())
+
+
 def test_metrics_when_funding_is_paid_then_it_stands_apart_from_the_trips():
     run = won().funding(15, "-1.25").funding(16, "0.25", strategy="fade")
 

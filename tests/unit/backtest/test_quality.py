@@ -103,6 +103,18 @@ def test_markout_when_no_sample_lies_between_then_it_is_unknown_and_not_counted(
     assert 4000.0 == found.mid_step_ms
 
 
+def test_markout_when_the_book_was_stale_in_between_then_an_old_mid_is_not_taken_for_the_new():
+    run = MadeRun(seconds=60).order("a", 1, 1, 100.0)
+    run.fill(5, 1, 1, 100, order="a", maker=True, mid=100)
+    for at in [*range(8), *range(34, 60)]:
+        run.mid(at, 101)
+
+    found = quality(run)
+
+    # Five seconds on, the last mid is three seconds old; after thirty the book is back.
+    assert [1, 0, 1] == [row.markout.fills for row in found.markouts if row.liquidity == "maker"]
+
+
 def test_estimate_when_fills_share_a_moment_then_they_count_as_one_for_the_error():
     values, weights = np.array([1.0, 1.0, 3.0, 3.0]), np.array([1.0, 1.0, 1.0, 1.0])
 
