@@ -23,7 +23,7 @@ _TIME: Mapping[str, Any] = {"type": "date", "hoverformat": "%Y-%m-%d %H:%M:%S.%L
 
 
 def symbol_of(instrument: str) -> str:
-    """Return the short name of an instrument, the venue's symbol, or of whatever else owns a row."""
+    """Return the short name of an instrument, the venue's symbol, or of what owns a row."""
     return instrument.rpartition(":")[2] or "(unowned)"
 
 
