@@ -384,6 +384,9 @@ class Trader:
                 stop_loss_price_units=one.stop_loss_price_units,
                 take_profit_price_units=one.take_profit_price_units,
                 planned=one.planned,
+                time_in_force=one.time_in_force,
+                post_only=one.post_only,
+                work=one.work,
             )
             for one in journal.open.values()
         )
@@ -554,6 +557,7 @@ class Trader:
         if client_id is None or notice.state not in FINAL_STATES:
             return
         state, filled_units = notice.state, notice.filled_units
+        is_child = False
         record = self.engine.state.blotter.find_ours(client_id)
         if record is not None:
             if not record.is_settled:
@@ -561,8 +565,10 @@ class Trader:
                 # a restart has to ask about it.
                 return
             state, filled_units = record.order.state, record.order.filled_units
-        if filled_units:
-            # Until the state on the disk holds what it made, a restart has to ask about it.
+            is_child = record.order.parent_id is not None
+        if filled_units or is_child:
+            # Until the state on the disk holds what it made, a restart has to ask about it; and a
+            # work that waits for its child there has to find it.
             self._ended.append((notice.now_ns, client_id, state, filled_units))
             if len(self._ended) > ENDED_MAX:
                 self._settle_ended(self._ended[0][0])

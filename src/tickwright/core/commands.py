@@ -19,7 +19,7 @@ from tickwright.core.orders import OrderState, OrderType, Side, TimeInForce, Tri
 from tickwright.core.restrictions import ProtectionKind, Scope, Stage
 from tickwright.core.signals import Signal
 from tickwright.core.verdicts import Verdict
-from tickwright.core.work import Work
+from tickwright.core.work import Work, WorkRecord
 
 __all__ = [
     "AmendOrder",
@@ -63,6 +63,8 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, tag="place"):
     event_id: int
     planned: PlannedExits | None = None
     """Journalled for a restart, never sent; None: as configured, or the order closes."""
+    work: WorkRecord | None = None
+    """The work whose child this is, as it stood before; journalled for a restart, never sent."""
 
 
 class AmendOrder(msgspec.Struct, frozen=True, kw_only=True, tag="amend"):

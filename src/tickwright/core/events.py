@@ -16,7 +16,8 @@ from tickwright.core.exits import PlannedExits
 from tickwright.core.identity import AccountId, ClientId, InstrumentId, Leg, VenueOrderId
 from tickwright.core.instrument import FeeRates, Instrument
 from tickwright.core.kept_state import KeptState
-from tickwright.core.orders import Fill, OrderState, OrderType, RequestKind, Side
+from tickwright.core.orders import Fill, OrderState, OrderType, RequestKind, Side, TimeInForce
+from tickwright.core.work import WorkRecord
 
 __all__ = [
     "AccountState",
@@ -349,6 +350,9 @@ class PromisedOrder(msgspec.Struct, frozen=True, kw_only=True):
     stop_loss_price_units: int | None = None
     take_profit_price_units: int | None = None
     planned: PlannedExits | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+    post_only: bool = False
+    work: WorkRecord | None = None
 
 
 class PromisesRestored(msgspec.Struct, frozen=True, kw_only=True, tag="promises"):

@@ -11,6 +11,7 @@ from tickwright.core.identity import AccountId, ClientId, InstrumentId, Strategy
 from tickwright.core.ledger_state import PortfolioState
 from tickwright.core.orders import Purpose, Side
 from tickwright.core.risk_state import RiskState
+from tickwright.core.work import WorkRecord
 
 __all__ = [
     "READING_OVERLAP_NS",
@@ -99,6 +100,7 @@ class KeptState(msgspec.Struct, frozen=True, kw_only=True):
     plans: tuple[PlanRecord, ...] = ()
     trades: tuple[TradeRecord, ...] = ()
     readings: tuple[ReadingRecord, ...] = ()
+    works: tuple[WorkRecord, ...] = ()
     last_order: str = ""
     """Number of the last order it knows: what was promised after it has a greater one."""
 

@@ -23,6 +23,7 @@ __all__ = [
     "Twap",
     "Work",
     "WorkIntent",
+    "WorkRecord",
     "WorkState",
 ]
 
@@ -202,3 +203,32 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, tag="work"):
     def average_price_units(self) -> float | None:
         """Average price of the fills, for display; None before the first."""
         return self.filled_notional / self.filled_units if self.filled_units else None
+
+
+class WorkRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a restart must know of a work: kept with the state, and beside each child's promise.
+
+    `filled_units` and `filled_notional` are of the children that are settled; `child_id` is the one
+    that isn't, if any: beside a promise that is the order promised. `number` names the chance its
+    schedule was drawn by, `worst_units` the price its first touch allowed. `stops_as` says how a
+    work that is being ended was to end.
+    """
+
+    work_id: ClientId
+    strategy_id: StrategyId
+    account_id: AccountId
+    intent: WorkIntent
+    exits: Exits
+    number: int
+    started_ns: int
+    price_decimals: int
+    size_decimals: int
+    filled_units: int = 0
+    filled_notional: int = 0
+    child_count: int = 0
+    child_id: ClientId | None = None
+    worst_units: int | None = None
+    is_entry: bool = False
+    """Whether a signal asked for it: the strategy enters nothing else there meanwhile."""
+    stops_as: WorkState | None = None
+    reason: str = ""

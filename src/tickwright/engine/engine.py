@@ -96,7 +96,9 @@ class Engine:
         self._dispatch = Dispatch(state, self._orders, self._positions, self._signals)
         self._protection = ProtectionDesk(state, self._orders, self._dispatch)
         desks = (state, self._orders, self._positions, self._dispatch, self._protection)
-        self._restart = RestartDesk(state, self._orders, self._positions, self._protection)
+        self._restart = RestartDesk(
+            state, self._orders, self._positions, self._protection, self._works
+        )
         self._evidence = EvidenceDesk(*desks, self._restart, self._works)
         self._market = MarketDesk(*desks, self._works)
         self._operator = OperatorDesk(*desks)

@@ -12,6 +12,7 @@ from tickwright.core.exits import PlannedExits
 from tickwright.core.identity import AccountId, Category, ClientId, InstrumentId, StrategyId
 from tickwright.core.orders import Order, OrderIntent, OrderState, Purpose, RequestKind
 from tickwright.core.verdicts import Check, Reason, Rejected
+from tickwright.core.work import WorkRecord
 from tickwright.engine.amends import amend_fault, judge_amend
 from tickwright.engine.deadlines import Deadline
 from tickwright.engine.lanes import Lane
@@ -95,9 +96,9 @@ class OrderDesk:
         strategy_id: StrategyId,
         account_id: AccountId,
         cause_event_id: int,
-        parent_id: ClientId | None = None,
+        work: WorkRecord | None = None,
     ) -> Record:
-        """Send an approved order; `obstacle` was asked before."""
+        """Send an approved order; `obstacle` was asked before. A child names its `work`."""
         state = self._state
         moment = state.moment
         now_ns = moment.now_ns
@@ -117,11 +118,13 @@ class OrderDesk:
             size_units=size_units,
             cause_event_id=cause_event_id,
             created_ns=now_ns,
-            parent_id=parent_id,
+            parent_id=None if work is None else work.work_id,
         )
         record = state.blotter.open(order, now_ns)
         planned = self._planned(strategy_id, instrument_id) if is_opening else None
-        state.outbox.command(state.planner.command(order, moment.event_id, planned=planned))
+        state.outbox.command(
+            state.planner.command(order, moment.event_id, planned=planned, work=work)
+        )
         state.deadlines.add(now_ns + self._answer_ns, _CREATE_ANSWER, client_id)
         self.placed_count += 1
         if is_opening:
@@ -144,6 +147,11 @@ class OrderDesk:
         return PlannedExits(
             exits=plan.exits, stop_units=fixed.stop_units, take_units=fixed.take_units
         )
+
+    def ensure_mark(self, lane: Lane) -> None:
+        """Value what is held or asked for there by the mid until the venue names a mark."""
+        if not lane.has_venue_mark and not lane.marks_from_mid:
+            self._mark_from_mid(lane)
 
     def _mark_from_mid(self, lane: Lane) -> None:
         # Exposure needs a price from the first order on; without a venue's mark the mid is it.
@@ -474,13 +482,12 @@ class OrderDesk:
     def publish(self, record: Record) -> None:
         """Tell the portfolio what works beside an order, so that the gate counts it."""
         order, working = record.order, record.working
-        self._state.portfolio.set_working(
-            order.account_id,
-            order.instrument_id,
-            buy_units=working.buy_units,
-            sell_units=working.sell_units,
-            open_orders=working.open_orders,
-            unknown_requests=working.unknown_requests,
+        holding = self._state.portfolio.holding(order.account_id, order.instrument_id)
+        holding.take_working(
+            working.buy_units,
+            working.sell_units,
+            working.open_orders,
+            working.unknown_requests,
         )
 
     def tell(self, record: Record, reason: str = "") -> None:

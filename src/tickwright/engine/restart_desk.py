@@ -23,6 +23,7 @@ from tickwright.engine.order_desk import OrderDesk
 from tickwright.engine.position_desk import PositionDesk
 from tickwright.engine.protection_desk import ProtectionDesk
 from tickwright.engine.state import TradingState
+from tickwright.engine.work_desk import WorkDesk
 from tickwright.execution.plan_state import write_plan
 from tickwright.execution.planner import Bracket
 from tickwright.execution.position_plan import PositionPlan
@@ -43,7 +44,9 @@ class RestartDesk:
         orders: OrderDesk,
         positions: PositionDesk,
         protections: ProtectionDesk,
+        works: WorkDesk,
     ) -> None:
+        self._works = works
         self._state = state
         self._orders = orders
         self._positions = positions
@@ -83,6 +86,7 @@ class RestartDesk:
                 ReadingRecord(account_id=account_id, venue_ns=venue_ns)
                 for account_id, venue_ns in sorted(self._readings.items())
             ),
+            works=self._works.records(),
             last_order=state.client_ids.last,
         )
 
@@ -104,7 +108,7 @@ class RestartDesk:
         )
 
     def _entry_order(self, plan: PositionPlan) -> ClientId | None:
-        """Return the order of a plan's entry; a work ends with the process, its child may not."""
+        """Return the order of a plan's entry; of a work, its child: the work is kept apart."""
         work = None if plan.entry_id is None else self._state.works.get(plan.entry_id)
         if work is None:
             return plan.entry_id
@@ -119,7 +123,12 @@ class RestartDesk:
     @property
     def version(self) -> tuple[object, ...]:
         """Differs whenever `state` does, but for its time and what only a reading proves."""
-        return (self._protections.version, self._state.portfolio.version, self._plan_records())
+        return (
+            self._protections.version,
+            self._state.portfolio.version,
+            self._plan_records(),
+            self._works.records(),
+        )
 
     # in -------------------------------------------------------------------------------------------
 
@@ -149,12 +158,16 @@ class RestartDesk:
             run = state.runs.get(strategy_id)
             if run is not None and run.context.account_id == account_id:
                 self._positions.refresh(self._positions.plan(strategy_id, instrument_id))
+        for work in kept.works:
+            self._works.restore(work)
 
     def on_promise(self, record: Record, promised: PromisedOrder) -> None:
-        """Plan what an order promised after the state was written is to open."""
+        """Plan what an order promised after the state was written is to open; find its work."""
         order = record.order
-        client_id = order.client_id
-        if promised.reduce_only or self._state.client_ids.number(client_id) <= self._last_order:
+        is_known = self._state.client_ids.number(order.client_id) <= self._last_order
+        if promised.work is not None:
+            self._works.on_promise(record, promised.work, is_known=is_known)
+        if promised.reduce_only or is_known:
             return
         attached = Bracket(promised.stop_loss_price_units, promised.take_profit_price_units)
         self._positions.begin_promised(order, promised.planned, attached)
@@ -197,10 +210,15 @@ class RestartDesk:
                         f"{strategy_id} of an earlier run holds {size} {instrument_id}: nobody "
                         "guards it until that strategy is configured again",
                     )
+        for holder_id, _, instrument_id, _ in self._shares():
+            # Without a price for what is held there is no equity, and nothing could be opened.
+            if holder_id == account_id and instrument_id in state.lanes:
+                self._orders.ensure_mark(state.lanes[instrument_id])
         for key, record in tuple(self._plans.items()):
             if record.account_id == account_id:
                 del self._plans[key]
                 self._go_on(state.plans[key], record)
+        self._works.on_sync(account_id)
 
     def _go_on(self, plan: PositionPlan, record: PlanRecord) -> None:
         """Take up what was under way when the earlier run ended."""
@@ -219,6 +237,8 @@ class RestartDesk:
             state.deadlines.add(state.now_ns, Deadline.CLOSE_AGAIN, plan.key)
 
     def _is_open(self, client_id: ClientId) -> bool:
+        if client_id in self._state.works:
+            return True
         record = self._orders.find(client_id)
         return record is not None and not record.is_settled
 

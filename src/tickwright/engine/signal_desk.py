@@ -234,7 +234,7 @@ class SignalDesk:
             algorithm=algorithm,
             reason=signal.reason,
         )
-        begun = self._works.start(run, wish, exits)
+        begun = self._works.start(run, wish, exits, is_entry=True)
         if isinstance(begun, (Approved, Rejected)):
             return begun, None
         plan = self._positions.plan(run.strategy_id, signal.instrument_id)

@@ -4,8 +4,10 @@ Each child passes the gate, the request budget and the journal when it is sent, 
 price it has then; what is not sent yet can't fill and counts nowhere. A work begins only if its
 first child may leave. Refuses to have two children alive, and to send one before the last is
 settled. What withdraws opening orders (a person, a guard, a halt, a signal to leave) stops works
-first; a book in doubt lets them pause.
+first; a book in doubt lets them pause. A restart takes them up where their last child was promised.
 """
+
+from random import Random
 
 from msgspec.structs import replace
 
@@ -15,7 +17,7 @@ from tickwright.core.identity import AccountId, ClientId, InstrumentId, Strategy
 from tickwright.core.instrument import AmendKind
 from tickwright.core.orders import OrderIntent, Purpose, Side
 from tickwright.core.verdicts import Approved, Check, Reason, Rejected, Verdict
-from tickwright.core.work import Work, WorkIntent, WorkState
+from tickwright.core.work import Work, WorkIntent, WorkRecord, WorkState
 from tickwright.engine.deadlines import Deadline
 from tickwright.engine.lanes import Lane, StrategyRun
 from tickwright.engine.order_desk import OrderDesk
@@ -42,6 +44,7 @@ PASSING = frozenset(
         Reason.PRICE_UNKNOWN,
         Reason.MARK_UNKNOWN,
         Reason.MARK_FROZEN,
+        Reason.NO_EQUITY,
         Reason.PRICE_BAND,
         Reason.SPREAD_TOO_WIDE,
         Reason.DEPTH_TOO_THIN,
@@ -74,14 +77,21 @@ class WorkDesk:
         self._positions = positions
         self._valid_ns = state.config.execution.valid_ms * _MS
         self._begun = 0
+        self._awaited: dict[ClientId, ClientId | None] = {}
+        """Children that restored works wait for, until a promise or the sync shows them."""
         self.news: list[Work] = []
         """What strategies have to hear of."""
         orders.on_withdraw = self.withdraw
 
     # beginning and ending -------------------------------------------------------------------------
 
-    def start(self, run: StrategyRun, intent: WorkIntent, exits: Exits) -> Verdict | WorkFile:
-        """Begin a work by its first child, or return why it may not begin."""
+    def start(
+        self, run: StrategyRun, intent: WorkIntent, exits: Exits, *, is_entry: bool = False
+    ) -> Verdict | WorkFile:
+        """Begin a work by its first child, or return why it may not begin.
+
+        `is_entry` says that a signal asked for it.
+        """
         state = self._state
         lane = state.lane(intent.instrument_id)
         fault = intent.fault()
@@ -95,7 +105,7 @@ class WorkDesk:
             return Rejected(Check(Reason.BOOK_NOT_SYNCED, words, "synced"))
         self._begun += 1
         now_ns = state.now_ns
-        chance = state.random_for(StrategyId(f"{run.strategy_id}:work:{self._begun}"))
+        chance = self._chance(run.strategy_id, self._begun)
         file = WorkFile(
             state.client_ids.next(run.strategy_id),
             run.strategy_id,
@@ -104,6 +114,8 @@ class WorkDesk:
             exits,
             planner_for(intent, lane.instrument, now_ns, chance),
             now_ns,
+            number=self._begun,
+            is_entry=is_entry,
         )
         refused = self._step(file, lane, is_first=True)
         if refused is not None:
@@ -121,6 +133,10 @@ class WorkDesk:
         file.state = WorkState.STOPPING
         file.end_state = state
         file.reason = reason
+        if file.is_waiting:
+            # Whether a child of it lives is known once the account was read.
+            self._tell(file)
+            return
         if file.child is None:
             self._end(file)
             return
@@ -203,6 +219,8 @@ class WorkDesk:
         """Do what the planner says is next; return what refused it."""
         state = self._state
         now_ns = state.now_ns
+        if file.is_waiting:
+            return None
         if file.state is WorkState.STOPPING:
             if file.child is None:
                 self._end(file)
@@ -223,7 +241,7 @@ class WorkDesk:
         if now_ns < file.pause_until_ns:
             self._wake(file, file.pause_until_ns)
             return None
-        if len(file.children) >= CHILDREN_MAX:
+        if file.child_count >= CHILDREN_MAX:
             self.stop(file, WorkState.FAILED, f"{CHILDREN_MAX} orders did not fill it")
             return None
         refused = self._place(file, lane, step) if isinstance(step, Place) else None
@@ -302,7 +320,7 @@ class WorkDesk:
             return verdict
         if opens_anew:
             plan.begin(file.exits, wish.side, fixed=_NO_BRACKET, attached=bracket)
-        elif wish.exits is not None and not file.children:
+        elif wish.exits is not None and not file.child_count:
             plan.begin(file.exits, wish.side, fixed=_NO_BRACKET, attached=_NO_BRACKET)
             self._positions.change_exits(plan)
         was_paused = bool(file.reason)
@@ -312,7 +330,7 @@ class WorkDesk:
             strategy_id=file.strategy_id,
             account_id=file.account_id,
             cause_event_id=state.moment.event_id,
-            parent_id=file.work_id,
+            work=file.record(lane.instrument),
         )
         state.runs[file.strategy_id].order_count += 1
         file.add_child(record, state.now_ns)
@@ -392,6 +410,141 @@ class WorkDesk:
         if file.pause(self._state.now_ns, reason.value):
             self._tell(file)
         self._wake(file, file.pause_until_ns)
+
+    # over a restart -------------------------------------------------------------------------------
+
+    def records(self) -> tuple[WorkRecord, ...]:
+        """Return what a restart must know of the works under way."""
+        state = self._state
+        return tuple(
+            file.record(state.lanes[file.intent.instrument_id].instrument)
+            for file in state.works.values()
+            if file.intent.instrument_id in state.lanes
+        )
+
+    def restore(self, held: WorkRecord) -> WorkFile | None:
+        """Take a work of an earlier run up; it does nothing before its account was read.
+
+        None, told, where its strategy or instrument isn't there any more, or means other units.
+        """
+        state = self._state
+        intent = held.intent
+        run, lane = state.runs.get(held.strategy_id), state.lanes.get(intent.instrument_id)
+        fault = ""
+        if run is None or run.context.account_id != held.account_id:
+            fault = "its strategy is not configured now"
+        elif lane is None:
+            fault = "its instrument is not configured now"
+        elif (held.price_decimals, held.size_decimals) != (
+            lane.instrument.price_decimals,
+            lane.instrument.size_decimals,
+        ):
+            fault = "its instrument's units changed"
+        if fault or lane is None:
+            state.halt_notice(held.strategy_id, f"work {held.work_id} of an earlier run: {fault}")
+            return None
+        self._begun = max(self._begun, held.number)
+        file = WorkFile(
+            held.work_id,
+            held.strategy_id,
+            held.account_id,
+            intent,
+            held.exits,
+            planner_for(
+                intent,
+                lane.instrument,
+                held.started_ns,
+                self._chance(held.strategy_id, held.number),
+                worst_units=held.worst_units,
+            ),
+            held.started_ns,
+            number=held.number,
+            is_entry=held.is_entry,
+        )
+        file.restore(held)
+        file.is_waiting = True
+        self._awaited[held.work_id] = held.child_id
+        state.works[file.work_id] = file
+        lane.works.append(file)
+        lane.settle()
+        if held.is_entry:
+            self._positions.plan(held.strategy_id, intent.instrument_id).entry_id = held.work_id
+        self._tell(file)
+        return file
+
+    def on_promise(self, record: Record, held: WorkRecord, *, is_known: bool) -> None:
+        """Take the child up that a promise of an earlier run names.
+
+        `is_known` says that the kept state was written after the promise: then a work it doesn't
+        hold had ended, and a child it doesn't wait for is counted. Otherwise the promise is the
+        later word: its work had settled every child before it.
+        """
+        file = self._state.works.get(held.work_id)
+        if is_known:
+            if file is None or self._awaited.get(held.work_id) != record.client_id:
+                return
+        else:
+            if file is None:
+                file = self.restore(held)
+                if file is None:
+                    return
+            elif file.child is not None:
+                file.child.order.parent_id = None
+            file.restore(held)
+        self._awaited.pop(held.work_id, None)
+        record.order.parent_id = file.work_id
+        # The work says what becomes of it.
+        record.is_adopted = False
+        file.take_child(record, self._state.now_ns)
+
+    def on_sync(self, account_id: AccountId) -> None:
+        """Go on with the works of an account that was read now, or end them."""
+        state = self._state
+        is_kept = state.config.execution.adopted_works == "keep"
+        for file in tuple(state.works.values()):
+            if not file.is_waiting or file.account_id != account_id:
+                continue
+            file.is_waiting = False
+            fault = self._find_awaited(file)
+            bars = state.protections.table.over(
+                account_id, file.strategy_id, file.intent.instrument_id, state.now_ns
+            )
+            if file.state is WorkState.STOPPING:
+                self._withdraw(file)
+            elif fault:
+                self.stop(file, WorkState.FAILED, fault)
+            elif not is_kept:
+                self.stop(file, WorkState.CANCELLED, "left by an earlier run")
+            elif bars is not None and not file.intent.reduce_only:
+                # What is in force withdrew opening works when it was entered.
+                self.stop(file, WorkState.CANCELLED, f"{bars.kind.value}: {bars.reason}")
+            else:
+                self._tell(file)
+                self._step(file, state.lane(file.intent.instrument_id))
+
+    def _find_awaited(self, file: WorkFile) -> str:
+        """Take up a child that no journal named from what the venue shows; say what is missing."""
+        child_id = self._awaited.pop(file.work_id, None)
+        if child_id is None:
+            return ""
+        record = self._orders.find(child_id)
+        if record is None:
+            return f"its order {child_id} is in no journal: what that filled is not known"
+        record.order.parent_id = file.work_id
+        record.is_adopted = False
+        file.take_child(record, self._state.now_ns)
+        file.count(record.order)
+        return ""
+
+    def _withdraw(self, file: WorkFile) -> None:
+        if file.child is None:
+            self._end(file)
+        else:
+            self._tell(file)
+            self._orders.cancel(file.child, file.reason)
+
+    def _chance(self, strategy_id: StrategyId, number: int) -> Random:
+        return self._state.random_for(StrategyId(f"{strategy_id}:work:{number}"))
 
     # telling --------------------------------------------------------------------------------------
 

@@ -83,6 +83,8 @@ class ExecutionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """What becomes of a halted strategy's positions; kept ones stay guarded by their brackets."""
     adopted_orders: Literal["cancel", "keep"] = "cancel"
     """What becomes of working orders an earlier run left, once the account is synced."""
+    adopted_works: Literal["keep", "cancel"] = "keep"
+    """What becomes of works an earlier run left under way: they go on, or are ended."""
     budget: BudgetLimits = BudgetLimits()
     """Requests a second in a group without an entry in `budgets`."""
     budgets: dict[str, BudgetLimits] = {}

@@ -14,7 +14,7 @@ from tickwright.core.instrument import Instrument
 from tickwright.core.orders import Order, OrderIntent, OrderType, Purpose, Side, TimeInForce
 from tickwright.core.signals import Signal, SignalKind
 from tickwright.core.verdicts import Check, Reason, Rejected
-from tickwright.core.work import Algorithm, FollowTouch, Iceberg, Twap
+from tickwright.core.work import Algorithm, FollowTouch, Iceberg, Twap, WorkRecord
 from tickwright.execution.config import ExecutionConfig
 
 __all__ = ["PARTS", "Bracket", "Planner"]
@@ -246,8 +246,17 @@ class Planner:
         return Bracket(stop, take)
 
     @staticmethod
-    def command(order: Order, event_id: int, *, planned: PlannedExits | None = None) -> PlaceOrder:
-        """Return the command that sends an approved order; `planned` is for the journal alone."""
+    def command(
+        order: Order,
+        event_id: int,
+        *,
+        planned: PlannedExits | None = None,
+        work: WorkRecord | None = None,
+    ) -> PlaceOrder:
+        """Return the command that sends an approved order.
+
+        `planned` and `work` are for the journal alone.
+        """
         intent = order.intent
         return PlaceOrder(
             account_id=order.account_id,
@@ -269,6 +278,7 @@ class Planner:
             valid_until_ns=intent.valid_until_ns,
             event_id=event_id,
             planned=planned,
+            work=work,
         )
 
 

@@ -6,9 +6,10 @@ child is counted too, once.
 
 from tickwright.core.exits import Exits
 from tickwright.core.identity import AccountId, ClientId, StrategyId
+from tickwright.core.instrument import Instrument
 from tickwright.core.orders import Order, OrderState, TimeInForce
-from tickwright.core.work import Work, WorkIntent, WorkState
-from tickwright.execution.algorithms.planners import WorkPlanner
+from tickwright.core.work import Work, WorkIntent, WorkRecord, WorkState
+from tickwright.execution.algorithms.planners import WorkPlanner, worst_of
 from tickwright.execution.algorithms.steps import ChildView
 from tickwright.execution.records import Record
 
@@ -33,14 +34,18 @@ class WorkFile:
         "account_id",
         "child",
         "children",
+        "earlier_count",
         "end_state",
         "exits",
         "filled_notional",
         "filled_units",
         "intent",
+        "is_entry",
         "is_last_empty",
         "is_leaving",
+        "is_waiting",
         "last_sent_ns",
+        "number",
         "pause_until_ns",
         "planner",
         "reason",
@@ -62,6 +67,9 @@ class WorkFile:
         exits: Exits,
         planner: WorkPlanner,
         started_ns: int,
+        *,
+        number: int,
+        is_entry: bool,
     ) -> None:
         self.work_id = work_id
         self.strategy_id = strategy_id
@@ -70,10 +78,16 @@ class WorkFile:
         self.exits = exits
         self.planner = planner
         self.started_ns = started_ns
+        self.number = number
+        self.is_entry = is_entry
+        self.is_waiting = False
+        """Whether an earlier run left it, and its account wasn't read yet: it does nothing."""
         self.state = WorkState.WORKING
         self.end_state = WorkState.FAILED
         self.reason = ""
         self.children: list[ClientId] = []
+        self.earlier_count = 0
+        """Children of earlier runs, the one that may live still left out."""
         self.child: Record | None = None
         self.was_working = False
         """Whether the child was ever seen resting."""
@@ -126,6 +140,58 @@ class WorkFile:
         self.is_leaving = False
         self.last_sent_ns = now_ns
         self.resume()
+
+    @property
+    def child_count(self) -> int:
+        """Children so far, of all runs."""
+        return self.earlier_count + len(self.children)
+
+    def take_child(self, record: Record, now_ns: int) -> None:
+        """Take the child that an earlier run sent, or was about to send.
+
+        It is taken for one that rested: who withdrew it meanwhile wanted it gone.
+        """
+        self.child = record
+        self.was_working = True
+        self.children = [record.client_id]
+        self.last_sent_ns = now_ns
+
+    def restore(self, held: WorkRecord) -> None:
+        """Go on from what settled children had filled; raises nothing, judges nothing."""
+        self.filled_units = held.filled_units
+        self.filled_notional = held.filled_notional
+        self.earlier_count = held.child_count
+        self.children = []
+        self.child = None
+        self._counted.clear()
+        if held.stops_as is not None:
+            self.state, self.end_state = WorkState.STOPPING, held.stops_as
+        self.reason = held.reason
+
+    def record(self, instrument: Instrument) -> WorkRecord:
+        """Return what a restart must know, as of now."""
+        child = self.child
+        units, notional = (0, 0) if child is None else self._counted.get(child.client_id, (0, 0))
+        is_stopping = self.state is WorkState.STOPPING
+        return WorkRecord(
+            work_id=self.work_id,
+            strategy_id=self.strategy_id,
+            account_id=self.account_id,
+            intent=self.intent,
+            exits=self.exits,
+            number=self.number,
+            started_ns=self.started_ns,
+            price_decimals=instrument.price_decimals,
+            size_decimals=instrument.size_decimals,
+            filled_units=self.filled_units - units,
+            filled_notional=self.filled_notional - notional,
+            child_count=self.child_count - (child is not None),
+            child_id=None if child is None else child.client_id,
+            worst_units=worst_of(self.planner),
+            is_entry=self.is_entry,
+            stops_as=self.end_state if is_stopping else None,
+            reason=self.reason if is_stopping else "",
+        )
 
     def note(self, record: Record) -> str:
         """Follow a child; return why the work can't go on, or ""."""
