@@ -21,7 +21,7 @@ from tickwright.research.samplers import Sampler, SamplerName, make_sampler
 from tickwright.research.space import Parameters, Space
 from tickwright.research.trial import Evaluator, Recipe, Task, Trial, task_key
 from tickwright.research.trial_file import TrialFile
-from tickwright.research.workers import InlinePool, Pool, ProcessPool
+from tickwright.research.workers import InlinePool, Pool, ProcessPool, start_early
 
 if TYPE_CHECKING:
     import polars
@@ -33,6 +33,7 @@ __all__ = [
     "SweepSummary",
     "Window",
     "make_pool",
+    "open_evaluator",
     "run_tasks",
     "run_trials",
     "sweep",
@@ -189,7 +190,7 @@ def sweep(
             it is not to resume, or workers can't begin.
         StorageError: the folder can't be written.
     """
-    opened = evaluator.open() if isinstance(evaluator, Recipe) else evaluator
+    opened = open_evaluator(evaluator, jobs=jobs, ray=ray)
     checked = Space.of(space).check(opened.bounds)
     chooser = make_sampler(sampler, checked, trials=trials, seed=seed)
     kept = None if folder is None else TrialFile(folder, resumes=resumes)
@@ -212,6 +213,15 @@ def sweep(
             kept.close()
     result.sampler, result.seed = sampler, seed
     return result
+
+
+def open_evaluator(evaluator: Evaluator | Recipe, *, jobs: int, ray: str) -> Evaluator:
+    """Return the evaluator of this process; workers to come are prepared meanwhile."""
+    if not isinstance(evaluator, Recipe):
+        return evaluator
+    if jobs > 1 and not ray:
+        start_early(evaluator)
+    return evaluator.open()
 
 
 def make_pool(evaluator: Evaluator | Recipe, opened: Evaluator, *, jobs: int, ray: str) -> Pool:

@@ -21,7 +21,13 @@ from tickwright.research.frames import curve_frame, polars_or_fault, trials_fram
 from tickwright.research.judgement import Judgement
 from tickwright.research.samplers import SamplerName, make_sampler
 from tickwright.research.space import Parameters, Space
-from tickwright.research.sweep import SweepResult, make_pool, run_tasks, run_trials
+from tickwright.research.sweep import (
+    SweepResult,
+    make_pool,
+    open_evaluator,
+    run_tasks,
+    run_trials,
+)
 from tickwright.research.trial import Evaluator, Recipe, Task, Trial
 from tickwright.research.trial_file import TrialFile
 from tickwright.research.walkforward_summary import (
@@ -246,7 +252,7 @@ def walk_forward(
         ConfigError: as `sweep`, or no window fits.
         StorageError: the folder can't be written.
     """
-    opened = evaluator.open() if isinstance(evaluator, Recipe) else evaluator
+    opened = open_evaluator(evaluator, jobs=jobs, ray=ray)
     checked = Space.of(space).check(opened.bounds)
     whole = (span[0] or opened.span_ns[0], span[1] or opened.span_ns[1])
     windows = make_windows(

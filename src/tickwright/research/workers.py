@@ -6,6 +6,7 @@ takes one trial with it, which is told as failed; a fresh one takes its place.
 """
 
 import multiprocessing
+import multiprocessing.forkserver as forkserver
 import os
 import signal
 from collections.abc import Callable
@@ -18,7 +19,15 @@ import msgspec
 from tickwright.core.errors import ConfigError, TickwrightError
 from tickwright.research.trial import Evaluator, Recipe, Task, Trial, attempt
 
-__all__ = ["WORKERS_MAX", "InlinePool", "Pool", "ProcessPool", "default_jobs", "lost_trial"]
+__all__ = [
+    "WORKERS_MAX",
+    "InlinePool",
+    "Pool",
+    "ProcessPool",
+    "default_jobs",
+    "lost_trial",
+    "start_early",
+]
 
 WORKERS_MAX = 256
 _JOIN_S = 2.0
@@ -88,6 +97,26 @@ class InlinePool:
         """Nothing runs."""
 
 
+def start_early(recipe: Recipe) -> None:
+    """Let the server of workers import what they need while this process does other things."""
+    if _has_server():
+        _context(recipe)
+        forkserver.ensure_running()
+
+
+def _has_server() -> bool:
+    return "forkserver" in multiprocessing.get_all_start_methods()
+
+
+def _context(recipe: Recipe) -> Any:
+    if not _has_server():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    # Imported once in the server: each worker is there in milliseconds.
+    context.set_forkserver_preload([recipe.entry.partition(":")[0], __name__])
+    return context
+
+
 class _Worker:
     """One process and the task it has."""
 
@@ -114,12 +143,7 @@ class ProcessPool:
         if not 1 <= jobs <= WORKERS_MAX:
             raise ConfigError(f"--jobs must be 1 to {WORKERS_MAX}, not {jobs}")
         self.size = jobs
-        methods = multiprocessing.get_all_start_methods()
-        name = "forkserver" if "forkserver" in methods else "spawn"
-        self._context: Any = multiprocessing.get_context(name)
-        if name == "forkserver":
-            # Imported once in the server: each worker is there in milliseconds.
-            self._context.set_forkserver_preload([recipe.entry.partition(":")[0], __name__])
+        self._context: Any = _context(recipe)
         self._recipe = msgspec.json.encode(recipe)
         self._workers: list[_Worker] = []
 
