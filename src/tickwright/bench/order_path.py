@@ -93,6 +93,7 @@ _LABELS: Final = {
     **_STAGES,
     "intent": "intent: exact order to bytes at the socket",
     "exit": "exit: signal to bytes at the socket",
+    "book": "input: a book update without a wish",
     "answer": "input: the venue's answer",
     "fill": "input: a fill",
     "report": "input: the order's final report",
@@ -179,6 +180,10 @@ class _Run:
         path, strategy = self._path, self._path.strategy
         for _ in range(_FRAMES_BETWEEN):
             self._feed_next()
+        # What every message costs the engine when nobody acts on it.
+        started = perf_counter_ns()
+        path.door.on_book(book.slot, utc_now_ns())
+        self.samples["book"].append(perf_counter_ns() - started)
         path.sent.clear()
         path.was_sent.clear()
         strategy.wanted, strategy.book = wish, book

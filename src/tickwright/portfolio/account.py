@@ -233,6 +233,20 @@ class Holding:
                 unrealised = valuer.value(instrument.settle_asset, profit)
         self._book(unrealised, exposure)
 
+    def take_working(
+        self, buy_units: int, sell_units: int, open_orders: int, unknown_requests: int
+    ) -> None:
+        """Take the totals of orders that may still fill; see `Portfolio.set_working`."""
+        assert buy_units >= 0 <= sell_units and open_orders >= 0, "totals are counts"
+        self.open_orders = open_orders
+        if self.unknown_requests != unknown_requests:
+            self.account.unknown_requests += unknown_requests - self.unknown_requests
+            self.unknown_requests = unknown_requests
+        if self.working_buy_units != buy_units or self.working_sell_units != sell_units:
+            self.working_buy_units = buy_units
+            self.working_sell_units = sell_units
+            self.revalue_exposure()
+
     def revalue_exposure(self) -> None:
         """Compute exposure alone anew: all that working orders change."""
         market, mark = self.market, self.market.mark_units

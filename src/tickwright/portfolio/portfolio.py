@@ -270,16 +270,8 @@ class Portfolio:
         `buy_units` and `sell_units` leave out reduce-only orders and count unknown requests as
         live; `open_orders` counts every unfinished order.
         """
-        assert buy_units >= 0 and sell_units >= 0 and open_orders >= 0, "totals are counts"
         holding = self.holding(account_id, instrument_id)
-        holding.open_orders = open_orders
-        if holding.unknown_requests != unknown_requests:
-            holding.account.unknown_requests += unknown_requests - holding.unknown_requests
-            holding.unknown_requests = unknown_requests
-        if holding.working_buy_units != buy_units or holding.working_sell_units != sell_units:
-            holding.working_buy_units = buy_units
-            holding.working_sell_units = sell_units
-            holding.revalue_exposure()
+        holding.take_working(buy_units, sell_units, open_orders, unknown_requests)
 
     # executions -----------------------------------------------------------------------------------
 
