@@ -194,6 +194,13 @@ class ReplayServer:
                 )
             for seen in span.topics:
                 self.shelf.topics.add(seen.category, seen.name)
+                kind = seen.name.rpartition(".")[0]
+                if not kind.startswith("orderbook"):
+                    # What was asked for one symbol was asked for all, and some are quiet.
+                    for added in span.books:
+                        if added.instrument.id.category is seen.category:
+                            name = f"{kind}.{added.instrument.symbol}"
+                            self.shelf.topics.add(seen.category, name)
 
     # life -----------------------------------------------------------------------------------------
 

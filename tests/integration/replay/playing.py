@@ -37,6 +37,7 @@ __all__ = [
     "SeenDoor",
     "feeding",
     "frames_of",
+    "played",
     "record_market",
     "rewritten",
     "serving",
@@ -45,6 +46,9 @@ __all__ = [
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 CATEGORIES = {Category.LINEAR: 2, Category.SPOT: 1}
 """Sockets by product line: which of them a recorded loss cuts must be found again."""
+
+SUBSCRIPTIONS = 2 * len(SYMBOLS) * len(CATEGORIES)
+"""Book and trades of each symbol and product line; what is left of a recording may know no more."""
 
 Key = tuple[str, str, int]
 Levels = tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]
@@ -152,7 +156,7 @@ async def recording(folder: Path, place: RunningSimulator) -> AsyncIterator[Feed
         format=FORMAT, code_version="", config_digest="", config={}, seed=0, epoch=0,
         started_ns=utc_now_ns(), mode=RECORDING_MODE,
     )  # fmt: skip
-    options = SegmentOptions(segment_s_max=1.0, disk_free_min=0, sync_s=0)
+    options = SegmentOptions(segment_s_max=0.5, disk_free_min=0, sync_s=0)
     writer = SessionWriter(folder, header, tap, options=options)
     try:
         async with feeding(place, tap=tap) as fed:
@@ -198,6 +202,13 @@ async def serving(*paths: Path, **options: Any) -> AsyncIterator[tuple[ReplaySer
         yield server, await server.start()
     finally:
         await server.stop()
+
+
+async def played(server: ReplayServer, *, subscriptions: int = SUBSCRIPTIONS) -> None:
+    """Play to the end, once all clients have subscribed."""
+    topics = server.shelf.topics
+    await until(lambda: topics.listener_count >= subscriptions, "every subscription", 30.0)
+    await asyncio.wait_for(server.play(), 50)
 
 
 def rewritten(

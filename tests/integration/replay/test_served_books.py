@@ -9,6 +9,7 @@ from tests.integration.replay.playing import (
     Recorded,
     feeding,
     frames_of,
+    played,
     rewritten,
     serving,
 )
@@ -27,9 +28,8 @@ async def test_books_when_served_as_fast_as_read_then_are_those_of_the_live_run_
     recorded: Recorded,
 ):
     async with serving(recorded.folder, speed=None) as (server, place):
-        played = asyncio.create_task(server.play())
         async with feeding(place) as fed:
-            await asyncio.wait_for(played, 60)
+            await played(server)
             # Its sockets hold the rest when all has been played.
             last = len(fed.door.at)
             await until(lambda: len(fed.door.at) >= max(last, len(recorded.at) // 2), "the books")
@@ -47,9 +47,8 @@ async def test_books_when_served_as_fast_as_read_then_are_those_of_the_live_run_
 
 async def test_books_when_served_at_a_pace_then_are_those_of_the_live_run(recorded: Recorded):
     async with serving(recorded.folder, speed=3.0) as (server, place):
-        played = asyncio.create_task(server.play())
         async with feeding(place) as fed:
-            await asyncio.wait_for(played, 60)
+            await played(server)
         report = server.report()
     assert [] == differing(fed, recorded)
     assert len(fed.door.at) > 50
@@ -62,9 +61,8 @@ async def test_books_when_begun_in_the_middle_then_are_those_of_the_live_run(rec
     (span,) = find_spans([recorded.folder])
     as_of_ns = (span.first_ns + span.last_ns) // 2
     async with serving(recorded.folder, speed=None, as_of_ns=as_of_ns) as (server, place):
-        played = asyncio.create_task(server.play())
         async with feeding(place) as fed:
-            await asyncio.wait_for(played, 60)
+            await played(server)
             await until(lambda: len(fed.door.at) > 20, "the books")
         report = server.report()
     assert [] == differing(fed, recorded)
@@ -77,11 +75,9 @@ async def test_books_when_segments_are_named_then_those_before_them_make_the_bas
 ):
     files = recorded.files
     assert len(files) >= 2
-    async with serving(files[1], speed=None) as (server, place):
-        played = asyncio.create_task(server.play())
-        async with feeding(place) as fed:
-            await asyncio.wait_for(played, 60)
-            await until(lambda: len(fed.door.at) > 10, "the books")
+    async with serving(files[1], speed=None) as (server, place), feeding(place) as fed:
+        await played(server)
+        await until(lambda: len(fed.door.at) > 10, "the books")
     assert [] == differing(fed, recorded)
     assert server.report().snapshots > 0
 
@@ -93,9 +89,8 @@ async def test_books_when_hours_follow_each_other_then_clients_are_cut_between_a
     later = rewritten(recorded.folder, tmp_path / "later", later_ns=hour_ns)
     # Named in any order, and the pause between them isn't waited for.
     async with serving(later, recorded.folder, speed=None) as (server, place):
-        played = asyncio.create_task(server.play())
         async with feeding(place) as fed:
-            await asyncio.wait_for(played, 60)
+            await played(server)
         report = server.report()
     assert [] == differing(fed, recorded)
     assert [str(recorded.folder), str(later)] == report.recordings
@@ -111,9 +106,8 @@ async def test_books_when_recordings_run_beside_each_other_then_come_in_the_orde
     linear = rewritten(recorded.folder, tmp_path / "linear", sources=(0, 1))
     spot = rewritten(recorded.folder, tmp_path / "spot", sources=(2,))
     async with serving(spot, linear, speed=None) as (server, place):
-        played = asyncio.create_task(server.play())
         async with feeding(place) as fed:
-            await asyncio.wait_for(played, 60)
+            await played(server)
             await until(lambda: len(fed.door.at) > len(recorded.at) // 2, "the books")
         report = server.report()
     assert [] == differing(fed, recorded)
@@ -143,9 +137,8 @@ async def test_books_when_the_recorder_was_killed_then_come_up_to_the_last_whole
     whole = last.read_bytes()
     last.write_bytes(whole[: len(whole) * 2 // 3])
     async with serving(folder, speed=None) as (server, place):
-        played = asyncio.create_task(server.play())
         async with feeding(place) as fed:
-            await asyncio.wait_for(played, 60)
+            await played(server)
             await until(lambda: len(fed.door.at) > 20, "the books")
         report = server.report()
     assert [] == differing(fed, recorded)
@@ -161,9 +154,8 @@ async def test_books_when_a_segment_is_damaged_then_clients_are_cut_and_what_com
     whole[len(whole) // 2] ^= 0xFF
     second.write_bytes(whole)
     async with serving(folder, speed=None) as (server, place):
-        played = asyncio.create_task(server.play())
         async with feeding(place) as fed:
-            await asyncio.wait_for(played, 60)
+            await played(server)
             await until(lambda: len(fed.door.at) > 5, "the books")
         report = server.report()
     assert [] == differing(fed, recorded)

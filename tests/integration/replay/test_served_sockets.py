@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.integration.replay.playing import SYMBOLS, Recorded, frames_of, serving
+from tests.integration.replay.playing import SYMBOLS, Recorded, frames_of, played, serving
 from tests.unit.app.test_replay_host import instrument
 from tests.unit.simulator.oracle import ClientBook
 from tickwright.app.door import BookAdded
@@ -69,10 +69,9 @@ async def test_frames_when_subscribed_from_the_start_then_come_byte_for_byte_up_
     recorded: Recorded,
 ):
     async with serving(recorded.folder, speed=None) as (server, place):
-        played = asyncio.create_task(server.play())
         spot = [topic for topic in LINEAR if "SOL" not in topic]
         hearing = asyncio.gather(heard(place, LINEAR), heard(place, spot, "spot"))
-        await asyncio.wait_for(played, 60)
+        await played(server, subscriptions=len(LINEAR) + len(spot))
         await server.stop()
         frames = await hearing
     expected = by_topic([record.payload for record in frames_of(recorded.folder)])
@@ -110,9 +109,8 @@ async def test_late_client_when_it_subscribes_then_gets_the_state_and_what_conti
     (span,) = find_spans([recorded.folder])
     as_of_ns = span.first_ns + (span.last_ns - span.first_ns) // 4
     async with serving(recorded.folder, speed=None, as_of_ns=as_of_ns) as (server, place):
-        played = asyncio.create_task(server.play())
         hearing = asyncio.create_task(heard(place, LINEAR, "spot"))
-        await asyncio.wait_for(played, 60)
+        await played(server, subscriptions=len(LINEAR))
         await server.stop()
         got = by_topic(await hearing)
         instruments = server.shelf.topics.instruments
@@ -178,24 +176,24 @@ async def test_topic_when_nobody_recorded_it_then_is_refused_as_the_venue_does(r
 
 async def test_time_when_nobody_has_subscribed_then_stands_still(recorded: Recorded):
     async with serving(recorded.folder, speed=None) as (server, place):
-        played = asyncio.create_task(server.play())
+        playing = asyncio.create_task(server.play())
         async with connect(f"{place.public}/linear") as socket:
             await socket.send('{"op":"ping","req_id":"p"}')
             await asyncio.wait_for(socket.recv(), 10)
         assert 0 == server.report().frames
-        played.cancel()
+        playing.cancel()
 
 
 async def test_time_when_rest_is_asked_for_a_book_then_begins(recorded: Recorded):
     async with serving(recorded.folder, speed=50.0) as (server, place):
-        played = asyncio.create_task(server.play())
+        playing = asyncio.create_task(server.play())
         asked = {"category": "linear", "symbol": "BTCUSDT"}
         async with asyncio.timeout(20):
             while (book := await get(place, "orderbook", **asked))["retCode"]:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         key = ("linear", "BTCUSDT", book["result"]["u"])
         assert float(book["result"]["b"][0][0]) == recorded.at[key][0][0][0] / 100
-        await asyncio.wait_for(played, 30)
+        await asyncio.wait_for(playing, 30)
         assert server.report().is_complete
 
 
@@ -206,11 +204,10 @@ async def test_client_when_it_reads_nothing_then_holds_the_others_until_it_is_cu
     flood(tmp_path / "flood", frames=20_000)
     topic = "publicTrade.BTCUSDT"
     async with serving(tmp_path / "flood", speed=None) as (server, place):
-        played = asyncio.create_task(server.play())
         hearing = asyncio.create_task(heard(place, [topic]))
         async with connect(f"{place.public}/linear", max_queue=1, close_timeout=0.1) as lazy:
             await lazy.send(json.dumps({"op": "subscribe", "args": [topic]}))
-            await asyncio.wait_for(played, 60)
+            await played(server, subscriptions=2)
         await server.stop()
         assert 20_000 == len(await hearing)
         assert 1 == server.report().cut_slow
