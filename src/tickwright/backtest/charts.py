@@ -107,11 +107,13 @@ def _equity(report: BacktestReport) -> Figure:
 def _positions(report: BacktestReport) -> Figure | None:
     if not report.positions:
         return None
+    # Flat before the first change, and the last size to the end.
+    start, end = report.curve.time_ms[0], report.curve.time_ms[-1]
     lines = [
         _line(
             symbol_of(row.instrument),
-            row.time_ms,
-            row.size,
+            [min(start, row.time_ms[0]), *row.time_ms, max(end, row.time_ms[-1])],
+            [0, *row.size, row.size[-1]],
             COLOURS[index % len(COLOURS)],
             visible=True if index < 3 else "legendonly",
         )

@@ -74,6 +74,10 @@ class TripChart(msgspec.Struct, frozen=True, kw_only=True):
     instrument: str
     start_ms: float
     """UTC, since 1970."""
+    entry_ms: float
+    """The trip's first entry, after the start."""
+    exit_ms: float
+    """Its last exit, after the start."""
     mid_ms: tuple[float, ...]
     """After the start."""
     mid: tuple[float | None, ...]
@@ -200,6 +204,8 @@ def _chart(
         trip=index + 1,
         instrument=name,
         start_ms=start / 1e6,
+        entry_ms=after(opened),
+        exit_ms=after(closed),
         mid_ms=tuple(max(after(int(at)), 0.0) for at in times[first:last][kept]),
         mid=tuple(price(value / 2) if value > 0 else None for value in mids[kept].tolist()),
         orders=tuple(rows),

@@ -90,7 +90,19 @@
   const BUY = "#22a06b";
   const SELL = "#e5484d";
 
+  // Where mids and fills are: an order with a limit far away, as a market order's worst price is,
+  // would press them into a line. Zooming out shows it.
+  function priceRange(chart) {
+    const seen = chart.mid.filter((price) => price !== null).concat(chart.fills.map((fill) => fill.price));
+    if (!seen.length) return null;
+    const low = Math.min(...seen);
+    const high = Math.max(...seen);
+    const margin = Math.max((high - low) * 0.25, high * 2e-5);
+    return [low - margin, high + margin];
+  }
+
   function tripFigure(chart) {
+    const range = priceRange(chart);
     const at = (ms) => chart.start_ms + ms;
     const data = [{
       type: "scatter", mode: "lines", name: "mid", line: { color: "#3b82f6", width: 1.6, shape: "hv" },
@@ -133,12 +145,16 @@
         });
       }
     }
+    const ends = [chart.entry_ms, chart.exit_ms].map((ms) => ({
+      type: "line", xref: "x", yref: "paper", x0: at(ms), x1: at(ms), y0: 0, y1: 1, layer: "below",
+      line: { color: "#8a94a6", width: 1, dash: "dot" },
+    }));
     return {
       data: data,
       layout: {
-        height: 430, margin: { l: 76, r: 24, t: 12, b: 44 }, hovermode: "closest",
+        shapes: ends, height: 430, margin: { l: 76, r: 24, t: 12, b: 44 }, hovermode: "closest",
         legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
-        xaxis: { type: "date", hoverformat: "%H:%M:%S.%L" }, yaxis: { title: { text: "price" } },
+        xaxis: { type: "date", hoverformat: "%H:%M:%S.%L" }, yaxis: Object.assign({ title: { text: "price" } }, range ? { range: range } : {}),
       },
     };
   }

@@ -60,7 +60,7 @@ def test_trip_chart_when_a_trip_is_shown_then_has_its_market_orders_and_fills():
 
     # Twenty to twenty-six with five seconds around, and one sample before.
     assert (1, (START + 15 * SECOND) / 1e6) == (chart.trip, chart.start_ms)
-    assert 0.0 == chart.mid_ms[0]
+    assert (5000.0, 11_000.0, 0.0) == (chart.entry_ms, chart.exit_ms, chart.mid_ms[0])
     assert (100.14, 100.15) == chart.mid[:2]
     assert None is dict(zip(chart.mid_ms, chart.mid, strict=True))[7000.0]
     assert ["in", "open"] == [order.client_id for order in chart.orders]

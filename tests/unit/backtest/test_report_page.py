@@ -150,6 +150,9 @@ def test_figures_when_a_run_traded_then_show_curve_markout_queue_and_latency():
     made, took = figures["markout"]["data"]
     assert ["at the fill", "1 s", "5 s", "30 s"] == made["x"]
     assert "taker (1 fills)" == took["name"]
+    (held,) = figures["positions"]["data"]
+    curve = figures["equity"]["data"][0]["x"]
+    assert ([0, 1.0, 0.0, 0.0], curve[0], curve[-1]) == (held["y"], held["x"][0], held["x"][-1])
 
 
 def test_page_when_plotly_is_missing_then_names_what_to_install(monkeypatch: pytest.MonkeyPatch):
