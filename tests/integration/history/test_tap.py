@@ -109,7 +109,10 @@ async def test_run_when_database_and_writer_are_killed_then_every_row_is_there_o
         async with writing(tmp_path, dsn, notes) as (trader, history):
             await seen(lambda: history.state.rows > 0, "rows in the database")
             await asyncio.to_thread(server.kill)
-            await seen(lambda: history.state.spool_batches >= 2, "batches on the disk")
+            # On a slow machine some may be there from before the first connection.
+            await seen(lambda: history.state.outages == 1, "the outage")
+            before = history.state.spool_batches
+            await seen(lambda: history.state.spool_batches >= before + 2, "batches on the disk")
             pid = history.pid
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
@@ -120,12 +123,13 @@ async def test_run_when_database_and_writer_are_killed_then_every_row_is_there_o
             await seen(lambda: not history.state.spool_batches, "the spool is drained")
         report = history.report()
         session = tmp_path / "session"
-        loaded = await asyncio.to_thread(load_session, session, dsn, HistoryConfig())
         again = await fresh_database(server, "again")
         await asyncio.to_thread(migrate_history, again, HistoryConfig())
         await asyncio.to_thread(load_session, session, again, HistoryConfig())
         for query in SAME:
             assert await asked(again, query) == await asked(dsn, query), query
+        # Loading what is there already doubles nothing.
+        await asyncio.to_thread(load_session, session, dsn, HistoryConfig())
         told = await asked(dsn, "SELECT symbol, trade_id, price::float8::text FROM trades")
         samples = await asked(dsn, "SELECT count(*), count(DISTINCT (symbol, at)) FROM tops")
         executions = await asked(dsn, "SELECT count(*) FROM executions WHERE kind = 'trade'")
@@ -133,8 +137,7 @@ async def test_run_when_database_and_writer_are_killed_then_every_row_is_there_o
     assert public_trades(session) == sorted(numbered(told))
     assert [(str(trader.engine.summary().fills),)] == executions
     assert samples[0][0] == samples[0][1]
-    # A replay of the recording has nothing that the database hasn't.
-    assert (0, [("0",)]) == (loaded.rows, lost)
+    assert [("0",)] == lost
     assert (True, True, 0, 1) == (report.is_whole, report.is_up, report.lost, report.restarts)
     assert report.outages >= 1
     words = " ".join(notes)
