@@ -136,6 +136,9 @@ class AccountLink:
         self._trade: Connection | None = None
         self._channel: TradeChannel | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unflushed: list[Sequence[PlaceOrder | AmendOrder]] = []
+        """Promised and not forced to the disk yet; bounded by the live orders."""
+        self._is_flushing = False
         self._sync_wanted = asyncio.Event()
         self._seen_ns = seen_ns
         """Executions since this time of the venue are asked for; 0: nothing was seen before."""
@@ -225,7 +228,7 @@ class AccountLink:
             if not self._promise(command):
                 return
             if self._journal.sync == "always":
-                self._spawn(self._send_after_flush(command))
+                self._send_after_flush((command,))
             else:
                 self._send(command)
         elif isinstance(command, QueryOrder):
@@ -260,7 +263,7 @@ class AccountLink:
             else:
                 kept = [one for one in creates if not self._is_fenced(one) and self._promise(one)]
                 if self._journal.sync == "always":
-                    self._spawn(self._send_together_after_flush(kept))
+                    self._send_after_flush(kept)
                 else:
                     self._send_together(kept)
 
@@ -272,22 +275,33 @@ class AccountLink:
             return False
         return True
 
-    async def _send_after_flush(self, command: PlaceOrder | AmendOrder) -> None:
-        try:
-            await asyncio.to_thread(self._journal.flush)
-        except StorageError as error:
-            self._unsent(command, str(error))
-            return
-        self._send(command)
+    def _send_after_flush(self, commands: Sequence[PlaceOrder | AmendOrder]) -> None:
+        """Send what is promised, in this order, once its record is on the disk.
 
-    async def _send_together_after_flush(self, creates: Sequence[PlaceOrder]) -> None:
+        What is promised while the disk is busy waits for its turn and shares one.
+        """
+        self._unflushed.append(commands)
+        if commands and not self._is_flushing:
+            self._is_flushing = True
+            self._spawn(self._flush_and_send())
+
+    async def _flush_and_send(self) -> None:
         try:
-            await asyncio.to_thread(self._journal.flush)
-        except StorageError as error:
-            for command in creates:
-                self._unsent(command, str(error))
-            return
-        self._send_together(creates)
+            while self._unflushed:
+                groups, self._unflushed = self._unflushed, []
+                try:
+                    await asyncio.to_thread(self._journal.flush)
+                except StorageError as error:
+                    for command in (one for group in groups for one in group):
+                        self._unsent(command, str(error))
+                    continue
+                for group in groups:
+                    if len(group) == 1:
+                        self._send(group[0])
+                    else:
+                        self._send_together(group)
+        finally:
+            self._is_flushing = False
 
     def _is_fenced(self, command: OrderRequest) -> bool:
         """Refuse what the kill switch or a ban of our address forbids; cancels always pass."""
