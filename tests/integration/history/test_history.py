@@ -313,6 +313,8 @@ async def test_candles_when_trades_come_in_several_batches_then_equal_those_of_a
         "SELECT at, open, high, low, close, volume, trades FROM tickwright.trade_candles ORDER BY 1"
     )
     assert await ask(dsn, truth) == await ask(dsn, kept)
+    named = "SELECT trade_id FROM tickwright.trades ORDER BY length(trade_id), trade_id"
+    assert [(f"t{n}",) for n in range(1, 900)] == await ask(dsn, named)
     assert [(1, 899)] == await ask(
         dsn, "SELECT count(*)::int, sum(trades)::int FROM tickwright.candles_of('1 hour')"
     )

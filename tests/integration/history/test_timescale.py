@@ -99,6 +99,16 @@ async def looked_after(dsn: str) -> dict[str, object]:
     return found
 
 
+async def days_dropped(dsn: str) -> tuple[int, int, int]:
+    """Drop the first day by hand; returns partitions or chunks, trades and candles' trades."""
+    connection = await asyncpg.connect(dsn)
+    dropped = await connection.fetchval("SELECT tickwright.drop_days('2024-12-02')")
+    left = await connection.fetchval("SELECT count(*)::int FROM tickwright.trades")
+    kept = await connection.fetchval("SELECT sum(trades)::int FROM tickwright.trade_candles")
+    await connection.close()
+    return dropped, left, kept
+
+
 async def retained(dsn: str) -> tuple[int, int]:
     """Let the retention policy run; returns the trades that are left, and those in candles."""
     connection = await asyncpg.connect(dsn)
@@ -127,6 +137,7 @@ def test_history_when_in_timescaledb_then_answers_as_plain_postgresql_and_is_loo
         for query in QUERIES:
             native = ask_history(plain, query, limit=1_000)
             assert native.rows == ask_history(dsn, query, limit=1_000).rows, query
+        dropped = asyncio.run(days_dropped(plain)), asyncio.run(days_dropped(dsn))
         left = asyncio.run(retained(dsn))
     policies = "policy_compression policy_retention"
     assert [(name, True, policies) for name in ("level_rows", "top_rows", "trade_rows")] == found[
@@ -134,5 +145,6 @@ def test_history_when_in_timescaledb_then_answers_as_plain_postgresql_and_is_loo
     ]
     assert "minute_rows" == found["aggregates"]
     assert ((2, 0), (2, 2)) == (found["before"], found["compressed"])
+    assert ((1, 299, 899), (1, 299, 899)) == dropped
     # Days of 2024 are older than 30 days: all trades go, their candles stay.
     assert (0, 899) == left

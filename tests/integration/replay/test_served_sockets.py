@@ -1,6 +1,7 @@
 """What a served recording says on its sockets and by REST, frame for frame."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -172,6 +173,24 @@ async def test_topic_when_nobody_recorded_it_then_is_refused_as_the_venue_does(r
             assert (False, expected) == (answer["success"], answer["ret_msg"])
         await socket.send('{"op":"ping","req_id":"p"}')
         assert "pong" == json.loads(await asyncio.wait_for(socket.recv(), 10))["ret_msg"]
+
+
+async def test_fault_when_added_to_a_served_recording_then_strikes_as_in_the_simulator(
+    recorded: Recorded,
+):
+    topic = "orderbook.50.ETHUSDT"
+    async with serving(recorded.folder, speed=None) as (server, place):
+        fault = {"kind": "duplicate", "category": "spot", "topic": topic, "after_frames": 3}
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(f"{place.rest}/control/faults", json=fault) as answer,
+        ):
+            assert 200 == answer.status
+        hearing = asyncio.create_task(heard(place, [topic], "spot"))
+        await played(server, subscriptions=1)
+        await server.stop()
+        frames = await hearing
+    assert 1 == sum(one == other for one, other in itertools.pairwise(frames))
 
 
 async def test_time_when_nobody_has_subscribed_then_stands_still(recorded: Recorded):

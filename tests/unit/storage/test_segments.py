@@ -222,3 +222,33 @@ def test_writer_when_the_folder_vanishes_then_counts_and_raises_nothing(tmp_path
     writer.close()
     assert (1, True) == (writer.lost_count, writer.is_paused)
     assert "can't be written" in writer.fault
+
+
+def test_segment_when_of_the_older_columns_then_is_read_as_ever():
+    folder = Path(__file__).resolve().parents[2] / "data" / "segments"
+    expected = (folder / "codec-1.jsonl").read_bytes().splitlines()
+
+    reader = read_segments(folder / "codec-1.tws")
+
+    assert expected == [record.payload for record in reader]
+    assert (False, 0) == (reader.is_cut, reader.skip_count)
+    found = last_record(folder / "codec-1.tws")
+    assert found is not None
+    assert expected[-1] == found.payload
+
+
+def test_block_when_its_fields_are_not_whole_then_is_written_in_the_older_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    tmp_path.joinpath("r").mkdir()
+    writer = SegmentWriter(tmp_path / "r", SegmentOptions(disk_free_min=0))
+    writer.write(b"".join(record(n, frame(n)) for n in range(10)))
+    fields_of = writer._fields_of
+    monkeypatch.setattr(writer, "_fields_of", lambda block: None)
+    writer.write(b"".join(record(n, frame(n)) for n in range(10, 20)))
+    monkeypatch.setattr(writer, "_fields_of", fields_of)
+    writer.write(b"".join(record(n, frame(n)) for n in range(20, 30)))
+    writer.close()
+
+    assert [frame(n) for n in range(30)] == frames_of(tmp_path / "r")
+    assert "" == writer.fault
