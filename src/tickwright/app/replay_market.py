@@ -39,13 +39,15 @@ from tickwright.storage.segments import REPEATED, Record, RecordKind
 from tickwright.venues.bybit.control import FrameKind, classify
 from tickwright.venues.public_port import TopicChange
 
-__all__ = ["RecordedMarket", "RecordedShelf"]
+__all__ = ["TOPICS_MAX", "RecordedMarket", "RecordedShelf"]
 
 _CONNECTION = b'{"type":"connection"'
 _INSTRUMENT = b'{"type":"instrument"'
 _ANSWERS = frozenset(
     (FrameKind.PONG, FrameKind.AUTH, FrameKind.SUBSCRIPTION, FrameKind.REPLY, FrameKind.ERROR)
 )
+TOPICS_MAX = 20_000
+"""Topics of one recording; a venue has fewer, and damage may write any name."""
 _ANY_TOPIC = re.compile(rb'"topic":"([^"]+)"')
 
 
@@ -62,7 +64,7 @@ class RecordedShelf:
         self._pay_funding = pay_funding
         self._mirrors: dict[InstrumentId, Mirror] = {}
 
-    def list(self, instrument: Instrument) -> None:
+    def enlist(self, instrument: Instrument) -> None:
         """List an instrument, with the topics that every recording of it has."""
         category, symbol = instrument.id.category, instrument.symbol
         self.topics.instruments[category, symbol] = instrument
@@ -156,39 +158,44 @@ class RecordedMarket(RecordedHost):
             return
         session.sink.feed(frame, record.now_ns, last=bool(record.flags & 1))
         name = topic_name(frame)
-        try:
-            topic = self._topics[source, name]
-        except KeyError:
-            topic = self._topics[source, name] = self._topic(source, name)
-        if topic is None and (name or not self._is_damaged(frame)):
-            return
-        self.frames += 1
-        self.frame_bytes += len(frame)
-        if topic is None:
-            self._nameless(source, frame)
-        else:
+        place = source, name
+        if place not in self._topics:
+            if not self._is_listed(source, name):
+                self._odd(source, frame)
+                return
+            self._topics[place] = self._topic(source, name)
+        topic = self._topics[place]
+        if topic is not None:
+            self.frames += 1
+            self.frame_bytes += len(frame)
             topic.play(frame)
+
+    def _is_listed(self, source: int, name: bytes) -> bool:
+        """Whether a frame's topic can be one of ours: damaged frames have any name, or none."""
+        symbol = name.rpartition(b".")[2].decode("ascii", "replace")
+        listed = (self._category_of[source], symbol) in self._shelf.topics.instruments
+        return listed and len(self._topics) < TOPICS_MAX
 
     def _topic(self, source: int, name: bytes) -> RecordedTopic | None:
         """Find the topic of a frame; None for one that another connection carries already."""
         category = self._category_of[source]
-        if not name or self._owners.setdefault((category, name), source) != source:
+        if self._owners.setdefault((category, name), source) != source:
             return None
-        return self._shelf.topics.add(category, name.decode("utf-8", "replace"))
+        return self._shelf.topics.add(category, name.decode("ascii", "replace"))
 
-    @staticmethod
-    def _is_damaged(frame: bytes) -> bool:
-        """Tell a frame that lost its topic from an answer, which was meant for another client."""
-        try:
-            return classify(frame).kind not in _ANSWERS
-        except FrameError:
-            return True
+    def _odd(self, source: int, frame: bytes) -> None:
+        """Play a frame that doesn't begin with a topic of ours, unless it is an answer.
 
-    def _nameless(self, source: int, frame: bytes) -> None:
-        """Play a frame that doesn't begin with its topic: to those it names, or to everybody.
-
-        It went to the recorder's one client of that connection, who had to cope with it as well.
+        Answers were meant for the recorder. What is damaged went to him as well, and he had to cope
+        with it: it goes to those whose topic it names, or to everybody on that connection.
         """
+        try:
+            if classify(frame).kind in _ANSWERS:
+                return
+        except FrameError:
+            pass
+        self.frames += 1
+        self.frame_bytes += len(frame)
         found = _ANY_TOPIC.search(frame)
         topic = None if found is None else self._topics.get((source, found[1]))
         if topic is not None:
@@ -205,7 +212,7 @@ class RecordedMarket(RecordedHost):
         )
         instrument = added.instrument
         self._category_of[added.source] = instrument.id.category
-        self._shelf.list(instrument)
+        self._shelf.enlist(instrument)
         mirror = self._mirrors[added.slot] = self._shelf.mirror(instrument.id)
         if mirror is not None:
             mirror.book.attach(book)
@@ -256,7 +263,7 @@ class RecordedMarket(RecordedHost):
 
     def _change_instrument(self, instrument: Instrument) -> None:
         super()._change_instrument(instrument)
-        self._shelf.list(instrument)
+        self._shelf.enlist(instrument)
         mirror = self._shelf.mirror(instrument.id)
         if mirror is not None:
             mirror.change_instrument(instrument)

@@ -188,7 +188,7 @@ class ReplayServer:
         for span in self.spans:
             for added in span.books:
                 instrument = added.instrument
-                self.shelf.list(instrument)
+                self.shelf.enlist(instrument)
                 self.shelf.topics.add(
                     instrument.id.category, f"orderbook.{added.depth}.{instrument.symbol}"
                 )
