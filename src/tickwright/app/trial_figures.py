@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tickwright.core.errors import TickwrightError
+from tickwright.core.orders import ExecutionKind
 from tickwright.research.trial import RETURNS_MAX
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def trial_metrics(record: "RunRecord", first_ns: int) -> dict[str, float | None]
     returns, trips, costs = found.returns, found.trips, found.costs
     orders = [one for one in record.orders if one.arrived_ns]
     ordered = sum(one.size_units for one in orders)
-    fills = [one for one in record.fills if one.size_units]
+    fills = [one for one in record.fills if ExecutionKind(one.kind).moves_position]
     refused = sum(sum(by_reason.values()) for by_reason in record.refusals.values())
     values: dict[str, float | None] = {
         "sharpe": returns.sharpe,
