@@ -20,6 +20,7 @@ from tickwright.core.events import (
 from tickwright.core.instrument import Instrument
 from tickwright.core.orders import Fill
 from tickwright.core.units import money_to_decimal
+from tickwright.core.work import Work, WorkRecord
 from tickwright.storage.journal import JournalEntry, Settled
 
 __all__ = ["EvidenceLine", "EvidenceWords", "Subject"]
@@ -95,7 +96,23 @@ class EvidenceWords:
         ):
             if units is not None:
                 parts.append(f"{name} {self.price(units)}")
+        if order.work is not None:
+            parts.append(self._child(order.work))
         return ", ".join(parts)
+
+    def _child(self, work: WorkRecord) -> str:
+        return (
+            f"order {work.child_count + 1} of work {work.work_id} ({work.intent.kind}, "
+            f"{self.size(work.filled_units)} of {self.size(work.intent.size_units)} filled before)"
+        )
+
+    def work(self, work: Work) -> str:
+        """Say how a work stands."""
+        reason = f": {work.reason}" if work.reason else ""
+        return (
+            f"work {work.work_id} ({work.intent.kind}) {work.state.value}, "
+            f"{self.size(work.filled_units)} of {self.size(work.size_units)} filled{reason}"
+        )
 
     def entry(self, entry: JournalEntry) -> tuple[str, str] | None:
         """Say what a journal entry is: its kind and its words."""

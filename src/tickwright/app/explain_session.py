@@ -20,6 +20,7 @@ from tickwright.core.commands import (
     OrderNotice,
     ProtectionNotice,
     SignalNotice,
+    WorkNotice,
 )
 from tickwright.core.events import Input, OrderReport, Reconciliation, SyncReport
 from tickwright.core.identity import ClientId, StrategyId
@@ -41,6 +42,8 @@ _OPERATOR = b'{"type":"operator"'
 _CONNECTION = b'{"type":"connection"'
 _COUNTER_LENGTH = 7
 _PROGRESS_EVERY = 5_000
+_UNASKED = frozenset({"event_id", "lane"})
+"""What a judgement is given and an explanation isn't."""
 
 Progress = Callable[[int, int], None]
 """Called now and then with the bytes read, and how many there are."""
@@ -228,6 +231,9 @@ class Witness(Replay):
                     filled = self._words.size(notice.filled_units)
                     reason = f": {notice.reason}" if notice.reason else ""
                     self._tell("state", f"{notice.state.value}, {filled} filled{reason}", **at)
+            elif isinstance(notice, WorkNotice):
+                if subject.client_id in notice.work.children:
+                    self._tell("work", self._words.work(notice.work), **at)
             elif isinstance(notice, HaltNotice):
                 self._tell("halt", f"{notice.scope}: {notice.reason}", **at)
             elif isinstance(notice, ProtectionNotice):
@@ -251,7 +257,7 @@ class Witness(Replay):
             is_next = ids.issued + 1 == self._counter and stem[2 : 2 + len(tag)] == tag
             if not is_next:
                 return judge(intent, **question)
-            asked = {name: held for name, held in question.items() if name != "event_id"}
+            asked = {name: held for name, held in question.items() if name not in _UNASKED}
             checks = gate.explain(intent, **asked)
             verdict = judge(intent, **question)
             if isinstance(verdict, Approved):

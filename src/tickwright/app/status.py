@@ -25,6 +25,7 @@ from tickwright.app.trader_state import (
     trader_line,
     watchdog_line,
 )
+from tickwright.app.works import WorkLine, works_in
 from tickwright.core.errors import StorageError
 from tickwright.engine.summary import ProtectionSummary
 from tickwright.net.listener import utc_now_ns
@@ -71,6 +72,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     kill: KillLine | None
     watchdog: WatchdogLine
     protections: tuple[ProtectionSummary, ...]
+    works: tuple[WorkLine, ...]
     session: SessionLine | None
     history: SpoolStatus | None
     journals: tuple[JournalLine, ...]
@@ -100,8 +102,10 @@ def look_at_status(path: Path, *, last: int = 5) -> StatusReport:
     if (where.state / KILL_FILE).exists() and kill is None:
         faults.append(f"{where.state / KILL_FILE} was made, and nobody has acted on it")
     protections: tuple[ProtectionSummary, ...] = ()
+    works: tuple[WorkLine, ...] = ()
     try:
         protections = protections_in(where.state).protections
+        works = works_in(where.state)
     except StorageError as error:
         faults.append(str(error))
     orders = read_orders(where, last=last)
@@ -125,6 +129,7 @@ def look_at_status(path: Path, *, last: int = 5) -> StatusReport:
         kill=kill,
         watchdog=watchdog_line(where.state, heartbeat_s_max=heartbeat_s_max),
         protections=protections,
+        works=works,
         session=_session(where),
         history=_history(where, faults),
         journals=orders.journals,

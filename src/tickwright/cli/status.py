@@ -12,6 +12,7 @@ from tickwright.cli.outcome import verb
 
 if TYPE_CHECKING:
     from tickwright.app.status import StatusReport
+    from tickwright.app.works import WorkLine
 
 __all__ = ["status"]
 
@@ -74,6 +75,7 @@ def _rows(report: "StatusReport") -> list[tuple[str, str]]:
         rows.append(("protection", f"{one.state} {one.name} until {until}: {one.reason}"))
     if not report.protections:
         rows.append(("protection", "nothing is restricted"))
+    rows += [("work", _work_words(work)) for work in report.works]
     session = report.session
     if session is not None:
         end = "closed" if session.is_closed else "no end yet" if _runs(report) else "NO END: cut"
@@ -89,6 +91,18 @@ def _rows(report: "StatusReport") -> list[tuple[str, str]]:
         low = " LOW" if report.disk_is_low else ""
         rows.append(("disk", f"{report.disk_free_bytes / 1024**3:.1f} GiB free{low}"))
     return rows + [("fault", fault) for fault in report.faults]
+
+
+def _work_words(work: "WorkLine") -> str:
+    from tickwright.app.notice_log import utc
+
+    order = "" if work.order is None else f", the last of them {work.order}"
+    reason = f": {work.reason}" if work.reason else ""
+    return (
+        f"{work.work_id} {work.strategy_id} {work.algorithm} {work.side} {work.size} "
+        f"{work.instrument}, {work.state} since {utc(work.started_ns)}, {work.filled} filled, "
+        f"{work.orders} orders{order}{reason}"
+    )
 
 
 def _runs(report: "StatusReport") -> bool:

@@ -143,6 +143,11 @@ class WorkIntent(msgspec.Struct, frozen=True, kw_only=True, tag="work_intent"):
     reason: str = ""
     exits: Exits | None = None
 
+    @property
+    def kind(self) -> str:
+        """The algorithm's word: follow, twap, iceberg or marketable."""
+        return str(type(self.algorithm).__struct_config__.tag)
+
     def fault(self) -> str | None:
         """Say what makes the wish unusable, or None."""
         if self.size_units <= 0:

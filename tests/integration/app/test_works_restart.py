@@ -28,6 +28,7 @@ from tests.integration.app.test_works import (
     working,
 )
 from tests.integration.app.trading import simulator, trading, until
+from tickwright.app.explain import explain_from_session
 from tickwright.app.replay import Replay
 from tickwright.app.trader_settings import TraderSettings
 from tickwright.book.order_book import OrderBook
@@ -163,9 +164,8 @@ async def test_work_when_its_trader_is_killed_then_the_next_one_buys_exactly_the
             step = trader.engine.state.instrument(BTC)
             assert step.quantity(SIZE) == bought(running)
             assert name != "twap" or 0 < before < step.quantity(SIZE)
-            assert {1} == set(
-                Counter(row["orderLinkId"] for row in rows_of(ledger(running))).values()
-            )
+            orders = rows_of(ledger(running))
+            assert {1} == set(Counter(row["orderLinkId"] for row in orders).values())
             assert (
                 SIZE
                 == trader.engine.state.portfolio.position(
@@ -174,3 +174,10 @@ async def test_work_when_its_trader_is_killed_then_the_next_one_buys_exactly_the
             )
     for session in ("first", "second"):
         assert "" == Replay(tmp_path / session).run().difference
+    if name == "twap":
+        # Sent by the second life, for the work of the first.
+        child = max(row["orderLinkId"] for row in orders)
+        told = explain_from_session(child, tmp_path / "second")
+        (asked,) = [line.text for line in told.lines if line.kind == "command"]
+        assert f" of work {work.work_id} (twap, 0.0" in asked
+        assert any(line.kind == "work" and " done, 0.030 " in line.text for line in told.lines)
