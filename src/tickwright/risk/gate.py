@@ -20,7 +20,7 @@ from tickwright.book.order_book import OrderBook
 from tickwright.core.errors import InstrumentUnknown
 from tickwright.core.identity import AccountId, InstrumentId, StrategyId
 from tickwright.core.instrument import Instrument
-from tickwright.core.orders import OrderIntent, TimeInForce
+from tickwright.core.orders import OrderIntent, Side, TimeInForce
 from tickwright.core.verdicts import Approved, Check, Reason, Rejected, Verdict
 from tickwright.portfolio.portfolio import Portfolio
 from tickwright.risk.bound_limits import BoundLimits, bind
@@ -38,6 +38,7 @@ from tickwright.risk.memory import AccountGateState, AccountMemory, GateState, J
 from tickwright.risk.order_checks import reduced_out_of_band
 from tickwright.risk.plain_order import Answer, plain_answer
 from tickwright.risk.question import Question, Room
+from tickwright.risk.rooms import fits_every_room
 from tickwright.risk.usage import LimitUse, account_usage
 from tickwright.risk.view import RiskView
 
@@ -148,7 +149,7 @@ class Gate:
         reduced: tuple[Check, ...] = ()
         if answer is not _FITS:
             asked = self._ask(intent, lane, strategy_id, account_id, now_ns, book, view)
-            settled = self._judge(asked, is_passed=answer is _PASSES)
+            settled = self._judge(asked, lane if answer is _PASSES else None)
             if type(settled) is Rejected:
                 return settled
             size_units, reduced = asked.size_units, settled
@@ -159,10 +160,13 @@ class Gate:
             memory.fill_ratio.note_order(now_ns)
         return Approved(size_units, reduced)
 
-    def _judge(self, asked: Question, *, is_passed: bool) -> tuple[Check, ...] | Rejected:
-        """Ask check by check and room by room; return what made the order smaller."""
+    def _judge(self, asked: Question, plain: JudgedLane | None) -> tuple[Check, ...] | Rejected:
+        """Ask check by check and room by room; return what made the order smaller.
+
+        `plain` is where the order is judged when all checks were passed by the short way.
+        """
         is_closing = asked.is_closing
-        if not is_passed:
+        if plain is None:
             for test in CLOSING_TESTS if is_closing else OPENING_TESTS:
                 if not test.passes(asked):
                     return Rejected(test.check(asked))
@@ -174,6 +178,8 @@ class Gate:
                 if type(check) is Rejected:
                     return check
                 reduced += (check,)
+                if plain is not None and _fits_now(asked, plain):
+                    break
         for test in FINAL_TESTS:
             if not test.passes(asked):
                 return Rejected(test.check(asked))
@@ -484,6 +490,15 @@ _NOT_OF_AMENDS = frozenset(
 )
 _NEEDED_BY_ROOMS = frozenset({Reason.PRICE_UNKNOWN, Reason.NO_EQUITY})
 _NEEDS_BOOK = frozenset({Reason.BOOK_TOO_OLD, Reason.PRICE_BAND, Reason.DEPTH_TOO_THIN})
+
+
+def _fits_now(asked: Question, lane: JudgedLane) -> bool:
+    """Whether every room is wide enough for what the order shrank to."""
+    size_units, equity = asked.size_units, asked.equity
+    assert equity is not None, "the short way asked for it"
+    after_units, is_buy = asked.held_units + size_units, asked.intent.side is Side.BUY
+    worth, scale = asked.worth, asked.worth_scale
+    return fits_every_room(lane, size_units, after_units, worth, scale, equity, is_buy)
 
 
 def _refill(stamps: deque[int], approvals_ns: Iterable[int]) -> None:
