@@ -261,9 +261,6 @@ async def _trade(options: argparse.Namespace, tape: Tape, folder: Path) -> dict[
         await asyncio.sleep(_LOOK_S)
     ended_ns, ended_cpu_ns = time.monotonic_ns(), time.process_time_ns()
     await asyncio.sleep(_SETTLE_S)
-    if history is not None and writing is not None:
-        writing.cancel()
-        await history.aclose()
     if mirror is not None and mirroring is not None:
         mirroring.cancel()
         await mirror.aclose()
@@ -273,6 +270,10 @@ async def _trade(options: argparse.Namespace, tape: Tape, folder: Path) -> dict[
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running
+    if history is not None and writing is not None:
+        # Only now: while this waits, a feed would dial the sender again.
+        writing.cancel()
+        await history.aclose()
     trader.take_notices()
     books = [book for book in trader.feeds[0].books if book is not None]
     frames = sum(session.book_frame_count for session in trader.feeds[0].sessions)
