@@ -3,7 +3,8 @@
 It refuses to eat the disk that trading needs: below `disk_free_min` it stops, counts what it drops,
 and goes on when twice as much is free. What is missing stands in the recording itself, as a record
 in the place of the hole. Every block is unpacked again before it is believed: what can't be
-restored byte for byte is never written. It runs in a thread of its caller's and knows no queue.
+restored byte for byte is written in the older form, which asks for less. It runs in a thread of its
+caller's and knows no queue.
 """
 
 import binascii
@@ -18,9 +19,11 @@ import msgspec
 import zstandard
 
 from tickwright.net.tap import HEADER_SIZE
+from tickwright.storage.field_codec import FieldCoder
 from tickwright.storage.segment_codec import RecordCoder, survey
 from tickwright.storage.segments import (
     CODEC_COLUMNS,
+    CODEC_FIELDS,
     FILE_HEAD,
     FILE_MAGIC,
     PIECE,
@@ -98,8 +101,8 @@ class SegmentWriter:
         self._reason = ""
         self._last_ns = 0
         self._books: list[bytes] = []
-        self._coder = RecordCoder()
-        self._check = RecordCoder()
+        self._coder = FieldCoder()
+        self._check = FieldCoder()
         self._packer = zstandard.ZstdCompressor(level=LEVEL)
         self._stream = self._packer.compressobj()
         self._open()
@@ -202,17 +205,19 @@ class SegmentWriter:
             self._coder.reset()
             self._check.reset()
             self._stream = self._packer.compressobj()
-        columns = self._coder.encode(block)
-        if self._check.decode(columns, size=len(block)) != block:
-            self._fault("a block couldn't be restored: please report it")
-            self._chunk_bytes = 0
-            return False
-        stored = self._stream.compress(columns)
-        stored += self._stream.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+        codec, columns = CODEC_FIELDS, self._fields_of(block)
         self._chunk_bytes += len(block)
+        if columns is None:
+            # The older columns take it, in a chunk of their own: nothing is lost to a doubt.
+            flag |= PieceFlag.CHUNK
+            self._chunk_bytes = 0
+            self._stream = self._packer.compressobj()
+            codec, columns = CODEC_COLUMNS, [RecordCoder().encode(block)]
+        stored = b"".join(map(self._pack, filter(None, columns)))
         is_counted = not flag & PieceFlag.CONTEXT
+        head = (flag, codec, len(block), found.count, found.first_ns, found.last_ns)
         try:
-            self._store(flag, stored, len(block), found.count, found.first_ns, found.last_ns)
+            self._store(stored, *head)
         except OSError as error:
             self._fail(error, now_s)
             return False
@@ -221,11 +226,32 @@ class SegmentWriter:
             self._last_ns = found.last_ns
         return True
 
+    def _fields_of(self, block: bytes) -> list[bytes] | None:
+        """Return a block's columns if every byte comes back from them."""
+        columns = self._coder.encode(block)
+        try:
+            is_whole = self._check.decode(b"".join(columns), size=len(block)) == block
+        except ValueError:
+            is_whole = False
+        return columns if is_whole else None
+
+    def _pack(self, column: bytes) -> bytes:
+        """Compress a column in blocks of its own: each has its own letters."""
+        packed = self._stream.compress(column)
+        return packed + self._stream.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+
     def _store(
-        self, flag: PieceFlag, stored: bytes, size: int, count: int, first_ns: int, last_ns: int
+        self,
+        stored: bytes,
+        flag: PieceFlag,
+        codec: int,
+        size: int,
+        count: int,
+        first_ns: int,
+        last_ns: int,
     ) -> None:
         head = PIECE.pack(
-            PIECE_MAGIC, flag, CODEC_COLUMNS, 0, len(stored), size, count, self.record_count,
+            PIECE_MAGIC, flag, codec, 0, len(stored), size, count, self.record_count,
             first_ns, last_ns, 0,
         )[:-_CRC_SIZE]  # fmt: skip
         self._emit(head + struct.pack("<I", piece_checksum(head, stored)) + stored)
@@ -264,7 +290,7 @@ class SegmentWriter:
         if file is None:
             return
         with contextlib.suppress(OSError):
-            self._store(PieceFlag.END, b"", 0, 0, self._last_ns, self._last_ns)
+            self._store(b"", PieceFlag.END, CODEC_FIELDS, 0, 0, self._last_ns, self._last_ns)
             if self._options.sync_s:
                 os.fdatasync(file.fileno())
         file.close()

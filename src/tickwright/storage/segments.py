@@ -3,11 +3,12 @@
 A segment is a file `inputs-000001.tws`: a head (magic, version, number, time), then pieces. A piece
 is length-prefixed and checksummed: its head says how many records it holds, of which times, and
 which record of the recording is its first, so that a reader knows exactly what it misses. Pieces
-form chunks, each a zstd stream of its own over the columns of `storage.segment_codec`; a reader can
-begin at any chunk. Each segment opens with the books that were known by then, so that it can be
-read alone. A cut tail is read up to its last whole piece; a damaged piece costs its chunk's rest,
-and reading goes on at the next chunk with the position named and the missing records counted. It
-refuses what isn't a segment, or is of a newer version, and never changes a file.
+form chunks, each a zstd stream of its own over the columns of `storage.field_codec` (of
+`storage.segment_codec` in older recordings); a reader can begin at any chunk. Each segment opens
+with the books that were known by then, so that it can be read alone. A cut tail is read up to its
+last whole piece; a damaged piece costs its chunk's rest, and reading goes on at the next chunk with
+the position named and the missing records counted. It refuses what isn't a segment, or is of a
+newer version, and never changes a file.
 """
 
 import binascii
@@ -24,10 +25,12 @@ import zstandard
 
 from tickwright.core.errors import StorageError
 from tickwright.net.tap import HEADER_SIZE
+from tickwright.storage.field_codec import FieldCoder
 from tickwright.storage.segment_codec import RecordCoder
 
 __all__ = [
     "CODEC_COLUMNS",
+    "CODEC_FIELDS",
     "FILE_HEAD",
     "FILE_MAGIC",
     "PIECE",
@@ -61,6 +64,9 @@ PIECE = struct.Struct("<4sBBHIIIqqqI")
 """Magic, flags, codec, reserved, bytes stored, bytes of the columns, count of records, number of
 the first record, smallest and largest time, CRC-32 of what is before it and of what follows."""
 CODEC_COLUMNS = 1
+"""`storage.segment_codec`: written until fields were."""
+CODEC_FIELDS = 2
+"""`storage.field_codec`: what is written now."""
 PIECE_BYTES_MAX = 512 * 1024 * 1024
 SKIPS_KEPT_MAX = 1_000
 TAIL_BYTES = 8 * 1024 * 1024
@@ -323,7 +329,7 @@ class SegmentReader:
                 self._next = piece.first + piece.count
                 self.is_cut = not piece.flags & PieceFlag.END
             return
-        coder = RecordCoder()
+        coder = _coder_of(chunk[0])
         stream = zstandard.ZstdDecompressor().decompressobj()
         for number, piece in enumerate(chunk):
             if number == 0 and not piece.flags & (PieceFlag.CHUNK | PieceFlag.END):
@@ -381,6 +387,15 @@ class SegmentReader:
 
 
 _CUT = "the segment is cut"
+_CODERS: dict[int, type[RecordCoder] | type[FieldCoder]] = {
+    CODEC_COLUMNS: RecordCoder,
+    CODEC_FIELDS: FieldCoder,
+}
+
+
+def _coder_of(piece: _Piece) -> RecordCoder | FieldCoder:
+    """Return what reads a chunk that begins with this piece."""
+    return _CODERS[piece.codec]()
 
 
 def _piece_at(data: memoryview, at: int) -> _Piece | str:
@@ -392,7 +407,7 @@ def _piece_at(data: memoryview, at: int) -> _Piece | str:
     )
     if magic != PIECE_MAGIC or stored > PIECE_BYTES_MAX or size > PIECE_BYTES_MAX:
         return "no piece starts"
-    if codec != CODEC_COLUMNS:
+    if codec not in _CODERS:
         return f"a piece of a newer kind ({codec}) starts"
     body = at + PIECE.size
     if len(data) - body < stored:
@@ -504,14 +519,15 @@ def _last_in(file: Path) -> Record | None:
         with _mapped(file) as data:
             if len(data) <= FILE_HEAD.size:
                 return None
-            coder, stream = RecordCoder(), zstandard.ZstdDecompressor().decompressobj()
+            coder: RecordCoder | FieldCoder = FieldCoder()
+            stream = zstandard.ZstdDecompressor().decompressobj()
             at = _next_chunk(data, max(FILE_HEAD.size, len(data) - TAIL_BYTES))
             while 0 <= at < len(data):
                 found = _piece_at(data, at)
                 if isinstance(found, str):
                     break
                 if found.flags & PieceFlag.CHUNK:
-                    coder, stream = RecordCoder(), zstandard.ZstdDecompressor().decompressobj()
+                    coder, stream = _coder_of(found), zstandard.ZstdDecompressor().decompressobj()
                 if found.count and not found.flags & PieceFlag.CONTEXT:
                     raw = stream.decompress(data[at + PIECE.size : found.end])
                     for record in records_in(coder.decode(raw, size=found.size), file, at):
