@@ -21,8 +21,8 @@ Floats = npt.NDArray[np.float64]
 
 BLOCKS_MAX = 20
 """184,756 halves; more would take minutes and say the same."""
-_CHUNK = 2_000
-"""Halves looked at together."""
+_CELLS_MAX = 4_000_000
+"""Halves times trials looked at together: 32 MB a column of figures."""
 
 
 class Overfitting(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +79,8 @@ def overfitting(
     inside: list[Floats] = []
     outside: list[Floats] = []
     halves = combinations(range(blocks), blocks // 2)
-    while chunk := list(islice(halves, _CHUNK)):
+    together = max(_CELLS_MAX // trials, 1)
+    while chunk := list(islice(halves, together)):
         chosen = np.zeros((len(chunk), blocks))
         np.put_along_axis(chosen, np.array(chunk), 1.0, axis=1)
         ours = _performance(chosen, sums, squares, half, statistic)

@@ -19,15 +19,16 @@ pytestmark = [
 
 
 def test_cluster_when_local_then_the_same_trials_and_a_dead_actor_is_told():
-    space = ["one.n=1,3,13,66,5", "one.x=1,2"]
-    here = sweep(recipe(), ["one.n=1,3,13,5", "one.x=1,2"], objective="value")
+    space = ["one.n=1,3,13,66,5"]
+    here = sweep(recipe(), ["one.n=1,3,13,5"], objective="value")
     there = sweep(recipe(), space, objective="value", ray="local", jobs=2)
     by_parameters = {str(t.parameters): t.value("value") for t in here.done}
     assert by_parameters == {str(t.parameters): t.value("value") for t in there.done}
     lost = [t for t in there.failed if t.parameters["one.n"] == 66]
-    assert 2 == len(lost)
+    assert 1 == len(lost)
     assert all(t.error.startswith("the worker died: ") for t in lost)
-    assert {"one.x": 2.0, "one.n": 3} == {**(there.best.parameters if there.best else {})}
+    assert there.best is not None
+    assert {"one.n": 3} == there.best.parameters
 
 
 def test_cluster_when_none_answers_then_one_sentence():
