@@ -10,6 +10,7 @@ import json
 import resource
 import sys
 import time
+from typing import Any
 
 PAUSE_MESSAGES, LOOKBACK, ENTRY_Z, LEAST_IMBALANCE = 5_000, 200, 2.0, 0.2
 LOT, QUOTE_EVERY_NS, HALF_SPREAD_TICKS, GRID_TICKS, POSITION_MAX = 0.01, 100_000_000, 4, 8, 0.2
@@ -24,9 +25,9 @@ def main() -> int:
     parser.add_argument("--plain", action="store_true", help="the loop in plain Python")
     options = parser.parse_args()
     began = time.perf_counter()
-    import hftbacktest as hft
+    import hftbacktest as hft  # type: ignore[import-not-found]
     import numpy as np
-    from numba import njit
+    from numba import njit  # type: ignore[import-not-found]
 
     def signal(hbt):  # type: ignore[no-untyped-def]
         window = np.zeros(LOOKBACK)
@@ -107,9 +108,9 @@ def main() -> int:
         return number
 
     chosen = {"signal": signal, "quoter": quoter}[options.what]
-    strategy = chosen if options.plain else njit(chosen)
+    strategy: Any = chosen if options.plain else njit(chosen)
 
-    def make():  # type: ignore[no-untyped-def]
+    def make() -> Any:
         asset = (
             hft.BacktestAsset()
             .data([options.npz])
@@ -147,7 +148,7 @@ def main() -> int:
     return 0
 
 
-def type_of(value):  # type: ignore[no-untyped-def]
+def type_of(value: Any) -> Any:
     """Return the compiler's type of a value."""
     from numba import typeof
 

@@ -1,34 +1,23 @@
 from collections.abc import Sequence
-from typing import Protocol, final
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 
 from tickwright.backtest.tape import Ints, Tape
 from tickwright.book.order_book import OrderBook
-from tickwright.core.commands import Command
-from tickwright.core.events import Input
 from tickwright.engine.engine import Engine
 from tickwright.matching import MatchingBook
 from tickwright.matching.levels import ExternalLevels
 
 __all__ = ["TapeLoop"]
 
-class LoopHost(Protocol):
-    def on_commands(self, commands: Sequence[Command], now_ns: int) -> None: ...
-    def on_event(self, event: Input, now_ns: int) -> None: ...
-    def on_fact(self, index: int, is_local: bool, now_ns: int) -> None: ...
-    def on_matched(self, slot: int, now_ns: int) -> None: ...
-    def on_mark(self, slot: int, now_ns: int) -> None: ...
-    def on_due(self, now_ns: int) -> None: ...
-    def on_progress(self, messages: int) -> None: ...
-
 @final
 class TapeLoop:
     due_ns: int
     def __init__(
         self,
-        host: LoopHost,
+        host: Any,
         tape: Tape,
         local_ns: Ints,
         *,

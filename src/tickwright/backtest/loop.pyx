@@ -128,10 +128,12 @@ cdef class TapeLoop:
         self.local_ns = <const int64_t*> _address(local_ns, 8)
         self.levels = <const Level*> _address(tape.levels, 8)
         if venue_order is not None:
-            assert len(venue_order) == (count if last is None else last) - first and venue_order.dtype == np.uint32
+            assert len(venue_order) == (count if last is None else last) - first
+            assert venue_order.dtype == np.uint32
             self.venue_order = <const uint32_t*> _address(venue_order, 4)
         if local_order is not None:
-            assert len(local_order) == (count if last is None else last) - first and local_order.dtype == np.uint32
+            assert len(local_order) == (count if last is None else last) - first
+            assert local_order.dtype == np.uint32
             self.local_order = <const uint32_t*> _address(local_order, 4)
         self.count = count if last is None else last
         assert 0 <= first <= self.count <= count
@@ -301,7 +303,6 @@ cdef class TapeLoop:
         cdef const Message* message = self.messages + index
         cdef Slot* slot = self.slots + message.slot
         cdef ExternalLevels levels = <ExternalLevels> slot.levels
-        cdef MatchingBook matching
         cdef const Level* level
         cdef int i
         if message.kind <= SNAPSHOT:

@@ -6,7 +6,7 @@ The rival's are `rivals/hftbacktest_run.py`: the same rules, figure for figure.
 from tickwright.book.order_book import OrderBook
 from tickwright.book.rolling import RollingZScore
 from tickwright.core.orders import OrderIntent, Side, TimeInForce
-from tickwright.core.signals import AmendIntent, Decision
+from tickwright.core.signals import Action, AmendIntent, Decision
 from tickwright.strategy.base import Strategy
 
 __all__ = ["GRID_TICKS", "LOOKBACK", "PAUSE_MESSAGES", "Quoter", "RareSignal"]
@@ -25,7 +25,7 @@ POSITION_MAX = 200
 
 
 class RareSignal(Strategy):
-    """A z-score of the mid over 200 messages and the imbalance at the touch, asked every message."""
+    """A z-score of the mid over 200 messages and the touch imbalance, asked every message."""
 
     def on_start(self) -> Decision:
         """Begin with an empty window."""
@@ -89,7 +89,7 @@ class Quoter(Strategy):
             wanted[Side.BUY] = (twice // 2 - half) // grid * grid
         if held > -POSITION_MAX:
             wanted[Side.SELL] = -((-(twice // 2) - half) // grid * grid)
-        answers: list[OrderIntent | AmendIntent] = []
+        answers: list[Action] = []
         for order in context.orders():
             price = wanted.pop(order.side, None)
             if price is not None and price != order.price_units:

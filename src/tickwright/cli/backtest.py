@@ -58,7 +58,7 @@ def backtest(
     Exit code 3: a strategy raised and was halted; its place stands in the report.
     """
     check_json_path(json)
-    check_json_path(html)
+    check_json_path(html, option="--html")
     from tickwright.app.backtest import run_config
     from tickwright.app.config import load_config
     from tickwright.backtest.report import make_report

@@ -187,10 +187,10 @@ class Scripted(Strategy):
 
 def cancel_all(strategy: Scripted) -> list[Any]:
     """Cancel whatever is live."""
-    return [CancelIntent(one.client_id) for one in strategy.context.orders()]
+    return [CancelIntent(client_id=one.client_id) for one in strategy.context.orders()]
 
 
-def amend_all(**terms: int) -> Any:
+def amend_all(**terms: Any) -> Any:
     """Amend whatever is live."""
 
     def wish(strategy: Scripted) -> list[Any]:
@@ -251,7 +251,7 @@ class Ran:
 
 def run(
     tape: Tape,
-    script: Mapping[float, list[Any]],
+    script: Mapping[Any, list[Any]],
     *,
     order_ms: float = 2.0,
     response_ms: float = 3.0,
@@ -259,6 +259,7 @@ def run(
     risk: RiskLimits = WIDE,
     fees_ppm: tuple[int, int] = (200, 550),
     seen: Callable[[Backtest], None] | None = None,
+    halts: bool = False,
     **more: Any,
 ) -> Ran:
     """Run a script on a tape."""
@@ -293,4 +294,6 @@ def run(
     backtest = Backtest(settings)
     if seen is not None:
         seen(backtest)
-    return Ran(backtest.run(), heard)
+    ran = Ran(backtest.run(), heard)
+    assert halts or {} == ran.record.halted
+    return ran

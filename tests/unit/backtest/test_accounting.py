@@ -81,7 +81,8 @@ def folded(ran: Ran, marks: dict[int, int], *, at_ns: int, start: int) -> int:
 
     One unit of price times one of size is 10^-4 of the quote asset.
     """
-    money, held = start, 0
+    money: int = start
+    held = 0
     for row in ran.rows:
         if row.known_ns > at_ns:
             continue
@@ -91,7 +92,7 @@ def folded(ran: Ran, marks: dict[int, int], *, at_ns: int, start: int) -> int:
             held += row.side * row.size_units
             money -= row.side * row.size_units * row.price_units * MONEY_ONE // 10**4
     second = min((at_ns - START_NS - 2_000_000) // 10**9, SECONDS - 1)
-    return money + held * marks[second] * MONEY_ONE // 10**4
+    return int(money + held * marks[second] * MONEY_ONE // 10**4)
 
 
 @pytest.mark.parametrize("seed", range(40))

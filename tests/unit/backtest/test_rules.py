@@ -318,7 +318,7 @@ def test_strategy_when_it_raises_then_is_halted_with_its_place_and_the_run_goes_
         raise RuntimeError("a bug of mine")
 
     hand = quiet().trade(50, SELL, BID, 6_000).trade(1_000, BUY, ASK, 1)
-    ran = run(hand.write(tmp_path / "t"), {10: [limit(BUY, BID, 1_000)], 20: [fail]})
+    ran = run(hand.write(tmp_path / "t"), {10: [limit(BUY, BID, 1_000)], 20: [fail]}, halts=True)
     assert "RuntimeError: a bug of mine at test_rules.py:" in ran.record.halted["script"]
     # Its opening order was withdrawn; the tape was walked to its end.
     assert ("cancelled", 3) == (ran.orders[0].state, ran.record.messages)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from tests.unit.simulator.mirrored import DEPTH, START_NS, MirroredHouse, btc
 from tickwright.core.events import Trade
 from tickwright.core.orders import Side
-from tickwright.simulator.mirror import UNSEEN_UNITS, listing_of
+from tickwright.matching.levels import UNSEEN_UNITS
+from tickwright.simulator.mirror import listing_of
 
 HOUR_NS = 3_600_000_000_000
 
