@@ -88,6 +88,24 @@ async def test_open_orders_when_pages_never_end_then_frame_error(script: Script)
     await client._caller.http.aclose()
 
 
+async def test_fills_when_made_in_one_millisecond_then_in_the_order_the_venue_made_them(
+    script: Script,
+):
+    document = json.loads((SAMPLES / "rest-execution-list.json").read_text())
+    row = document["result"]["list"][0]
+    rows = [row | {"symbol": "ETHPERP", "execId": name} for name in ("newest", "middle", "oldest")]
+    for first, last in ((0, 2), (2, 3)):
+        document["result"]["list"] = rows[first:last]
+        document["result"]["nextPageCursor"] = "more" if last < len(rows) else ""
+        script.say(json.dumps(document))
+    client = _client(script)
+    since = int(row["execTime"]) * 1_000_000
+    client._caller.now = lambda: since + 1
+    fills = await client.fills(Category.LINEAR, since_ns=since)
+    assert ["oldest", "middle", "newest"] == [fill.execution_id for fill in fills]
+    await client._caller.http.aclose()
+
+
 async def test_fills_when_weeks_are_missed_then_each_window_is_asked_and_ids_are_unique(
     script: Script,
 ):

@@ -487,6 +487,9 @@ class BybitAccountClient:
                 fills.append(self._rows.fill(raw, received_ns=received_ns, category=category))
             except InstrumentUnlisted:
                 self.unlisted_rows += 1
+        # Newest first, as it lists them; of one millisecond only this order tells which came first,
+        # and what a position costs depends on it.
+        fills.reverse()
         return fills
 
     async def _post(self, path: str, body: dict[str, str], group: str) -> RestAnswered:
