@@ -288,6 +288,15 @@ class SignalDesk:
         refused = self._unready(run, intent.instrument_id, is_exit=intent.purpose is not _OPEN)
         if refused is not None:
             return refused
+        refused = _unless_whole(
+            intent.size_units,
+            intent.price_units,
+            intent.stop_loss_price_units,
+            intent.take_profit_price_units,
+            intent.trigger_price_units,
+        )
+        if refused is not None:
+            return refused
         lane = self._state.lane(intent.instrument_id)
         plan = self._positions.plan(run.strategy_id, intent.instrument_id)
         capped = capped_to_share(self._state, run.strategy_id, plan, intent)
@@ -397,7 +406,7 @@ class SignalDesk:
             if record.order.parent_id in self._state.works:
                 refused = "the order belongs to a work"
             else:
-                verdict = self._orders.amend(
+                verdict = _unless_whole(wish.size_units, wish.price_units) or self._orders.amend(
                     record,
                     self._state.lane(instrument_id),
                     price_units=wish.price_units,
@@ -461,6 +470,18 @@ class SignalDesk:
         name = verdict.reason.value
         run.refusals[name] = run.refusals.get(name, 0) + 1
         run.last_refusals[name] = verdict
+
+
+def _unless_whole(size_units: int | None, *prices: int | None) -> Rejected | None:
+    """Refuse units that are no whole numbers: a float that passes here is in every sum after."""
+    if size_units is not None and type(size_units) is not int:
+        found = f"size_units {size_units!r}"
+        return _refusal(Reason.SIZE_INVALID, found, "a whole number of units")
+    for price_units in prices:
+        if price_units is not None and type(price_units) is not int:
+            found = f"price_units {price_units!r}"
+            return _refusal(Reason.PRICE_INVALID, found, "a whole number of units")
+    return None
 
 
 def _refusal(reason: Reason, value: str, bound: str) -> Rejected:

@@ -312,3 +312,21 @@ def test_conflict_when_two_strategies_disagree_then_the_gate_refuses_by_default(
     bench.say(short(), by="two")
     assert Reason.CONFLICTING_POSITION is reason_of(bench)
     assert ACCOUNT in bench.engine.state.view.ready_accounts
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"price_units": 599_000.0}, "price_invalid: price_units 599000.0"),
+        ({"price_units": float("nan")}, "price_invalid: price_units nan"),
+        ({"size_units": 5.0}, "size_invalid: size_units 5.0"),
+        ({"size_units": float("inf")}, "size_invalid: size_units inf"),
+        ({"stop_loss_price_units": 590_000.0}, "price_invalid: price_units 590000.0"),
+    ],
+)
+def test_intent_when_its_units_are_no_whole_numbers_then_it_is_refused(changes, reason):
+    bench = Bench()
+    values = {"size_units": 5, "price_units": 599_000} | changes
+    commands = bench.say(OrderIntent(instrument_id=BTC, side=Side.BUY, **values))
+    assert [] == bench.places(commands)
+    assert bench.order_notices()[-1].reason.startswith(reason)
