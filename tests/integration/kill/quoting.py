@@ -3,11 +3,20 @@
 from pathlib import Path
 
 from tickwright.book.order_book import OrderBook
-from tickwright.core.orders import OrderIntent, OrderType, Purpose, Side, TimeInForce, TriggerBy
+from tickwright.core.orders import (
+    Fill,
+    OrderIntent,
+    OrderType,
+    Purpose,
+    Side,
+    TimeInForce,
+    TriggerBy,
+)
 from tickwright.core.signals import Decision
 from tickwright.strategy.base import Strategy
 
 RESTING_MAX = 6
+POSITION_UPDATES_MAX = 200
 
 
 class Quoting(Strategy):
@@ -15,6 +24,12 @@ class Quoting(Strategy):
 
     def on_start(self) -> Decision:
         self.count = 0
+        self.has_position = False
+        self.has_stop = False
+        return None
+
+    def on_fill(self, fill: Fill) -> Decision:
+        self.has_position = True
         return None
 
     def on_book(self, book: OrderBook) -> Decision:
@@ -29,7 +44,8 @@ class Quoting(Strategy):
         tick = instrument.tick_units
         far = int(twice * 0.49) // tick * tick
         size = max(instrument.size_min_units, instrument.lot_units) * 4
-        if self.count == 5:
+        if not self.has_position and self.count < POSITION_UPDATES_MAX:
+            # Refused at first, while the account is being read: then it wants it again.
             return OrderIntent(
                 instrument_id=book.instrument_id,
                 side=Side.BUY,
@@ -39,7 +55,8 @@ class Quoting(Strategy):
                 stop_loss_price_units=far,
                 reason="a position",
             )
-        if self.count == 10:
+        if not self.has_stop:
+            self.has_stop = True
             return OrderIntent(
                 instrument_id=book.instrument_id,
                 side=Side.BUY,
