@@ -95,6 +95,8 @@ class RecordedMarket(RecordedHost):
     ) -> None:
         super().__init__(span.folder)
         self.span = span
+        self.is_silent = False
+        """While what stands before the beginning is read: it makes the books, nobody is told."""
         self.frames = 0
         self.frame_bytes = 0
         """Of what was played; answers to the recorder's own requests are not."""
@@ -131,7 +133,7 @@ class RecordedMarket(RecordedHost):
             if added.slot not in self._books or not record.flags & REPEATED:
                 self._add_book(added)
         elif kind is RecordKind.LOSS:
-            self.lost_records += 1
+            self.lost_records += not self.is_silent
             self.interrupt()
 
     def interrupt(self) -> None:
@@ -140,6 +142,13 @@ class RecordedMarket(RecordedHost):
         Books that go on with the next number lost nothing; the others wait for their snapshot.
         """
         self._cut_topics([topic for topic in self._topics.values() if topic is not None])
+
+    def begin(self) -> None:
+        """Play from here on; whoever subscribed already is told how it stands."""
+        self.is_silent = False
+        for topic in self._topics.values():
+            if topic is not None:
+                topic.tell_waiting()
 
     def end(self) -> None:
         """Cut everybody: the recording is over, and what it knew is of no worth any more."""
@@ -165,10 +174,14 @@ class RecordedMarket(RecordedHost):
                 return
             self._topics[place] = self._topic(source, name)
         topic = self._topics[place]
-        if topic is not None:
-            self.frames += 1
-            self.frame_bytes += len(frame)
-            topic.play(frame)
+        if topic is None:
+            return
+        if self.is_silent:
+            topic.learn(frame)
+            return
+        self.frames += 1
+        self.frame_bytes += len(frame)
+        topic.play(frame)
 
     def _is_listed(self, source: int, name: bytes) -> bool:
         """Whether a frame's topic can be one of ours: damaged frames have any name, or none."""
@@ -190,10 +203,11 @@ class RecordedMarket(RecordedHost):
         with it: it goes to those whose topic it names, or to everybody on that connection.
         """
         try:
-            if classify(frame).kind in _ANSWERS:
-                return
+            is_answer = classify(frame).kind in _ANSWERS
         except FrameError:
-            pass
+            is_answer = False
+        if is_answer or self.is_silent:
+            return
         self.frames += 1
         self.frame_bytes += len(frame)
         found = _ANY_TOPIC.search(frame)
@@ -236,7 +250,7 @@ class RecordedMarket(RecordedHost):
     def _connection(self, change: ConnectionChanged, now_ns: int) -> None:
         if change.is_up or change.channel != "public":
             return
-        self.lost_connections += 1
+        self.lost_connections += not self.is_silent
         sources = self._sources_of(change.name)
         topics = [
             topic
@@ -257,7 +271,7 @@ class RecordedMarket(RecordedHost):
         return sources
 
     def _cut_topics(self, topics: list[RecordedTopic]) -> None:
-        sessions = self._shelf.topics.sessions_of(topics)
+        sessions = [] if self.is_silent else self._shelf.topics.sessions_of(topics)
         if sessions:
             self._cut(sessions)
 
@@ -277,6 +291,8 @@ class RecordedMarket(RecordedHost):
 
     def on_trades(self, trades: list[Trade]) -> None:
         """Trades came: the orders that rest hear of them."""
+        if self.is_silent:
+            return
         for trade in trades:
             mirror = self._shelf.mirror(trade.instrument_id)
             if mirror is not None:

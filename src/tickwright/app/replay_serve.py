@@ -21,7 +21,7 @@ from picows import WSListener, WSUpgradeRequest
 
 from tickwright.app.replay_market import RecordedShelf
 from tickwright.app.replay_source import find_spans, time_text
-from tickwright.app.replay_tape import Tape
+from tickwright.app.replay_tape import Tape, TapeCounts
 from tickwright.core.errors import ConfigError
 from tickwright.core.identity import Category
 from tickwright.net.listener import utc_now_ns
@@ -167,7 +167,9 @@ class ReplayServer:
         for category in Category:
             self.server.websocket_paths[f"/v5/public/{category.value}"] = self._factory(category)
         self.tape = Tape(self.spans, self.shelf, self._cut)
-        self._done: list[Tape] = []
+        self._laps = 0
+        self._played = TapeCounts()
+        """Of the laps before."""
         self._sockets: dict[SessionSocket, None] = {}
         self._is_empty = asyncio.Event()
         self._is_empty.set()
@@ -209,7 +211,6 @@ class ReplayServer:
         for _ in self.tape.prime(self.begin_ns):
             if on_progress is not None:
                 on_progress(self.tape.read_bytes)
-        self.shelf.topics.count_anew()
 
     async def start(self) -> Addresses:
         """Listen; returns where.
@@ -322,9 +323,10 @@ class ReplayServer:
             await self._wait_clients(0)
             self._began_s = self._began_s or time.monotonic()
             await self._play_tape(on_progress)
-            self._done.append(self.tape)
+            self._laps += 1
             if not self.options.is_looped:
                 break
+            self._played += self.tape.counts()
             self.tape.end()
             self.tape = Tape(self.spans, self.shelf, self._cut)
             for _ in self.tape.prime(self.begin_ns):
@@ -412,26 +414,25 @@ class ReplayServer:
 
     def report(self) -> ServeReport:
         """Return everything so far."""
-        tapes = [*self._done, *([] if self._is_complete else [self.tape])]
+        counts = self._played + self.tape.counts()
         topics = self.shelf.topics.streams()
         seconds = (self._ended_s or time.monotonic()) - self._began_s if self._began_s else 0.0
         recorded_s = self._recorded_ns / 1e9
-        frames = sum(tape.frames for tape in tapes)
         return ServeReport(
             recordings=[str(span.folder) for span in self.spans],
             first=time_text(self.begin_ns),
             last=time_text(self._at_ns),
             is_complete=self._is_complete,
-            is_cut_short=any(tape.is_cut_short for tape in tapes),
-            laps=len(self._done),
+            is_cut_short=self.tape.is_cut_short,
+            laps=self._laps,
             seconds=round(seconds, 3),
             recorded_seconds=round(recorded_s, 3),
             speed=round(recorded_s / seconds, 3) if seconds else None,
-            frames=frames,
-            frames_per_s=round(frames / seconds, 1) if seconds else None,
-            raw_bytes=sum(tape.frame_bytes for tape in tapes),
+            frames=counts.frames,
+            frames_per_s=round(counts.frames / seconds, 1) if seconds else None,
+            raw_bytes=counts.frame_bytes,
             frames_sent=sum(topic.sent for topic in topics.values()),
-            frames_unread=sum(tape.unread_frames for tape in tapes),
+            frames_unread=counts.unread_frames,
             snapshots=sum(topic.snapshots for topic in topics.values()),
             topics={
                 f"{category.value} {name}": topic.frames
@@ -440,8 +441,8 @@ class ReplayServer:
             },
             clients=self._clients,
             cuts=self._cuts,
-            lost_connections=sum(tape.lost_connections for tape in tapes),
-            holes=sum(tape.holes for tape in tapes),
+            lost_connections=counts.lost_connections,
+            holes=counts.holes,
             damage=[
                 DamagedPlace(
                     path=str(skip.path),
@@ -449,7 +450,7 @@ class ReplayServer:
                     reason=skip.reason,
                     records=skip.records,
                 )
-                for skip in tapes[0].skips
+                for skip in self.tape.skips
             ],
             cut_slow=self._cut_slow,
         )

@@ -7,15 +7,35 @@ in the order of receive times. What stands before the beginning is read to know 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
 
+import msgspec
+
 from tickwright.app.replay_market import RecordedMarket, RecordedShelf
 from tickwright.app.replay_source import RecordedSpan
 from tickwright.simulator.public_session import PublicSession
 from tickwright.storage.segments import Skip
 from tickwright.storage.session_log import Record, RecordKind
 
-__all__ = ["Tape"]
+__all__ = ["Tape", "TapeCounts"]
 
 _PRIMED_AT_ONCE = 1_000
+
+
+class TapeCounts(msgspec.Struct, frozen=True):
+    """What was played, and what of it was missing.
+
+    `unread_frames` nobody could be given: what connection they came on wasn't readable. `holes` are
+    places where records are missing: damage, and what the recorder had to leave out.
+    """
+
+    frames: int = 0
+    frame_bytes: int = 0
+    unread_frames: int = 0
+    lost_connections: int = 0
+    holes: int = 0
+
+    def __add__(self, other: "TapeCounts") -> "TapeCounts":
+        pairs = zip(msgspec.structs.astuple(self), msgspec.structs.astuple(other), strict=True)
+        return TapeCounts(*(one + another for one, another in pairs))
 
 
 class Tape:
@@ -38,6 +58,7 @@ class Tape:
         self._cut = cut
         self._reels: list[_Reel] = []
         self._under_way: list[tuple[int, int, _Reel]] = []
+        self._is_priming = False
         self._open_due()
 
     @property
@@ -51,50 +72,43 @@ class Tape:
         return sum(reel.reader.position for reel in self._reels)
 
     @property
-    def frames(self) -> int:
-        """Frames played."""
-        return sum(reel.market.frames for reel in self._reels)
-
-    @property
-    def frame_bytes(self) -> int:
-        """Their bytes."""
-        return sum(reel.market.frame_bytes for reel in self._reels)
-
-    @property
     def is_cut_short(self) -> bool:
         """Whether a recording has no end: a crash, or it is still being written."""
         return any(reel.record is None and reel.reader.is_cut for reel in self._reels)
-
-    @property
-    def holes(self) -> int:
-        """Places where records are missing: damage, and what the recorder had to leave out."""
-        return sum(reel.reader.skip_count + reel.market.lost_records for reel in self._reels)
 
     @property
     def skips(self) -> list[Skip]:
         """Damaged places, the first 1,000 of each recording."""
         return [skip for reel in self._reels for skip in reel.reader.skips]
 
-    @property
-    def unread_frames(self) -> int:
-        """Frames that nobody could be given: what connection they came on was not readable."""
-        return sum(reel.market.unread_frames for reel in self._reels)
-
-    @property
-    def lost_connections(self) -> int:
-        """Recorded losses of a connection."""
-        return sum(reel.market.lost_connections for reel in self._reels)
+    def counts(self) -> TapeCounts:
+        """Return the sums over all recordings so far."""
+        counts = TapeCounts()
+        for reel in self._reels:
+            market = reel.market
+            counts += TapeCounts(
+                market.frames,
+                market.frame_bytes,
+                market.unread_frames,
+                market.lost_connections,
+                reel.reader.skip_count + market.lost_records,
+            )
+        return counts
 
     def prime(self, begin_ns: int) -> Iterator[None]:
-        """Play what was received before `begin_ns`; comes back now and then."""
+        """Read what was received before `begin_ns`, without a word; comes back now and then."""
         count = 0
+        self._is_priming = True
+        for reel in self._reels:
+            reel.market.is_silent = True
         while (next_ns := self.next_ns) is not None and next_ns < begin_ns:
             self.step()
             count += 1
             if count % _PRIMED_AT_ONCE == 0:
                 yield
+        self._is_priming = False
         for reel in self._reels:
-            reel.market.frames = reel.market.frame_bytes = 0
+            reel.market.begin()
 
     def step(self) -> None:
         """Play the next record."""
@@ -127,6 +141,8 @@ class Tape:
             self.is_at_seam = not self._under_way and bool(self._reels)
             reel = _Reel(RecordedMarket(span, self._shelf, self._cut))
             self._reels.append(reel)
+            if not self._is_priming:
+                reel.market.begin()
             if reel.is_wound:
                 heapq.heappush(self._under_way, (reel.clock_ns, len(self._reels), reel))
 
@@ -145,6 +161,7 @@ class _Reel:
         self._records = iter(self.reader)
         self._skips = 0
         first_ns = market.span.first_ns
+        market.is_silent = True
         # Of named segments: what stands in those before them makes the books.
         self.is_wound = self.advance()
         while self.is_wound and self.clock_ns < first_ns:

@@ -107,25 +107,38 @@ class RecordedTopic:
     def play(self, frame: bytes) -> None:
         """Send a recorded frame to everybody who can read it."""
         self.frames += 1
-        is_delta = frame.find(_DELTA, 0, _HEAD_BYTES) >= 0
-        # A frame that was recorded cut short is played as it came, and tells nothing.
-        if self._has_state and frame.endswith(b"}"):
-            self._remember(frame, is_delta=is_delta)
+        is_delta = self.learn(frame)
+        if self.waiting and not is_delta and frame.endswith(b"}"):
+            self.subscribers += self.waiting
+            self.waiting = ()
         name, subscribers = self.name, self.subscribers
         self.sent += len(subscribers)
         for subscriber in subscribers:
             subscriber.deliver(name, frame, is_delta=is_delta)
 
-    def _remember(self, frame: bytes, *, is_delta: bool) -> None:
-        self._last = frame
-        if not is_delta:
-            self._whole = frame
-            self._fields = None
-            if self.waiting:
-                self.subscribers += self.waiting
-                self.waiting = ()
-        elif self._is_ticker and self._whole:
-            self._merge(frame)
+    def learn(self, frame: bytes) -> bool:
+        """Take the state from a frame without playing it; returns whether it was a delta."""
+        is_delta = frame.find(_DELTA, 0, _HEAD_BYTES) >= 0
+        # A frame that was recorded cut short is played as it came, and tells nothing.
+        if self._has_state and frame.endswith(b"}"):
+            self._last = frame
+            if not is_delta:
+                self._whole = frame
+                self._fields = None
+            elif self._is_ticker and self._whole:
+                self._merge(frame)
+        return is_delta
+
+    def tell_waiting(self) -> None:
+        """Tell those who wait what was learned, if that is the whole state."""
+        first = self.state_frame() if self.waiting else None
+        if first is None:
+            return
+        waiting, self.waiting = self.waiting, ()
+        self.subscribers += waiting
+        self.snapshots += len(waiting)
+        for subscriber in waiting:
+            subscriber.deliver(self.name, first, is_delta=False)
 
     def _merge(self, frame: bytes) -> None:
         try:
@@ -279,11 +292,6 @@ class RecordedTopics:
     def listener_count(self) -> int:
         """Subscriptions of all topics."""
         return sum(topic.listener_count for topic in self._topics.values())
-
-    def count_anew(self) -> None:
-        """Forget what was played so far: it was read only to know the state."""
-        for topic in self._topics.values():
-            topic.frames = topic.sent = topic.snapshots = 0
 
     def sessions_of(self, topics: "list[RecordedTopic]") -> list[PublicSession]:
         """Return the sessions that subscribed any of these topics, each once."""

@@ -100,6 +100,19 @@ async def test_books_when_hours_follow_each_other_then_clients_are_cut_between_a
     assert fed.count("reconnects") > recorded.reconnects
 
 
+async def test_segments_when_named_behind_another_hour_then_what_is_before_them_is_not_played(
+    recorded: Recorded, tmp_path: Path
+):
+    earlier = rewritten(recorded.folder, tmp_path / "earlier", later_ns=-3_600_000_000_000)
+    async with serving(recorded.files[1], earlier, speed=10_000.0) as (server, _):
+        server.shelf.topics.ask_count = 1  # nobody subscribes
+        await asyncio.wait_for(server.play(), 50)
+        report = server.report()
+    played_frames = len(frames_of(recorded.folder)) + len(frames_of(recorded.files[1]))
+    assert played_frames == report.frames == sum(report.topics.values())
+    assert 0 == report.frames_sent
+
+
 async def test_books_when_recordings_run_beside_each_other_then_come_in_the_order_of_time(
     recorded: Recorded, tmp_path: Path
 ):
