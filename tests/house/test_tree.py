@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-BINARY = {".gz", ".zip", ".png", ".parquet", ".zst"}
+BINARY = {".gz", ".zip", ".png", ".parquet", ".tws", ".zst"}
 # Absolute paths of a person's or a build machine. Written in pieces: this file is tracked too.
 MACHINE_PATHS = re.compile(
     "|".join(["/" + "root/", "/" + r"home/\w", "/" + "Users/", "/" + "work/"])
