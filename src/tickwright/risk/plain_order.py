@@ -15,6 +15,7 @@ from tickwright.book.order_book import OrderBook
 from tickwright.core.identity import AccountId, Leg, StrategyId
 from tickwright.core.instrument import Instrument
 from tickwright.core.orders import OrderIntent, OrderType, Side
+from tickwright.core.verdicts import Reason
 from tickwright.risk.bound_limits import PARTS
 from tickwright.risk.flow_checks import fills_follow, requests_are_few, streaks_are_short
 from tickwright.risk.market_checks import depth_is_thick, funding_is_far
@@ -23,7 +24,7 @@ from tickwright.risk.memory import JudgedLane
 from tickwright.risk.rooms import fits_every_room
 from tickwright.risk.view import RiskView
 
-__all__ = ["Answer", "plain_answer"]
+__all__ = ["ANSWERED_FOR", "Answer", "plain_answer"]
 
 # Looking a member up in its class is a Python call, and these are asked for every order.
 _BUY = Side.BUY
@@ -38,6 +39,63 @@ class Answer(enum.Enum):
     PASSES = "passes"
     FITS = "fits"
 
+
+ANSWERED_FOR = frozenset(
+    {
+        Reason.ENGINE_HALTED,
+        Reason.ACCOUNT_NOT_READY,
+        Reason.STRATEGY_HALTED,
+        Reason.INSTRUMENT_NOT_TRADING,
+        Reason.PROTECTION,
+        Reason.EXPIRED,
+        Reason.BOOK_NOT_SYNCED,
+        Reason.BOOK_TOO_OLD,
+        Reason.BOOK_EMPTY,
+        Reason.SIZE_INVALID,
+        Reason.PRICE_INVALID,
+        Reason.PRICE_BAND,
+        Reason.DEPTH_TOO_THIN,
+        Reason.RATE_LIMIT,
+        Reason.REDUCE_ONLY_MODE,
+        Reason.SPREAD_TOO_WIDE,
+        Reason.OPEN_ORDERS_LIMIT,
+        Reason.UNKNOWN_REQUEST,
+        Reason.CONFLICTING_POSITION,
+        Reason.OPPOSITE_ORDER,
+        Reason.SHORT_UNAVAILABLE,
+        Reason.PRICE_UNKNOWN,
+        Reason.MARK_UNKNOWN,
+        Reason.POSITIONS_LIMIT,
+        Reason.NO_EQUITY,
+        Reason.DAILY_LOSS,
+        Reason.DRAWDOWN,
+        Reason.SYMBOL_DENIED,
+        Reason.OUTSIDE_HOURS,
+        Reason.FUNDING_WINDOW,
+        Reason.CLOCK_SKEW,
+        Reason.MARK_FROZEN,
+        Reason.DEPTH_LIMIT,
+        Reason.UNKNOWN_TOTAL,
+        Reason.CANCEL_RATE,
+        Reason.AMEND_RATE,
+        Reason.ORDER_TO_FILL,
+        Reason.LOSS_STREAK,
+        Reason.NOTIONAL_TOO_SMALL,
+        Reason.ORDER_NOTIONAL,
+        Reason.ORDER_SIZE,
+        Reason.POSITION_LIMIT,
+        Reason.POSITION_NOTIONAL,
+        Reason.EXPOSURE_LIMIT,
+        Reason.NET_EXPOSURE,
+        Reason.TOTAL_POSITION,
+        Reason.LEVERAGE_LIMIT,
+        Reason.MARGIN_USE,
+        Reason.GROUP_EXPOSURE,
+        Reason.NOTHING_TO_CLOSE,
+    }
+)
+"""Limits an answer speaks for. One that is missing here would be passed by unasked: a test compares
+the list with the tables of checks."""
 
 _UNSURE, _PASSES, _FITS = Answer.UNSURE, Answer.PASSES, Answer.FITS
 

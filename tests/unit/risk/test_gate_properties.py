@@ -24,9 +24,16 @@ from tickwright.core.orders import OrderType, Side
 from tickwright.core.restrictions import ProtectionKind, Restriction, Scope
 from tickwright.core.verdicts import Approved, Rejected
 from tickwright.risk import RiskLimits
-from tickwright.risk.checks import CLOSING_TESTS, OPENING_ROOMS, OPENING_TESTS
+from tickwright.risk.checks import (
+    CLOSING_ROOMS,
+    CLOSING_TESTS,
+    FINAL_TESTS,
+    OPENING_ROOMS,
+    OPENING_TESTS,
+)
 from tickwright.risk.groups import RiskGroup
 from tickwright.risk.memory import JudgedLane
+from tickwright.risk.plain_order import ANSWERED_FOR
 from tickwright.risk.protections_table import RULES
 from tickwright.risk.rooms import fits_every_room
 
@@ -258,6 +265,11 @@ def test_fits_every_room_when_asked_then_it_agrees_with_the_rooms(
         side is Side.BUY,
     )
     assert fits == is_fitting == isinstance(verdict, Approved)
+
+
+def test_plain_answer_when_a_limit_is_added_then_it_must_speak_for_it():
+    tables = (OPENING_TESTS, CLOSING_TESTS, FINAL_TESTS, OPENING_ROOMS, CLOSING_ROOMS)
+    assert {check.reason for table in tables for check in table} == ANSWERED_FOR
 
 
 def test_tests_when_listed_then_each_reason_is_asked_once():
