@@ -109,14 +109,22 @@ async def trade(options: argparse.Namespace) -> None:
     sys.stdout.write(json.dumps(figures) + "\n")
 
 
-def recorded(session: Path) -> Counter[tuple[str, str, int]]:
-    """Return every trade of the raw frames: symbol, id, and when its frame came."""
+def recorded(session: Path) -> tuple[Counter[tuple[str, str, int]], float]:
+    """Return the trades of the raw frames (symbol, id, when the frame came) and frames a second."""
     found: Counter[tuple[str, str, int]] = Counter()
+    frames = first_ns = last_ns = 0
     for record in read_segments(session):
-        if getattr(record, "kind", None) is RecordKind.FRAME and b"publicTrade" in record.payload:
+        if getattr(record, "kind", None) is not RecordKind.FRAME:
+            continue
+        frames += 1
+        # The first few are the answers to the subscriptions.
+        if frames == 1_000:
+            first_ns = record.now_ns
+        last_ns = record.now_ns
+        if b"publicTrade" in record.payload:
             for one in json.loads(record.payload)["data"]:
                 found[one["s"], one["i"], record.now_ns] += 1
-    return found
+    return found, (frames - 1_000) / max(1, last_ns - first_ns) * 1e9
 
 
 async def written(dsn: str) -> tuple[Counter[tuple[str, str, int]], list[int], int]:
@@ -170,7 +178,7 @@ def campaign(outage_s: float, *, rate: int, around_s: float, says: bool) -> dict
         drained = drain_spool(
             server.dsn(), folder / "run" / HISTORY_FOLDER, bytes_max=1 << 40, wait_s=30
         )
-        truth = recorded(folder / "run" / "session")
+        truth, per_s = recorded(folder / "run" / "session")
         found, moments, lost = asyncio.run(written(server.dsn()))
     figures |= {
         "drained_after": drained.rows,
@@ -182,7 +190,8 @@ def campaign(outage_s: float, *, rate: int, around_s: float, says: bool) -> dict
         "samples": sum(moments),
         "lost": lost,
         "outage_s": outage_s,
-        "rate": rate,
+        "asked_per_s": rate,
+        "messages_per_s": round(per_s),
     }
     if says:
         sys.stdout.write(json.dumps(figures, indent=1) + "\n")

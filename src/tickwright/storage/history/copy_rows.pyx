@@ -94,7 +94,7 @@ cdef class _Image:
         if not count:
             raise ValueError("an amount must be plain digits")
         scale += shift
-        # Groups of four digits, counted from the point: digit i is worth 10^(count - 1 - i - scale).
+        # Groups of four digits, counted from the point; digit i is worth 10^(count-1-i-scale).
         for i in range(GROUPS_MAX):
             groups[i] = 0
         # The weight of the group that the first digit, or the digit before the point, is in.
@@ -131,8 +131,8 @@ def copy_rows(list rows not None, str kinds not None, dict ids not None):
     """Return the COPY image of rows, each a tuple with a value, or None, for every kind.
 
     `kinds` has a letter a column: `h`, `i`, `q` whole numbers of 16, 32, 64 bits, `b` truth, `d` a
-    float, `t` text, `z` a moment in UTC ns, `n` an exact number as text, `m` one in units of 10^-18,
-    `r` a key of `ids`, which has its 32-bit number.
+    float, `t` text, `z` a moment in UTC ns, `n` an exact number as text, `m` one in units of
+    10^-18, `r` a key of `ids`, which has its 32-bit number.
 
     Raises:
         ValueError, OverflowError, TypeError, KeyError: a value is none of its column.
