@@ -104,7 +104,9 @@ class PositionDesk:
             levels = plan.levels
             if levels is not None and entry is not None:
                 levels.set_entry(round(entry.scaleb(instrument.price_decimals)))
-                self._look(levels, lane.book)
+                if plan.closing is None:
+                    # Nobody watches the levels of a plan that is being closed.
+                    self._look(levels, lane.book)
         time_ms = plan.exits.time_stop_ms
         if was_flat and plan.size_units and time_ms:
             state.deadlines.add(plan.opened_ns + time_ms * _MS, Deadline.TIME_STOP, plan.key)
