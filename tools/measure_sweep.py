@@ -3,7 +3,8 @@
 python tools/measure_sweep.py [--trials N] [--jobs N] [--messages N] [--rounds N]
 
 Alternates the two, on a synthetic tape, and prints the median of their ratios with its spread. What
-else runs on the machine takes away from the larger one: measure where nothing does.
+else runs on the machine takes away from the larger one: measure where nothing does. Busy is how many
+trials were under way on average, start and end of the workers included; others don't change it.
 """
 
 import argparse
@@ -69,8 +70,12 @@ def main() -> int:
                 )
                 times.append(perf_counter() - began)
                 assert not found.failed, found.failed[0].error
+                busy = sum(one.wall_s for one in found.trials) / times[-1]
             ratios.append(times[0] / times[1])
-            print(f"1 process {times[0]:.1f} s, {asked.jobs} processes {times[1]:.1f} s")
+            print(
+                f"1 process {times[0]:.1f} s, {asked.jobs} processes {times[1]:.1f} s, "
+                f"busy {busy:.2f}"
+            )
     print(f"{asked.trials} trials: {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
     return 0
 
