@@ -253,7 +253,7 @@ class AccountLink:
             return
         for group in together(commands, self._client.batch_max):
             cancels = [one for one in group if isinstance(one, CancelOrder)]
-            creates = [one for one in group if isinstance(one, PlaceOrder)]
+            promised = [one for one in group if isinstance(one, (PlaceOrder, AmendOrder))]
             if len(group) == 1:
                 self.execute(group[0])
             elif cancels:
@@ -261,7 +261,7 @@ class AccountLink:
                 for cancel in cancels:
                     self._journal.note_cancel(cancel, utc_now_ns())
             else:
-                kept = [one for one in creates if not self._is_fenced(one) and self._promise(one)]
+                kept = [one for one in promised if not self._is_fenced(one) and self._promise(one)]
                 if self._journal.sync == "always":
                     self._send_after_flush(kept)
                 else:
@@ -341,7 +341,7 @@ class AccountLink:
             self._spawn_send(command, last)
 
     def _send_together(self, commands: Sequence[OrderRequest]) -> None:
-        """Send creates, or cancels, in one message; what can't leave now is told one by one."""
+        """Send requests of one kind in one message; what can't leave now is told one by one."""
         now_ns = utc_now_ns()
         ready: list[PricedRequest] = [
             (command, self._last_of(command))

@@ -1,7 +1,7 @@
 """Owns which requests of one step may leave in one message; refuses to let one overtake its own.
 
-Creates go with creates and cancels with cancels, of one product line, in their order. Cancels go
-first, unless one of them is about an order that the same step creates or amends.
+Creates go with creates, amends with amends and cancels with cancels, of one product line, in their
+order. Cancels go first, unless one of them is about an order that the same step creates or amends.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -27,13 +27,13 @@ def together(
 ) -> Iterator[Sequence[AccountCommand]]:
     """Yield the commands of one account in the order to send them, in groups of one message each.
 
-    Only creates and only cancels stand in a group of more than one, at most `batch_max` of them.
+    A group of more than one is of one kind, at most `batch_max` of them.
     """
     group: list[AccountCommand] = []
     key: tuple[type, Category] | None = None
     room = 1
     for command in _cancels_first(commands):
-        if isinstance(command, (PlaceOrder, CancelOrder)):
+        if isinstance(command, (PlaceOrder, AmendOrder, CancelOrder)):
             its = (type(command), command.instrument_id.category)
             if its == key and len(group) < room:
                 group.append(command)
@@ -53,7 +53,7 @@ def _cancels_first(commands: Sequence[AccountCommand]) -> Sequence[AccountComman
     others = [one for one in commands if not isinstance(one, CancelOrder)]
     if not cancels or not others:
         return commands
-    touched = {getattr(one, "client_id", None) for one in others}
+    touched = {one.client_id for one in others if isinstance(one, (PlaceOrder, AmendOrder))}
     if any(one.client_id in touched for one in cancels):
         return commands
     return [*cancels, *others]

@@ -166,7 +166,7 @@ class OrderChannel(Protocol):
         ...
 
     def encode_batch(self, requests: Sequence[PricedRequest], now_ns: int) -> EncodedBatch:
-        """Make one message of creates or of cancels of one product line; see `batch_max`."""
+        """Make one message of requests of one kind and product line; see `batch_max`."""
         ...
 
     def not_sent(self, request_id: str) -> None:
@@ -240,7 +240,7 @@ class AccountClient(Protocol):
         ...
 
     def batch_max(self, category: Category) -> int:
-        """Return how many creates or cancels one message may hold; 1 where there are no batches.
+        """Return how many requests one message may hold; 1 where there are no batches.
 
         It goes for the order channel, too.
         """
@@ -249,7 +249,7 @@ class AccountClient(Protocol):
     async def send_batch(
         self, requests: Sequence[PricedRequest]
     ) -> Sequence[tuple[SendOutcome, Reply | None]]:
-        """Send creates or cancels of one product line in one message; see `send` for each."""
+        """Send requests of one kind and product line in one message; see `send` for each."""
         ...
 
     async def cancel_all(self, command: CancelAll, *, category: Category) -> int:

@@ -19,7 +19,7 @@ from tickwright.book.order_book import OrderBook
 from tickwright.core.events import OperatorCommand, OperatorVerb
 from tickwright.core.identity import Category, InstrumentId
 from tickwright.core.orders import OrderIntent, OrderState, OrderType, Side
-from tickwright.core.signals import CancelIntent, Decision
+from tickwright.core.signals import AmendIntent, CancelIntent, Decision
 from tickwright.engine.config import EngineConfig
 from tickwright.execution.config import ExecutionConfig
 from tickwright.execution.request_budget import BudgetLimits
@@ -33,14 +33,15 @@ from tickwright.strategy.base import Strategy
 BTC = InstrumentId("bybit", Category.LINEAR, "BTCUSDT")
 SYMBOLS = ("BTCUSDT",)
 RUNGS = 6
+MOVED = 50
 
 
 class Ladder(Strategy):
-    """Places six bids at once below the market, and withdraws them at once, again and again."""
+    """Places six bids at once, moves them at once, withdraws them at once, again and again."""
 
     def on_start(self) -> Decision:
         self.again_ns = 0
-        self.rounds = 0
+        self.has_moved = False
         return None
 
     def on_book(self, book: OrderBook) -> Decision:
@@ -52,8 +53,15 @@ class Ladder(Strategy):
         if orders:
             if any(order.state is not OrderState.WORKING for order in orders):
                 return None
+            if not self.has_moved:
+                self.has_moved = True
+                return [
+                    AmendIntent(client_id=order.client_id, price_units=order.price_units - MOVED)
+                    for order in orders
+                    if order.price_units is not None
+                ]
             return [CancelIntent(client_id=order.client_id) for order in orders]
-        self.rounds += 1
+        self.has_moved = False
         tick = book.instrument.tick_units
         return [
             OrderIntent(
@@ -77,10 +85,11 @@ def _settings(running: RunningSimulator, folder: Path, *, by_rest: bool = False)
             risk=RiskLimits(
                 orders_per_second_max=100,
                 orders_per_minute_max=1_000,
+                amends_per_second_max=100,
                 protections=ProtectionLimits(order_storm_max=1_000),
             ),
             execution=ExecutionConfig(
-                budgets={"create.linear": many, "cancel.linear": many, "query.linear": many},
+                budgets={f"{kind}.linear": many for kind in ("create", "amend", "cancel", "query")},
                 answer_timeout_ms=400,
                 recv_window_ms=300,
                 evidence_margin_ms=100,
@@ -140,13 +149,16 @@ async def test_ladder_when_batched_then_one_message_a_ladder_and_one_order_an_in
             summary = trader.engine.summary
             await until(lambda: summary().orders_placed >= 3 * RUNGS, "three ladders")
             await until(lambda: summary().cancels >= 2 * RUNGS, "two withdrawn")
+            counts = trader.links[ACCOUNT].counts
+            now = summary()
+            assert now.amends >= 2 * RUNGS
+            # Each time all of a ladder in one message.
+            assert now.orders_placed + now.amends + now.cancels == RUNGS * counts.batches
             await _settle(trader)
             placed = summary().orders_placed
             assert placed == await _compare(trader, running, tmp_path)
-            counts = trader.links[ACCOUNT].counts
-            # Creates and cancels: all of a ladder in one message each way.
-            assert (0, 2 * placed) == (counts.unsent, counts.sent_by_socket + counts.sent_by_rest)
-            assert 2 * placed // RUNGS == counts.batches
+            sent = placed + summary().amends + summary().cancels
+            assert (0, sent) == (counts.unsent, counts.sent_by_socket + counts.sent_by_rest)
     assert "" == Replay(tmp_path / "session").run().difference
 
 
@@ -156,6 +168,7 @@ FAULTS: list[dict[str, object]] = [
     {"kind": "reply_dropped", "topic": "trade.order.create-batch", "count": 2},
     {"kind": "cut_before_booking", "topic": "trade.order.create-batch"},
     {"kind": "cut_after_booking", "topic": "trade.order.create-batch"},
+    {"kind": "reply_dropped", "topic": "trade.order.amend-batch"},
     {"kind": "reply_dropped", "topic": "trade.order.cancel-batch", "count": 2},
 ]
 

@@ -1,6 +1,7 @@
 """Which requests of a step share a message, and that none overtakes its own order."""
 
-from tests.unit.venues.bybit.accounts import SPOT_BTC, amend, cancel, place
+from tests.unit.venues.bybit.accounts import ACCOUNT, BTC, SPOT_BTC, amend, cancel, place
+from tickwright.core.commands import QueryOrder
 from tickwright.core.identity import Category, ClientId
 from tickwright.feed.together import AccountCommand, together
 
@@ -42,9 +43,16 @@ def test_step_when_a_cancel_is_about_what_it_creates_or_amends_then_nothing_move
     assert ["Ax", "Cx", "Py"] == _shape([_amend("x"), _cancel("x"), _place("y")])
 
 
-def test_step_when_an_amend_stands_between_then_it_splits_and_goes_alone():
+def test_step_when_an_amend_stands_between_then_it_splits_and_goes_with_amends():
     commands = [_place("x"), _place("y"), _amend("m"), _amend("n"), _place("z")]
-    assert ["Pxy", "Am", "An", "Pz"] == _shape(commands)
+    assert ["Pxy", "Amn", "Pz"] == _shape(commands)
+
+
+def test_step_when_a_question_stands_between_then_cancels_still_go_together():
+    question = QueryOrder(
+        account_id=ACCOUNT, client_id=ClientId("a"), instrument_id=BTC, event_id=1
+    )
+    assert ["Cab", "Qa"] == _shape([question, _cancel("a"), _cancel("b")])
 
 
 def test_step_when_product_lines_differ_then_each_has_its_own_and_its_bound():

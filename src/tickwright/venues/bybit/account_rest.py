@@ -357,13 +357,13 @@ class BybitAccountClient:
         return self._sent(request.client_id, kind, now_ns), reply
 
     def batch_max(self, category: Category) -> int:
-        """Return how many creates or cancels one message may hold; 1 where there are no batches."""
+        """Return how many requests one message may hold; 1 where there are no batches."""
         return BATCH_MAX if category in self._batched else 1
 
     async def send_batch(
         self, requests: Sequence[PricedRequest]
     ) -> Sequence[tuple[SendOutcome, Reply | None]]:
-        """Send creates or cancels of one product line in one request, once.
+        """Send requests of one kind and product line in one, once.
 
         Returns for each, in their order, what `send` would.
         """

@@ -27,6 +27,7 @@ _LIMITS = {
     "cancel-all": 10,
     # A batch costs one for each order in it.
     "create-batch": 10,
+    "amend-batch": 10,
     "cancel-batch": 10,
     "order/realtime": 50,
     "order/history": 50,

@@ -22,10 +22,12 @@ BATCH_MAX = 10
 """Items of one batch. The venue's order pages allow 20 contracts, its page of limits 10."""
 BATCH_OPS = {
     RequestKind.CREATE: "order.create-batch",
+    RequestKind.AMEND: "order.amend-batch",
     RequestKind.CANCEL: "order.cancel-batch",
 }
 BATCH_PATHS = {
     RequestKind.CREATE: "/v5/order/create-batch",
+    RequestKind.AMEND: "/v5/order/amend-batch",
     RequestKind.CANCEL: "/v5/order/cancel-batch",
 }
 

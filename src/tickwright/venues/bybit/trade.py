@@ -190,8 +190,8 @@ class TradeSession:
     def encode_batch(self, requests: Sequence[PricedRequest], now_ns: int) -> EncodedBatch:
         """Make one message of several requests and wait for its answer from now on.
 
-        All are creates or all are cancels, of one product line, at most `BATCH_MAX`. What can't be
-        sent is told apart from what is; without anything to send the message is empty.
+        All are of one kind and product line, at most `BATCH_MAX`. What can't be sent is told apart
+        from what is; without anything to send the message is empty.
         """
         kind = request_kind_of(requests[0][0])
         obstacle = self._obstacle()

@@ -10,6 +10,7 @@ from tests.unit.venues.bybit.accounts import (
     NOW,
     SECOND,
     Listener,
+    amend,
     cancel,
     instrument_by_id,
     place,
@@ -92,6 +93,16 @@ def test_batch_when_creates_then_the_documented_message_and_the_rows_of_single_o
             if (value := getattr(row, name)) != type(row)().__getattribute__(name)
         } == {"category": "linear"} | item
     assert requests == [(one, last) for one, (_, last) in zip(batch.sent, requests, strict=True)]
+
+
+def test_batch_when_amends_then_its_operation_and_what_changes():
+    session, _ = _ready()
+    batch = _sent(session, [(amend(client_id=one), None) for one in IDS[:2]])
+    message = json.loads(batch.message)
+    assert "order.amend-batch" == message["op"]
+    assert [
+        {"symbol": "BTCUSDT", "orderLinkId": one, "price": "61700.00"} for one in IDS[:2]
+    ] == message["args"][0]["request"]
 
 
 def test_batch_when_cancels_then_its_operation_and_names():
