@@ -144,9 +144,9 @@ class AccountConfig(_Section):
     """One account at a venue. Its key comes from the environment or from `key_file` (mode 0600).
 
     `kill_key_file` holds the kill switch's own key. `risk` holds limits of this account alone, in
-    place of those in `[risk]`. With `batch`, creates, amends or cancels of one step leave in one message;
-    off by default, because one lost answer then leaves all of them unknown until the venue shows
-    them.
+    place of those in `[risk]`. With `batch`, creates, amends or cancels of one step leave in one
+    message; off by default, because one lost answer then leaves all of them unknown until the venue
+    shows them.
     """
 
     venue: Name
