@@ -91,12 +91,13 @@ def replay(
             is_looped=loop,
         )
     )
-    bar = _Bar(server.size)
-    with bar:
-        bar.name("reading")
+    with _Bar("reading", server.size) as bar:
         server.prime(bar.show)
-        with asyncio.Runner(loop_factory=make_loop_factory()) as runner:
-            report = runner.run(server.serve(lambda place: _ready(place, bar), bar.show))
+    with (
+        _Bar("serving", server.size) as bar,
+        asyncio.Runner(loop_factory=make_loop_factory()) as runner,
+    ):
+        report = runner.run(server.serve(lambda place: _ready(place, bar), bar.show))
     if json is not None:
         write_json(json, report)
     for line in _words(report):
@@ -147,13 +148,16 @@ def _ready(place: "Addresses", bar: "_Bar") -> None:
 
     sys.stdout.write(msgspec.json.encode(place).decode() + "\n")
     sys.stdout.flush()
-    bar.name("serving")
+    bar.start()
 
 
 class _Bar:
-    """How much of the recordings has been played; silent where nobody watches."""
+    """How much of the recordings has been read; silent where nobody watches.
 
-    def __init__(self, size: int) -> None:
+    It is drawn from the first figure on, or from `start`: before that, stdout may be written to.
+    """
+
+    def __init__(self, name: str, size: int) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -166,19 +170,22 @@ class _Bar:
             console=console,
             transient=True,
             disable=not console.is_terminal,
+            # The line with the addresses belongs to stdout, whatever that is.
+            redirect_stdout=False,
         )
-        self._task = self._progress.add_task("", total=max(1, size))
+        self._task = self._progress.add_task(name, total=max(1, size))
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> "_Bar":
+        return self
+
+    def start(self) -> None:
         self._progress.start()
 
     def __exit__(self, *ended: object) -> None:
         self._progress.stop()
 
-    def name(self, text: str) -> None:
-        self._progress.update(self._task, description=text)
-
     def show(self, read: int) -> None:
+        self._progress.start()
         self._progress.update(self._task, completed=read)
 
 
