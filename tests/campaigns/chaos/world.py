@@ -1,6 +1,7 @@
 """A whole trader against the simulated venue in one loop, for rows; the venue's ledger judges."""
 
 import asyncio
+import os
 import tempfile
 import time
 from collections import Counter
@@ -36,7 +37,7 @@ from tickwright.simulator.run import RunningSimulator, SimulatorOptions, serve
 from tickwright.strategy.base import Strategy
 from tickwright.strategy.parameters import StrategyParameters
 
-__all__ = ["Barrage", "Stopwatch", "World", "scratch", "settings", "until", "venue"]
+__all__ = ["Barrage", "Stopwatch", "World", "scratch", "settings", "starved_s", "until", "venue"]
 
 SYMBOL = "BTCUSDT"
 BTC = InstrumentId("bybit", Category.LINEAR, SYMBOL)
@@ -406,6 +407,15 @@ def settings(
     return replace(made, plan=plan, classes={plan.strategies[0].source: chosen})
 
 
+def starved_s(pid: int) -> float:
+    """How long a process has waited for a processor that others had; 0 where nobody counts it."""
+    try:
+        # Time on the processor, time waiting for it, turns: in ns, of the main thread.
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except OSError:
+        return 0.0
+
+
 class Stopwatch:
     """Counts the seconds this process was given: what others had the processor for is no fault."""
 
@@ -418,12 +428,7 @@ class Stopwatch:
 
     @staticmethod
     def _now_s() -> float:
-        try:
-            # Time on the processor, time waiting for it, turns: in ns, of the main thread.
-            waited_ns = int(Path("/proc/self/schedstat").read_text().split()[1])
-        except OSError:
-            waited_ns = 0
-        return time.monotonic() - waited_ns / 1e9
+        return time.monotonic() - starved_s(os.getpid())
 
 
 async def until(
