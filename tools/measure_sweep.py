@@ -3,8 +3,8 @@
 python tools/measure_sweep.py [--trials N] [--jobs N] [--messages N] [--rounds N]
 
 Alternates the two, on a synthetic tape, and prints the median of their ratios with its spread. What
-else runs on the machine takes away from the larger one: measure where nothing does. Busy is how many
-trials were under way on average, start and end of the workers included; others don't change it.
+else runs on the machine takes away from the larger one: measure where nothing does. Busy is how
+many trials were under way on average, start and end of the workers included.
 """
 
 import argparse
