@@ -165,4 +165,4 @@ class RunRecord:
     level_rows: int
     messages: int
     wake_ups: int
-    """Calls into strategies."""
+    """Inputs that the engine took: what could wake a strategy."""

@@ -31,6 +31,14 @@ __all__ = ["SECTIONS", "run_bench"]
 _WIDTH_PIPED: Final = 150
 
 
+def _measure_backtest(session: Session) -> Section | list[Section]:
+    if find_spec("numpy") is None:
+        raise RunFailed("backtests need numpy: pip install 'tickwright[backtest]'")
+    from tickwright.bench.backtest import measure_backtest
+
+    return measure_backtest(session)
+
+
 def _measure_history(session: Session) -> Section | list[Section]:
     if find_spec("asyncpg") is None:
         raise RunFailed("the history needs asyncpg: pip install 'tickwright[history]'")
@@ -40,6 +48,7 @@ def _measure_history(session: Session) -> Section | list[Section]:
 
 
 _MEASURES: Final[dict[str, Callable[[Session], Section | list[Section]]]] = {
+    "backtest": _measure_backtest,
     "core": measure_core,
     "feed": measure_feed,
     "gate": measure_gate,
