@@ -74,10 +74,16 @@ class SignalDesk:
         run.signal_count += 1
         client_id: ClientId | None = None
         verdict: Verdict
-        refused = self._unusable(run, signal)
+        is_exit = signal.kind is _EXIT
+        # An entry's numbers are the sizer's to look at; nobody sizes an exit.
+        fault = signal.fault() if is_exit else None
+        if fault is not None:
+            refused: Rejected | None = _refusal(Reason.SIGNAL_INVALID, fault, "a usable signal")
+        else:
+            refused = self._unready(run, signal.instrument_id, is_exit=is_exit)
         if refused is not None:
             verdict = refused
-        elif signal.kind is _EXIT:
+        elif is_exit:
             run.exit_count += 1
             verdict, client_id = self._exit(run, signal.instrument_id, signal.reason)
         else:
@@ -95,14 +101,6 @@ class SignalDesk:
                 now_ns=moment.now_ns,
             )
         )
-
-    def _unusable(self, run: StrategyRun, signal: Signal) -> Rejected | None:
-        is_exit = signal.kind is _EXIT
-        # An entry's numbers are the sizer's to look at; nobody sizes an exit.
-        fault = signal.fault() if is_exit else None
-        if fault is not None:
-            return _refusal(Reason.SIGNAL_INVALID, fault, "a usable signal")
-        return self._unready(run, signal.instrument_id, is_exit=is_exit)
 
     def _unready(
         self, run: StrategyRun, instrument_id: InstrumentId, *, is_exit: bool
@@ -152,13 +150,16 @@ class SignalDesk:
             return blocked, None
         judged = self._judged.get(plan) or self._judge_at(plan)
         limits, twice = judged.limits, book.mid_twice_units
+        sizing = limits.sizing
         decision = state.sizer.size(
             signal,
             instrument=instrument,
             book=book,
             equity=judged.holding.account.equity_in(instrument.quote_asset),
             price_units=None if twice is None else twice // 2,
-            volatility=self._volatility(lane, limits.sizing),
+            volatility=(
+                None if sizing.volatility_target is None else self._volatility(lane, sizing)
+            ),
             position_units=0,
             limits=limits,
             closed_returns=run.returns,
@@ -168,13 +169,15 @@ class SignalDesk:
         exits = self._policy(run, signal)
         if type(exits) is Rejected:
             return exits, None
-        algorithm = state.planner.algorithm(signal, decision.size_units, book, instrument)
-        if algorithm is not None:
-            return self._work_entry(run, signal, decision.size_units, algorithm, exits)
+        planner = state.planner
+        if not planner.enters_at_once:
+            algorithm = planner.algorithm(signal, decision.size_units, book, instrument)
+            if algorithm is not None:
+                return self._work_entry(run, signal, decision.size_units, algorithm, exits)
         has_bracket = exits.stop_loss_fraction or exits.take_profit_fraction
         is_attached = bool(has_bracket) and positions.can_attach(plan, lane)
         moment = state.moment
-        intent = state.planner.entry(
+        intent = planner.entry(
             signal,
             size_units=decision.size_units,
             book=book,
@@ -211,9 +214,7 @@ class SignalDesk:
         return lane
 
     def _volatility(self, lane: Lane, sizing: BoundSizing) -> float | None:
-        """Return the volatility a size is to be scaled by, where one is."""
-        if sizing.volatility_target is None:
-            return None
+        """Return the volatility a size is to be scaled by; None while it isn't known."""
         if sizing.is_by_range:
             return lane.ranges.over(self._horizon_ns)
         return lane.volatility.over(self._horizon_ns, interval_ns=1_000_000_000)

@@ -50,7 +50,8 @@ class Planner:
 
     def __init__(self, config: ExecutionConfig) -> None:
         self._config = config
-        self._is_at_once = config.entry == "marketable"
+        self.enters_at_once = config.entry == "marketable"
+        """Whether every entry is one order, and no algorithm has a say."""
         self._entry_parts = round(config.slippage_bps_max * _BPS_PARTS)
         self._exit_parts = round(config.exit_slippage_bps_max * _BPS_PARTS)
         self._valid_ns = config.valid_ms * 1_000_000
@@ -115,8 +116,6 @@ class Planner:
         an algorithm for it, it is a resting order's.
         """
         config, price_units = self._config, signal.price_units
-        if self._is_at_once:
-            return None
         if config.entry == "twap":
             twap = config.twap
             return Twap(
