@@ -1,7 +1,11 @@
 """A recording served on sockets gives the production feed the books of the run that made it."""
 
 import asyncio
+from decimal import Decimal
 from pathlib import Path
+
+import msgspec
+import pytest
 
 from tests.integration.app.trading import settings_for, trading, until
 from tests.integration.replay.playing import (
@@ -13,6 +17,7 @@ from tests.integration.replay.playing import (
     rewritten,
     serving,
 )
+from tickwright.app.paper_settings import PaperSettings
 from tickwright.app.replay import Replay
 from tickwright.app.replay_source import find_spans
 
@@ -128,15 +133,20 @@ async def test_books_when_recordings_run_beside_each_other_then_come_in_the_orde
     assert report.frames == len(frames_of(recorded.folder))
 
 
+@pytest.mark.parametrize("is_paper", [False, True], ids=["plain", "paper"])
 async def test_trader_when_it_trades_in_a_served_recording_then_its_session_replays(
-    recorded: Recorded, tmp_path: Path
+    recorded: Recorded, tmp_path: Path, *, is_paper: bool
 ):
     symbols = ("BTCUSDT", "ETHUSDT")
     async with serving(recorded.folder, speed=1.0, is_looped=True) as (server, place):
-        played = asyncio.create_task(server.play())
-        async with trading(settings_for(place, tmp_path, symbols, every=10)) as trader:
+        playing = asyncio.create_task(server.play())
+        settings = settings_for(place, tmp_path, symbols, every=10)
+        if is_paper:
+            paper = PaperSettings(balances={"main": (("USDT", Decimal(10_000)),)}, ledger=None)
+            settings = msgspec.structs.replace(settings, paper=paper)
+        async with trading(settings) as trader:
             await until(lambda: trader.engine.summary().fills >= 2, "two fills", 40.0)
-        played.cancel()
+        playing.cancel()
         digest = trader.engine.digest
     result = Replay(tmp_path / "session").run()
     assert ("", digest) == (result.difference, result.digest)
