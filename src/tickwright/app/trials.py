@@ -36,6 +36,13 @@ _DECIDING_ROOMS = (
 """What an outcome depends on; the command line and the reports aren't among it."""
 
 
+_IMPORTS = (
+    "tickwright.backtest.run",
+    "tickwright.backtest.metrics",
+    "tickwright.app.trial_figures",
+)
+
+
 class StrategyHalted(TickwrightError):
     """A strategy raised during a trial."""
 
@@ -142,7 +149,7 @@ def trials_recipe(
         on_tape=on_tape,
     )
     arguments = {"config": str(config.resolve()), "tape": str(found.folder.resolve()), "seed": seed}
-    return Recipe(entry=f"{__name__}:open_trials", arguments=arguments)
+    return Recipe(entry=f"{__name__}:open_trials", arguments=arguments, imports=_IMPORTS)
 
 
 def _identity(settings: "BacktestSettings", tape_digest: str) -> str:

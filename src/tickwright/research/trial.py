@@ -101,10 +101,14 @@ class Evaluator(Protocol):
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
-    """How another process makes the same evaluator: `entry` is `module:function`."""
+    """How another process makes the same evaluator: `entry` is `module:function`.
+
+    `imports` are modules it will need: workers of one machine share what was imported once.
+    """
 
     entry: str
     arguments: dict[str, Any] = {}
+    imports: tuple[str, ...] = ()
 
     def open(self) -> Evaluator:
         """Make it.

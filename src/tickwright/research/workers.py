@@ -113,7 +113,8 @@ def _context(recipe: Recipe) -> Any:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     # Imported once in the server: each worker is there in milliseconds.
-    context.set_forkserver_preload([recipe.entry.partition(":")[0], __name__])
+    names = [recipe.entry.partition(":")[0], __name__, *recipe.imports]
+    context.set_forkserver_preload(names)
     return context
 
 
