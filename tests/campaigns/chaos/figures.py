@@ -8,7 +8,7 @@ from random import Random
 
 from tests.campaigns.chaos.requests import barrage, lived_through
 from tests.campaigns.chaos.rows import Result, Size, row, together
-from tests.campaigns.chaos.world import SYMBOL, World, scratch, settings, until, venue
+from tests.campaigns.chaos.world import RICH, SYMBOL, World, scratch, settings, until, venue
 from tests.integration.app.trading import settings_for, trading
 from tests.unit.portfolio.worlds import ACCOUNT, ALPHA, linear
 from tickwright.app.venue_kit import BybitKit
@@ -42,7 +42,7 @@ async def partial_fills(size: Size, rng: Random) -> Result:
     result = Result()
 
     async def large(part: Result, *, seed: int) -> None:
-        async with venue(seed=seed, latency_ns=2_000_000) as world:
+        async with venue(seed=seed, latency_ns=2_000_000, accounts=(RICH,)) as world:
             for fault in REPEATS:
                 await world.arm(**fault, count=0)
             history = await lived_through(world, part, intents=PARTIALS[size], is_racing=True)
@@ -54,7 +54,7 @@ async def partial_fills(size: Size, rng: Random) -> Result:
 
     async def amended(part: Result, *, seed: int) -> None:
         """Price and size of an order change while it fills and is withdrawn; answers get lost."""
-        async with venue(seed=seed, latency_ns=2_000_000) as world:
+        async with venue(seed=seed, latency_ns=2_000_000, accounts=(RICH,)) as world:
             for fault in (*REPEATS, *LOST_AMENDS):
                 await world.arm(**fault, count=0)
 

@@ -12,7 +12,7 @@ import aiohttp
 from msgspec.structs import replace
 
 from tests.campaigns.chaos.rows import Result, Size, row, together
-from tests.campaigns.chaos.world import Barrage, World, scratch, settings, until, venue
+from tests.campaigns.chaos.world import RICH, Barrage, World, scratch, settings, until, venue
 from tests.campaigns.history import TraderHistory
 from tests.integration.app.trading import trading
 from tests.integration.simulator_private.client import Client
@@ -170,7 +170,8 @@ async def cancel_races(size: Size, rng: Random) -> Result:
     result = Result()
 
     async def play(part: Result, *, faults: tuple[Fault, ...], seed: int) -> None:
-        async with venue(seed=seed, latency_ns=VENUE_LATENCY_NS) as world:
+        options = {"latency_ns": VENUE_LATENCY_NS, "accounts": (RICH,)}
+        async with venue(seed=seed, **options) as world:
             for fault in faults:
                 await world.arm(**fault, count=0)
             is_lagging = any(fault["kind"] == "lagging_rest" for fault in faults)

@@ -31,13 +31,25 @@ from tickwright.execution.request_budget import BudgetLimits
 from tickwright.net.listener import utc_now_ns
 from tickwright.risk.limits import RiskLimits
 from tickwright.risk.protections_config import ProtectionLimits
+from tickwright.simulator.private import DEMO_KEY, DEMO_SECRET
+from tickwright.simulator.private.accounts import AccountSpec
 from tickwright.simulator.private.control import ledger_report
 from tickwright.simulator.private.options import PrivateOptions
 from tickwright.simulator.run import RunningSimulator, SimulatorOptions, serve
 from tickwright.strategy.base import Strategy
 from tickwright.strategy.parameters import StrategyParameters
 
-__all__ = ["Barrage", "Stopwatch", "World", "scratch", "settings", "starved_s", "until", "venue"]
+__all__ = [
+    "RICH",
+    "Barrage",
+    "Stopwatch",
+    "World",
+    "scratch",
+    "settings",
+    "starved_s",
+    "until",
+    "venue",
+]
 
 SYMBOL = "BTCUSDT"
 BTC = InstrumentId("bybit", Category.LINEAR, SYMBOL)
@@ -45,8 +57,13 @@ RESTING_SHARE = 0.96
 """Of the highest price: what lies below was to rest."""
 UNTIL_STEP_S = 0.01
 WAIT_UPDATES = 25
+HELD_LOTS_MAX = 400
 RATE = 100
 """How many times the venue's own request budgets: rows are about faults, not about patience."""
+
+
+RICH = AccountSpec(DEMO_KEY, DEMO_SECRET, (("USDT", Decimal(1_000_000_000)),))
+"""The demo account, with what the fees of ten thousand large orders take."""
 
 
 class BarrageParameters(StrategyParameters, frozen=True):
@@ -168,6 +185,10 @@ class Barrage(Strategy):
         tick = instrument.tick_units
         size = max(instrument.size_min_units, instrument.lot_units)
         side = Side.BUY if self.context.random.random() < 0.5 else Side.SELL
+        held = self.context.position(book.instrument_id).size_units
+        if abs(held) > HELD_LOTS_MAX * size:
+            # Or the limits soon refuse whatever goes the same way.
+            side = Side.SELL if held > 0 else Side.BUY
         away = self.context.random.choice((20, 1, 0, -1000)) * tick
         return OrderIntent(
             instrument_id=book.instrument_id,
@@ -369,6 +390,9 @@ def settings(
         "position_percent_max": Decimal(1000),
         "exposure_percent_max": Decimal(1000),
         "leverage_max": Decimal(100),
+        # Thousands of orders cost their fees: how much may be lost is another row.
+        "daily_loss_percent_max": Decimal(100),
+        "drawdown_percent_max": Decimal(100),
         "order_notional_usdt_max": Decimal(1_000_000),
         "orders_per_second_max": 10_000,
         "orders_per_minute_max": 100_000,
