@@ -20,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from tests.integration.history.cost import cost
 from tickwright.app.config_model import HistoryConfig
 from tickwright.app.history import migrate_history
 from tickwright.app.history_spool import HISTORY_FOLDER, drain_spool, spool_status
@@ -179,6 +180,7 @@ def campaign(outage_s: float, *, rate: int, around_s: float, says: bool) -> dict
             server.dsn(), folder / "run" / HISTORY_FOLDER, bytes_max=1 << 40, wait_s=30
         )
         truth, per_s = recorded(folder / "run" / "session")
+        thread_us = cost(folder / "run" / "session") if says else {}
         found, moments, lost = asyncio.run(written(server.dsn()))
     figures |= {
         "drained_after": drained.rows,
@@ -190,6 +192,7 @@ def campaign(outage_s: float, *, rate: int, around_s: float, says: bool) -> dict
         "samples": sum(moments),
         "lost": lost,
         "outage_s": outage_s,
+        "trading_thread_us_a_record": thread_us,
         "asked_per_s": rate,
         "messages_per_s": round(per_s),
     }
