@@ -105,6 +105,24 @@ class Recorded(msgspec.Struct):
     def files(self) -> list[Path]:
         return sorted(self.folder.glob("inputs-*.tws"))
 
+    @property
+    def middle(self) -> Path:
+        """A segment with frames in it, before it and behind it; chance says how long each is."""
+        counts = [len(frames_of(path)) for path in self.files]
+        return next(
+            path
+            for n, path in enumerate(self.files)
+            if counts[n] > 10 and sum(counts[:n]) > 50 and sum(counts[n + 1 :]) > 20
+        )
+
+    def damaged(self, folder: Path) -> Path:
+        """Return a segment of a copy in which a byte is wrong, with frames before and behind it."""
+        segment = self.copy(folder) / self.middle.name
+        whole = bytearray(segment.read_bytes())
+        whole[len(whole) // 2] ^= 0xFF
+        segment.write_bytes(whole)
+        return segment
+
     def copy(self, folder: Path) -> Path:
         """Return a copy that may be damaged."""
         shutil.copytree(self.folder, folder)

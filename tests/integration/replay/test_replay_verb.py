@@ -139,16 +139,12 @@ def test_recording_when_decided_anew_then_says_that_it_holds_no_decision(recorde
 def test_damage_when_served_then_is_named_and_the_exit_code_says_so(
     recorded: Recorded, tmp_path: Path
 ):
-    folder = recorded.copy(tmp_path / "damaged")
-    second = sorted(folder.glob("inputs-*.tws"))[1]
-    whole = bytearray(second.read_bytes())
-    whole[len(whole) // 2] ^= 0xFF
-    second.write_bytes(whole)
-    with replaying(folder, "--speed", 50) as (process, place):
+    segment = recorded.damaged(tmp_path / "damaged")
+    with replaying(segment.parent, "--speed", 50) as (process, place):
         deadline = time.monotonic() + WAIT_S
         while process.poll() is None and time.monotonic() < deadline:
             heard(f"{place['public']}/spot", "publicTrade.BTCUSDT")
         _, err = process.communicate(timeout=WAIT_S)
     assert 1 == process.returncode
-    assert f"{second}: " in err
+    assert f"{segment}: " in err
     assert "records are missing" in err

@@ -78,9 +78,7 @@ async def test_books_when_begun_in_the_middle_then_are_those_of_the_live_run(rec
 async def test_books_when_segments_are_named_then_those_before_them_make_the_base(
     recorded: Recorded,
 ):
-    files = recorded.files
-    assert len(files) >= 2
-    async with serving(files[1], speed=None) as (server, place), feeding(place) as fed:
+    async with serving(recorded.middle, speed=None) as (server, place), feeding(place) as fed:
         await played(server)
         await until(lambda: len(fed.door.at) > 10, "the books")
     assert [] == differing(fed, recorded)
@@ -109,11 +107,11 @@ async def test_segments_when_named_behind_another_hour_then_what_is_before_them_
     recorded: Recorded, tmp_path: Path
 ):
     earlier = rewritten(recorded.folder, tmp_path / "earlier", later_ns=-3_600_000_000_000)
-    async with serving(recorded.files[1], earlier, speed=10_000.0) as (server, _):
+    async with serving(recorded.middle, earlier, speed=10_000.0) as (server, _):
         server.shelf.topics.ask_count = 1  # nobody subscribes
         await asyncio.wait_for(server.play(), 50)
         report = server.report()
-    played_frames = len(frames_of(recorded.folder)) + len(frames_of(recorded.files[1]))
+    played_frames = len(frames_of(recorded.folder)) + len(frames_of(recorded.middle))
     assert played_frames == report.frames == sum(report.topics.values())
     assert 0 == report.frames_sent
 
@@ -171,18 +169,14 @@ async def test_books_when_the_recorder_was_killed_then_come_up_to_the_last_whole
 async def test_books_when_a_segment_is_damaged_then_clients_are_cut_and_what_comes_is_right(
     recorded: Recorded, tmp_path: Path
 ):
-    folder = recorded.copy(tmp_path / "damaged")
-    second = sorted(folder.glob("inputs-*.tws"))[1]
-    whole = bytearray(second.read_bytes())
-    whole[len(whole) // 2] ^= 0xFF
-    second.write_bytes(whole)
-    async with serving(folder, speed=None) as (server, place):
+    segment = recorded.damaged(tmp_path / "damaged")
+    async with serving(segment.parent, speed=None) as (server, place):
         async with feeding(place) as fed:
             await played(server)
             await until(lambda: len(fed.door.at) > 5, "the books")
         report = server.report()
     assert [] == differing(fed, recorded)
     assert 1 == report.holes
-    assert [str(second)] == [place.path for place in report.damage]
+    assert [str(segment)] == [place.path for place in report.damage]
     assert report.damage[0].position > 0
     assert report.cuts > report.lost_connections
