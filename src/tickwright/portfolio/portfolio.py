@@ -418,10 +418,6 @@ class Portfolio:
         """Return balances + unrealised PnL in the equity asset; None when anything has no price."""
         return self.account(account_id).equity
 
-    def equity_in(self, account_id: AccountId, asset: str) -> int | None:
-        """Return the equity as money of another asset, such as an instrument's quote asset."""
-        return self.account(account_id).equity_in(asset)
-
     def exposure(self, account_id: AccountId) -> int | None:
         """Return gross exposure incl. working orders; None when anything has no price."""
         return self.account(account_id).exposure

@@ -23,7 +23,6 @@ from tickwright.core.instrument import Instrument
 from tickwright.core.orders import OrderIntent, Side, TimeInForce
 from tickwright.core.verdicts import Approved, Check, Reason, Rejected, Verdict
 from tickwright.portfolio.portfolio import Portfolio
-from tickwright.risk.bound_limits import BoundLimits, bind
 from tickwright.risk.checks import (
     CLOSING_ROOMS,
     CLOSING_TESTS,
@@ -80,14 +79,6 @@ class Gate:
     def limits_of(self, account_id: AccountId) -> RiskLimits:
         """Return the limits of an account as configured."""
         return self._by_account.get(account_id, self._limits)
-
-    def bound_limits(
-        self, account_id: AccountId, strategy_id: StrategyId, instrument_id: InstrumentId
-    ) -> BoundLimits:
-        """Return the limits that count for a strategy's orders in an instrument."""
-        memory = self._account(account_id)
-        lane = memory.lanes.get((strategy_id, instrument_id))
-        return bind(memory.limits, strategy_id, instrument_id) if lane is None else lane.limits
 
     def lane(
         self,

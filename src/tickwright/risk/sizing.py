@@ -163,9 +163,9 @@ class Sizer:
     ) -> SizeDecision | Rejected:
         """Size a signal.
 
-        `equity` is money of the instrument's quote asset (`Portfolio.equity_in`). `volatility` is
+        `equity` is money of the instrument's quote asset (`Account.equity_in`). `volatility` is
         the deviation of returns over the interval `volatility_target_percent` was chosen for.
-        `limits` are the gate's for this strategy and instrument (`Gate.bound_limits`). With fewer
+        `limits` are the gate's for this strategy and instrument (`Gate.lane`). With fewer
         `closed_returns` than `kelly_trades_min`, or None, Kelly has no say. An exit is for the
         whole position, a short on spot for what is held.
         """
