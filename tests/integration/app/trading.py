@@ -10,6 +10,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from tickwright.app.plan import StrategyPlan, TradingPlan
+from tickwright.app.replay_serve import Addresses
 from tickwright.app.trader import Trader
 from tickwright.app.trader_settings import (
     AccountSettings,
@@ -81,7 +82,7 @@ async def simulator(
 
 
 def settings_for(
-    running: RunningSimulator, folder: Path, symbols: Sequence[str], *, every: int = 25
+    running: RunningSimulator | Addresses, folder: Path, symbols: Sequence[str], *, every: int = 25
 ) -> TraderSettings:
     plan = TradingPlan(
         engine=EngineConfig(),

@@ -12,8 +12,7 @@ from typing import Any
 
 import pybit.unified_trading as pybit  # type: ignore[import-untyped]
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
