@@ -93,7 +93,7 @@ check: setup ## Run every check that is not a test
 	[ -z "$$failed" ] || { echo "make check failed: $${failed#, }" >&2; exit 1; }
 
 .PHONY: bench
-bench: $(VENV)/.bench build ## Measure beside the other stacks: WHAT=core|feed|gate|latency|matching|memory|reconnect JSON=
+bench: $(VENV)/.bench build ## Measure beside the other stacks: WHAT=core|feed|gate|lake|latency|matching|memory|mirror|reconnect|record JSON=
 	@$(BIN)/tickwright bench $(WHAT) $(if $(JSON),--json $(JSON))
 
 .PHONY: fuzz

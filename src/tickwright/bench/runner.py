@@ -15,6 +15,7 @@ from rich.console import Console
 from tickwright.bench.core import measure_core
 from tickwright.bench.feed import measure_feed
 from tickwright.bench.gate import measure_gate
+from tickwright.bench.lake import measure_lake
 from tickwright.bench.latency import measure_latency
 from tickwright.bench.machine import load_warning, read_machine
 from tickwright.bench.matching import measure_matching
@@ -58,6 +59,7 @@ _MEASURES: Final[dict[str, Callable[[Session], Section | list[Section]]]] = {
     "order_path": measure_order_path,
     "reconnect": measure_reconnect,
     "record": measure_record,
+    "lake": measure_lake,
     "history": _measure_history,
     "mirror": measure_mirror,
 }
