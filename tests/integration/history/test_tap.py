@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from tests.integration.app.trading import settings_for, simulator, trading, until
@@ -28,7 +29,7 @@ from tickwright.core.commands import Notice
 from tickwright.storage.segments import RecordKind, read_segments
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
-LONG_S = 40.0
+LONG_S = 60.0
 SAME = (
     "SELECT symbol, at, side, price, size, trade_id, received_ns FROM trades ORDER BY 1, 2, 6",
     "SELECT * FROM trade_candles ORDER BY symbol, at",
@@ -99,6 +100,7 @@ async def seen(condition: Callable[[], bool], what: str) -> None:
     await until(condition, what, LONG_S)
 
 
+@pytest.mark.timeout(200)
 async def test_run_when_database_and_writer_are_killed_then_every_row_is_there_once(
     tmp_path: Path,
 ):
@@ -186,6 +188,7 @@ async def started(*words: str) -> asyncio.subprocess.Process:
     )  # fmt: skip
 
 
+@pytest.mark.timeout(200)
 async def test_run_when_killed_without_a_database_then_drain_and_load_bring_everything_home(
     tmp_path: Path,
 ):
