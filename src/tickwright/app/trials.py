@@ -163,7 +163,7 @@ def _identity(settings: "BacktestSettings", tape_digest: str) -> str:
     digest.update(_code_digest())
     for source in sorted(settings.classes):
         place = source.rpartition(":")[0]
-        if place.endswith(".py"):
+        if place.endswith((".py", ".pyx")):
             try:
                 digest.update(Path(place).read_bytes())
             except OSError as error:
