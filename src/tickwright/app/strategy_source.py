@@ -1,7 +1,8 @@
 """Owns finding a strategy's class by its name or file; refuses anything that isn't one.
 
 `mean_reversion` is a module of the library; `path/to/file.py:Class` a file of the user's, relative
-to the configuration; `package.module:Class` an installed module.
+to the configuration; `path/to/file.pyx:Class` the same, compiled on first use;
+`package.module:Class` an installed module.
 """
 
 import importlib
@@ -14,9 +15,12 @@ from hashlib import blake2b
 from pathlib import Path
 from types import ModuleType, TracebackType
 
+from tickwright.app.compiled_strategy import compiled_module
 from tickwright.core.errors import ConfigError
 from tickwright.core.nearest import nearest
 from tickwright.strategy import Strategy, StrategyParameters, library
+
+FILES = (".py", ".pyx")
 
 __all__ = ["library_names", "load_strategy", "resolved_source"]
 
@@ -38,14 +42,14 @@ def load_strategy(source: str, *, folder: Path) -> type[Strategy]:
         return _from_library(source)
     if not place or not name:
         raise ConfigError(f"strategy {source!r} must be a name, or FILE.py:Class")
-    module = _from_file(folder / place) if place.endswith(".py") else _from_package(place)
+    module = _from_file(folder / place) if place.endswith(FILES) else _from_package(place)
     return _checked(module, name, place)
 
 
 def resolved_source(source: str, *, folder: Path) -> str:
     """Return a source that means the same from any folder."""
     place, colon, name = source.rpartition(":")
-    if not colon or not place.endswith(".py"):
+    if not colon or not place.endswith(FILES):
         return source
     return f"{(folder / place).resolve()}:{name}"
 
@@ -53,7 +57,7 @@ def resolved_source(source: str, *, folder: Path) -> str:
 def _from_library(name: str) -> type[Strategy]:
     names = library_names()
     if name not in names:
-        if name.endswith(".py"):
+        if name.endswith(FILES):
             raise ConfigError(f"strategy {name!r} names no class: write {name}:Class")
         raise ConfigError(
             f"there is no strategy {name!r}; {nearest(name, names, what='the library has')} "
@@ -68,6 +72,8 @@ def _from_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise ConfigError(f"strategy file {path} does not exist")
     path = path.resolve()
+    if path.suffix == ".pyx":
+        return _from_compiled(path)
     # The name must be the same in every run and differ between files of one name.
     digest = blake2b(str(path).encode(), digest_size=4).hexdigest()
     module_name = f"tickwright_strategy_{path.stem}_{digest}"
@@ -78,6 +84,22 @@ def _from_file(path: Path) -> ModuleType:
     # Typed structs look their module up by name while they are made.
     sys.modules[module_name] = module
     with _Reading(f"strategy file {path}"):
+        spec.loader.exec_module(module)
+    return module
+
+
+def _from_compiled(path: Path) -> ModuleType:
+    module_name, built = compiled_module(path)
+    known = sys.modules.get(module_name)
+    if known is not None:
+        # A compiled module can't be made twice in one process.
+        return known
+    spec = importlib.util.spec_from_file_location(module_name, built)
+    assert spec is not None
+    assert spec.loader is not None
+    with _Reading(f"strategy file {path}"):
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[module_name] = module
         spec.loader.exec_module(module)
     return module
 

@@ -11,12 +11,6 @@ from libc.stdlib cimport calloc, free
 
 __all__ = ["RollingStd", "RollingZScore"]
 
-cdef extern from *:
-    """
-    typedef __int128 tw_int128;
-    """
-    ctypedef long long tw_int128
-
 cdef enum:
     WINDOW_MAX = 1_000_000
 
@@ -28,14 +22,6 @@ cdef int64_t ANCHOR_AFTER = <int64_t> 1 << 41
 
 cdef class RollingStd:
     """Mean and population standard deviation of the last `window` whole numbers; O(1) an update."""
-
-    cdef int64_t* values
-    cdef int place
-    cdef readonly int window
-    cdef readonly int count
-    cdef int64_t anchor
-    cdef int64_t total
-    cdef tw_int128 squares
 
     def __cinit__(self, int window, **_):
         if not 2 <= window <= WINDOW_MAX:
@@ -140,8 +126,6 @@ cdef class RollingZScore(RollingStd):
     The floor (in the unit of the values) keeps a market that stands still from calling one tick an
     extreme.
     """
-
-    cdef readonly double floor
 
     def __init__(self, int window, *, double floor):
         if not (isfinite(floor) and floor > 0.0):
