@@ -36,6 +36,8 @@ BLIND: tuple[Fault, ...] = (
 )
 """Nobody tells of an order but a query, and that is as of two seconds ago: asked too early, it says
 that there is no such order. The rule says from when on that counts."""
+BLIND_S = 6.0
+"""Until the last of them has been asked about."""
 BLIND_INTENTS = {"ci": 12, "nightly": 1_000}
 INTENTS = {"ci": 40, "nightly": 10_000}
 SHARE = 0.2
@@ -107,8 +109,13 @@ async def lost_answers(size: Size, rng: Random) -> Result:
         async with venue(seed=seed) as world:
             for fault in BLIND:
                 await world.arm(**fault, count=0)
+
+            async def ask(_: World) -> None:
+                await asyncio.sleep(BLIND_S)
+
             # Each takes seconds: many at once.
-            await lived_through(world, part, intents=BLIND_INTENTS[size], live_max=40)
+            intents = BLIND_INTENTS[size]
+            await lived_through(world, part, intents=intents, live_max=40, meanwhile=ask)
             for duplicate in await world.duplicates():
                 part.check(is_true=False, otherwise=duplicate)
             part.runs += BLIND_INTENTS[size]
