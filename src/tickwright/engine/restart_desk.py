@@ -164,6 +164,8 @@ class RestartDesk:
     def on_promise(self, record: Record, promised: PromisedOrder) -> None:
         """Plan what an order promised after the state was written is to open; find its work."""
         order = record.order
+        # What it fills is valued at once, too.
+        self._orders.ensure_mark(self._state.lanes[order.instrument_id])
         is_known = self._state.client_ids.number(order.client_id) <= self._last_order
         if promised.work is not None:
             self._works.on_promise(record, promised.work, is_known=is_known)

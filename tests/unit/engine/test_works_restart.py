@@ -38,6 +38,7 @@ from tickwright.core.events import (
     Outcome,
     PromisedOrder,
     PromisesRestored,
+    Reconciliation,
     SyncReport,
 )
 from tickwright.core.identity import ClientId
@@ -196,7 +197,7 @@ class Run(Bench):
             if command.time_in_force is TimeInForce.IOC:
                 size = min(self.offered, one.order.size_units)
                 self.offered -= size
-                self.match(one, size)
+                self.execute_some(one, size)
                 one.state = (
                     OrderState.FILLED if one.filled == command.size_units else OrderState.CANCELLED
                 )
@@ -229,13 +230,19 @@ class Run(Bench):
 
     def match(self, one: Resting, size: int, *, is_told: bool = True) -> None:
         """Execute some of an order, and let the process hear of it or not."""
+        before = len(self.log)
+        self.execute_some(one, size, is_told=is_told)
+        self.serve(self.log[before:])
+
+    def execute_some(self, one: Resting, size: int, *, is_told: bool = True) -> None:
+        """Execute some of an order; what the process asks for then stands in its log."""
         size = min(size, one.order.size_units - one.filled)
         if size <= 0:
             return
         execute(self.venue, one, size, self.now_ns)
         if is_told:
-            self.serve(list(self.handle(self.venue.fills[-1])))
-            self.serve(list(self.handle(self.shown(one), after_ms=1)))
+            self.handle(self.venue.fills[-1])
+            self.handle(self.shown(one), after_ms=1)
 
     def note_ends(self) -> None:
         """Remember which promises came to their end, as the trader does for the journal."""
@@ -340,6 +347,8 @@ def finished(run: Run) -> Work:
         run.serve(run.pass_time(200))
         for one in run.venue.live():
             run.match(one, 1 + one.order.size_units // 2)
+        # As in a run every few seconds: an order that was to be asked about may have to wait.
+        run.serve(run.handle(Reconciliation(run.reading(run.now_ns - MINUTE_MS * MS))))
     raise AssertionError(f"never ended: {live(run)}")
 
 
