@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.integration.app.trading import settings_for, simulator, trading, until
+from tests.oracle.lake_session import PlainSessionRows
 from tickwright.app.lake import LakeBuild, build_lake, lake_rows, query_lake
 from tickwright.app.replay import Replay
 from tickwright.book.order_book import OrderBook
@@ -23,9 +24,12 @@ from tickwright.core.identity import InstrumentId
 from tickwright.core.orders import Side
 from tickwright.simulator.run import RunningSimulator
 from tickwright.storage.lake.catalogue import Catalogue
+from tickwright.storage.lake.manifest import Source
 from tickwright.storage.lake.reader import LakeReader, apply_book_row
 from tickwright.storage.lake.schema import MessageKind, Table
 from tickwright.storage.lake.store import FolderStore
+from tickwright.storage.lake.writer import LakeWriter
+from tickwright.storage.session_log import SessionReader
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 
@@ -160,6 +164,18 @@ def test_trades_and_fills_when_in_the_lake_then_are_the_recorded_ones(session: P
     )
     ((fills, distinct),) = counts
     assert live.engine.summary().fills == fills == distinct
+
+
+def test_rows_when_read_plainly_then_are_those_of_the_compiled_way(
+    session: Path, lake: Path, tmp_path: Path
+):
+    store = FolderStore(tmp_path / "plain")
+    with LakeWriter(store, Source(key="a" * 64, checksum="", kind="plain", name="")) as writer:
+        rows = PlainSessionRows(SessionReader(session), writer)
+        rows.run(lambda: None)
+        writer.finish(rows.remarks)
+
+    assert contents(lake) == contents(tmp_path / "plain")
 
 
 def test_lake_when_asked_in_sql_then_decimals_are_exact_and_markets_are_there(lake: Path):
