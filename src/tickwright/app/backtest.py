@@ -155,10 +155,11 @@ def open_tape(
 
 
 def _lake_of(sessions: Sequence[Path], cache: Path) -> Path:
-    """Return a lake that holds these sessions; what stands there already isn't read again."""
+    """Return a lake that holds these sessions alone; what stands there already isn't read again."""
     from tickwright.app.lake import build_lake
 
-    place = cache / "lake"
+    names = "\n".join(str(one.resolve()) for one in sessions)
+    place = cache / f"lake-{hashlib.blake2b(names.encode(), digest_size=8).hexdigest()}"
     place.mkdir(parents=True, exist_ok=True)
     build_lake(
         list(sessions),
