@@ -58,6 +58,8 @@ BYTES_MAX = 96 * 1024**2
 SENT_BYTES_MAX = 1024**2
 """What waits in the pipe itself; the rest stays in blocks, where it can be given up."""
 RESTART_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+SILENT_S = 30.0
+"""A process that says nothing for so long is ended: it speaks every twentieth of a second."""
 END_S = 8.0
 """How long the end waits for the process; it goes on alone if it needs longer."""
 LAST_WORDS = 5
@@ -151,6 +153,7 @@ class HistoryTap:
         self._process: asyncio.subprocess.Process | None = None
         self._listening: list[asyncio.Task[None]] = []
         self._next_start_s = 0.0
+        self._heard_s = 0.0
         self._fails = 0
         self._base = WriterState()
         """Sums of the processes before."""
@@ -264,6 +267,12 @@ class HistoryTap:
         process = self._process
         if process is not None and process.returncode is not None:
             await self._bury(process)
+        elif process is not None and time.monotonic() - self._heard_s > SILENT_S:
+            # What it didn't call durable goes to the next one.
+            self._heard_s = time.monotonic()
+            self._words.append(f"it said nothing for {SILENT_S:g} s")
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
         if self._process is None and time.monotonic() >= self._next_start_s:
             await self._start()
 
@@ -284,6 +293,7 @@ class HistoryTap:
             self._wait_longer()
             return
         self._process = process
+        self._heard_s = time.monotonic()
         self._sent = self._told_refs = 0
         self._listening = [
             asyncio.create_task(self._listen(process)),
@@ -330,6 +340,7 @@ class HistoryTap:
 
     def _hold_less(self, state: WriterState) -> None:
         self.state = state
+        self._heard_s = time.monotonic()
         if state.is_up:
             self._fails = 0
         while self._blocks and self._blocks[0].block.number <= state.acked:

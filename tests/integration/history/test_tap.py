@@ -102,7 +102,7 @@ async def seen(condition: Callable[[], bool], what: str) -> None:
 
 @pytest.mark.timeout(200)
 async def test_run_when_database_and_writer_are_killed_then_every_row_is_there_once(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     notes: list[str] = []
     with postgres() as server:
@@ -123,6 +123,13 @@ async def test_run_when_database_and_writer_are_killed_then_every_row_is_there_o
             await asyncio.to_thread(server.start)
             await seen(lambda: history.state.is_up, "the database is back")
             await seen(lambda: not history.state.spool_batches, "the spool is drained")
+            monkeypatch.setattr("tickwright.app.history_tap.SILENT_S", 0.5)
+            pid = history.pid
+            assert pid is not None
+            os.kill(pid, signal.SIGSTOP)
+            await seen(lambda: history.restarts == 2, "a writer that hangs is ended")
+            monkeypatch.undo()
+            await seen(lambda: history.state.is_up, "the third writer")
         report = history.report()
         session = tmp_path / "session"
         again = await fresh_database(server, "again")
@@ -140,7 +147,7 @@ async def test_run_when_database_and_writer_are_killed_then_every_row_is_there_o
     assert [(str(trader.engine.summary().fills),)] == executions
     assert samples[0][0] == samples[0][1]
     assert [("0",)] == lost
-    assert (True, True, 0, 1) == (report.is_whole, report.is_up, report.lost, report.restarts)
+    assert (True, True, 0, 2) == (report.is_whole, report.is_up, report.lost, report.restarts)
     assert report.outages >= 1
     words = " ".join(notes)
     assert "history.away" in words
