@@ -1,7 +1,8 @@
 """Takes the database away under 50,000 messages a second; `make history-outage` for 60 s of it.
 
 A sender process pushes a tape over a socket at an even pace, a whole trader trades on it and writes
-its history into a real PostgreSQL, which is killed in the middle and comes back. Afterwards every
+its history into a real PostgreSQL, which is killed in the middle and comes back; the process that
+writes is killed in the middle of that, and once more while the spool is drained. Afterwards every
 trade in the raw frames of the session's segments, decoded by nobody but `json` here, must be in the
 database once, and nothing else; and of each second every book's best levels once.
 """
@@ -10,6 +11,8 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,7 +26,7 @@ import msgspec
 from tests.integration.history.cost import cost
 from tickwright.app.config_model import HistoryConfig
 from tickwright.app.history import migrate_history
-from tickwright.app.history_spool import HISTORY_FOLDER, drain_spool, spool_status
+from tickwright.app.history_spool import HISTORY_FOLDER, drain_spool, read_state, spool_status
 from tickwright.app.history_tap import HistoryTap, attach_history
 from tickwright.app.trader import Trader
 from tickwright.bench.postgres import postgres
@@ -43,7 +46,7 @@ SYMBOLS = 50
 TAPE_FRAMES = 100_000
 ORDERS_EVERY = 2_000
 START_DELAY_MS = 1_500
-QUIET_S = 3.0
+DRAINING_S = 0.7
 LOOK_S = 0.02
 
 
@@ -171,8 +174,12 @@ def campaign(outage_s: float, *, rate: int, around_s: float, says: bool) -> dict
                 _await_rows(folder / "run", trader)
                 time.sleep(around_s)
                 server.kill()
-                time.sleep(outage_s)
+                time.sleep(outage_s / 2)
+                _kill_writer(folder / "run")
+                time.sleep(outage_s / 2)
                 server.start()
+                time.sleep(DRAINING_S)
+                _kill_writer(folder / "run")
                 said, _ = trader.communicate()
             assert 0 == trader.returncode, said
         figures: dict[str, object] = json.loads(said)
@@ -203,6 +210,13 @@ def campaign(outage_s: float, *, rate: int, around_s: float, says: bool) -> dict
     # The first and the last second are cut by the run itself.
     assert {SYMBOLS} == set(moments[1:-1])
     return figures
+
+
+def _kill_writer(folder: Path) -> None:
+    state = read_state(folder / HISTORY_FOLDER)
+    assert state is not None
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(state.pid, signal.SIGKILL)
 
 
 def _await_rows(folder: Path, trader: "subprocess.Popen[str]") -> None:
