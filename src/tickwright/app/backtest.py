@@ -22,18 +22,17 @@ from tickwright.core.units import decimals_of, units_from_decimal
 
 if TYPE_CHECKING:
     from tickwright.backtest.latency import LatencySpec
-    from tickwright.backtest.record import RunRecord
-    from tickwright.backtest.run import BacktestSettings, Progress
+    from tickwright.backtest.run import BacktestSettings
     from tickwright.backtest.tape import Tape
     from tickwright.storage.lake.catalogue import Catalogue
     from tickwright.storage.lake.store import LakeStore
 
-__all__ = ["backtest_settings", "instrument_of", "open_tape", "run_config"]
+__all__ = ["backtest_settings", "instrument_of", "open_tape", "prepared"]
 
 _FOREVER_NS = (1 << 63) - 1
 
 
-def run_config(
+def prepared(
     config: Config,
     *,
     tape: Path | None = None,
@@ -43,15 +42,12 @@ def run_config(
     until_ns: int = 0,
     seed: int | None = None,
     on_tape: Callable[[int], None] | None = None,
-    on_progress: "Callable[[Progress], None] | None" = None,
-) -> "RunRecord":
-    """Run a configuration's strategies over its tape, or the one given.
+) -> "BacktestSettings":
+    """Return the run of a configuration's strategies over its tape, or the one given.
 
     Raises:
-        ConfigError, StorageError: as `open_tape` and `backtest.run`.
+        ConfigError, StorageError: as `open_tape`.
     """
-    from tickwright.backtest.run import run_backtest
-
     found = open_tape(
         config,
         tape=tape,
@@ -61,10 +57,7 @@ def run_config(
         until_ns=until_ns,
         on_tape=on_tape,
     )
-    settings = backtest_settings(
-        config, found.folder, from_ns=from_ns, until_ns=until_ns, seed=seed
-    )
-    return run_backtest(settings, on_progress=on_progress)
+    return backtest_settings(config, found.folder, from_ns=from_ns, until_ns=until_ns, seed=seed)
 
 
 def backtest_settings(

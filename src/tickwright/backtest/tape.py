@@ -262,7 +262,14 @@ class TapeWriter:
             raise StorageError(f"{self.folder}: a trade without a price or a size")
 
     def finish(self) -> Tape:
-        """Put the tape in its place and open it."""
+        """Put the tape in its place and open it.
+
+        Raises:
+            StorageError: nothing was appended, or somebody else made it meanwhile.
+        """
+        if not self._messages:
+            self.abandon()
+            raise StorageError(f"{self.folder}: there is nothing to make a tape of")
         shapes = {"messages": (self._messages,), "levels": (self._levels, 2)}
         for name, file in self._files.items():
             file.close()

@@ -12,10 +12,12 @@ from tickwright.cli.outcome import verb
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tickwright.backtest.run import Progress
+    from tickwright.backtest.record import RunRecord
+    from tickwright.backtest.run import BacktestSettings, Progress
 
 __all__ = ["RunProgress", "backtest"]
 
+LOOKS_AHEAD = 1
 HALTED = 3
 """Exit code of a run in which a strategy raised."""
 
@@ -46,6 +48,10 @@ def backtest(
     seed: Annotated[
         int | None, typer.Option(help="In place of run.seed: latencies drawn, chance.")
     ] = None,
+    probe: Annotated[
+        int,
+        typer.Option(min=0, max=1_000, help="Cut the tape N times: no decision before may change."),
+    ] = 0,
     json: Annotated[
         Path | None, typer.Option(help="Write the report here as JSON.", metavar="PATH")
     ] = None,
@@ -55,20 +61,22 @@ def backtest(
 ) -> int:
     """Run CONFIG's strategies over a recorded market, with queues, latency, fees and funding.
 
-    Exit code 3: a strategy raised and was halted; its place stands in the report.
+    Exit code 3: a strategy raised and was halted; its place stands in the report. Exit code 1: a
+    probe found a decision that depends on what follows it.
     """
     check_json_path(json)
     check_json_path(html, option="--html")
-    from tickwright.app.backtest import run_config
+    from tickwright.app.backtest import prepared
     from tickwright.app.config import load_config
     from tickwright.backtest.report import make_report
     from tickwright.backtest.report_view import print_summary
+    from tickwright.backtest.run import run_backtest
     from tickwright.cli.screens import console_for
 
     loaded = load_config(config)
     console = console_for(json)
     with RunProgress(console) as bar:
-        record = run_config(
+        settings = prepared(
             loaded,
             tape=tape,
             lake=lake,
@@ -77,8 +85,8 @@ def backtest(
             until_ns=moment_ns(until, 0),
             seed=seed,
             on_tape=bar.show_tape,
-            on_progress=bar.show,
         )
+        record = run_backtest(settings, on_progress=bar.show)
     report = make_report(record)
     print_summary(report, console)
     if html is not None:
@@ -94,7 +102,24 @@ def backtest(
             f"{record.messages:,} messages, {record.level_rows:,} rows in {record.wall_s:.2f} s: "
             f"{rate:.2f} million rows a second"
         )
-    return HALTED if record.halted else 0
+    if record.halted:
+        return HALTED
+    return _probe(settings, record, probe, console) if probe else 0
+
+
+def _probe(settings: "BacktestSettings", record: "RunRecord", cuts: int, console: "Console") -> int:
+    from tickwright.backtest.probe import probe
+
+    with RunProgress(console) as bar:
+        found = probe(settings, record, cuts=cuts, on_cut=lambda n: bar.show_cut(n, cuts))
+    if found.difference:
+        console.print(f"[bold]looks ahead:[/bold] {found.difference}")
+        return LOOKS_AHEAD
+    console.print(
+        f"{found.cuts} cuts, {found.orders_compared:,} orders before them compared: none depends "
+        "on what follows"
+    )
+    return 0
 
 
 class RunProgress:
@@ -125,6 +150,10 @@ class RunProgress:
     def show_tape(self, messages: int) -> None:
         """Say how many messages of the tape were written."""
         self._bar.update(self._task, description=f"making the tape: {messages:,} messages")
+
+    def show_cut(self, done: int, cuts: int) -> None:
+        """Say how many cuts were compared."""
+        self._bar.update(self._task, description="cutting the tape", total=cuts, completed=done)
 
     def show(self, progress: "Progress") -> None:
         """Say how far the walk is."""

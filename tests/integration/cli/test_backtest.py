@@ -201,3 +201,10 @@ def test_import_when_the_folder_is_there_then_nothing_is_touched(tape: Path):
     assert 1 == code
     assert "is there already" in err
     assert before == {one.name: one.stat().st_mtime_ns for one in tape.iterdir()}
+
+
+def test_backtest_when_probed_then_says_that_nothing_looks_ahead(tape: Path, config: Path):
+    code, out, err = says("backtest", config, "--tape", tape, "--probe", "3")
+    assert 0 == code, err
+    assert "3 cuts, " in out
+    assert "none depends on what follows" in " ".join(out.split())
