@@ -185,13 +185,17 @@ async def cancel_races(size: Size, rng: Random) -> Result:
             races = RACES[size] // LAG_SHARE if is_lagging else RACES[size]
             await lived_through(world, part, intents=races, is_racing=True)
             rows = [one for one in await world.orders() if one["orderLinkId"]]
+            filled_ms = {
+                one["orderLinkId"]: int(one["execTime"])
+                for one in reversed((await world.account())["executions"])
+            }
             part.runs += len(rows)
             # A race is a hit of its own: withdrawn and filled all the same, or in part.
             crossed = [one for one in rows if float(one["cumExecQty"])]
             part.armed += len(rows)
             part.hit += len(crossed)
             part.check(is_true=bool(crossed), otherwise="no fill crossed a cancel")
-            for one, other in overlapping(rows):
+            for one, other in overlapping(rows, filled_ms):
                 part.check(is_true=False, otherwise=f"{other} before the end of {one} was known")
 
     await together(
@@ -204,12 +208,18 @@ async def cancel_races(size: Size, rng: Random) -> Result:
     return result
 
 
-def overlapping(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """Return the pairs of orders of which the second was made before the first had ended."""
+def overlapping(rows: list[dict[str, Any]], filled_ms: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Return the pairs of orders of which the second was made before the first had ended.
+
+    `filled_ms` is the time of each order's last execution: a cancel that comes too late touches an
+    order that was filled before.
+    """
     found = []
     by_time = sorted(rows, key=lambda row: (int(row["createdTime"]), row["orderLinkId"]))
     for one, other in pairwise(by_time):
-        if int(other["createdTime"]) < int(one["updatedTime"]):
+        name = one["orderLinkId"]
+        ended_ms = filled_ms[name] if one["orderStatus"] == "Filled" else int(one["updatedTime"])
+        if int(other["createdTime"]) < ended_ms:
             found.append((one["orderLinkId"], other["orderLinkId"]))
     return found
 
