@@ -16,7 +16,7 @@ from tickwright.backtest.record import (
 from tickwright.backtest.venue import FillCircumstance
 from tickwright.core.commands import AmendOrder, CancelOrder, PlaceOrder
 from tickwright.core.events import Input, OrderReport, Outcome, Reply, SendOutcome
-from tickwright.core.orders import FINAL_STATES, Fill, OrderState, RequestKind
+from tickwright.core.orders import FINAL_STATES, ExecutionKind, Fill, OrderState, RequestKind
 from tickwright.core.units import MONEY_DECIMALS
 from tickwright.portfolio.account import Account
 from tickwright.portfolio.results import account_result
@@ -90,14 +90,13 @@ class RunLedger:
 
     def told(self, news: News) -> None:
         """The venue's stream carries news from now on."""
-        topic, rows = news
-        if topic != "execution":
+        if not isinstance(news[0], Fill):
             return
         fills: deque[FillCircumstance] = self._run.venue.fills
-        for row in rows:
+        for fill in news:
             # Funding and liquidation are no matches: nothing of the market made them.
-            if row["execType"] == "Trade":
-                self._causes[row["execId"]] = fills.popleft() if fills else _NO_FILL
+            if isinstance(fill, Fill) and fill.kind is ExecutionKind.TRADE:
+                self._causes[fill.execution_id] = fills.popleft() if fills else _NO_FILL
 
     # on the way back ----------------------------------------------------------------------------
 

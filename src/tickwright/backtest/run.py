@@ -335,7 +335,7 @@ class Backtest:
 
     def _hear(self, told: tuple[AccountId, News], now_ns: int) -> None:
         account_id, news = told
-        for event in self.venue.gateways[account_id].read(news, now_ns):
+        for event in self.venue.gateways[account_id].received(news, now_ns):
             self._deliver(event, now_ns)
 
     def _deliver(self, event: Input, now_ns: int) -> None:

@@ -1,8 +1,8 @@
 """Owns the third way into the simulated venue: the engine's commands in, the engine's inputs out.
 
 It refuses to keep time, and to know better than the two wire fronts: requests become the same forms
-and go through the same service, and what streams would say is read by the same reader, but nothing
-is turned into bytes. Backtests use it, where an order must not cost a millisecond.
+and go through the same service, and what streams would say becomes the same inputs, but nothing is
+turned into bytes nor into rows. Backtests use it, where an order must not cost a millisecond.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,10 +32,13 @@ from tickwright.core.events import (
 from tickwright.core.identity import AccountId, Category, ClientId, InstrumentId, VenueOrderId
 from tickwright.core.instrument import FeeRates, Instrument
 from tickwright.core.orders import RequestKind
+from tickwright.simulator.inputs import InputMaker, Told
 from tickwright.simulator.private.accounts import ApiKey
 from tickwright.simulator.private.margin import SETTLE_ASSET
+from tickwright.simulator.private.requests import AmendRequest, CancelRequest, CreateRequest
+from tickwright.simulator.private.requests import OrderRequest as TypedRequest
 from tickwright.simulator.private.service import Answer
-from tickwright.simulator.private.shapes import Row
+from tickwright.simulator.private.told import Announcement
 from tickwright.simulator.whole import WholeVenue
 from tickwright.venues.bybit.errors import outcome_of
 from tickwright.venues.bybit.order_encode import OrderEncoder, OrderForm, request_kind_of
@@ -43,10 +46,10 @@ from tickwright.venues.bybit.private_decode import RowReader
 from tickwright.venues.bybit.stops_rest import stops_form, stops_outcome
 from tickwright.venues.port import OrderRequest, Unsendable
 
-__all__ = ["AccountGateway", "News", "Request"]
+__all__ = ["AccountGateway", "News", "Request", "typed_request"]
 
-News = tuple[str, list[Row]]
-"""A topic and its rows: what one message of a private stream would carry."""
+News = tuple[Told, ...]
+"""What one message of a private stream would carry; nobody has received it yet."""
 Request = PlaceOrder | AmendOrder | CancelOrder | CancelAll | QueryOrder | SetPositionStops
 """What an account may ask of the venue."""
 
@@ -62,7 +65,7 @@ class AccountGateway:
     """One account's requests and news, without a wire.
 
     `on_news` is called with what the account's private streams would carry, while the venue is in
-    the middle of it: keep it, and `read` it when it is to be known.
+    the middle of it: keep it, and call `received` when it is to be known.
     """
 
     def __init__(
@@ -79,12 +82,14 @@ class AccountGateway:
         self._instruments = instruments
         by_symbol = {(one.id.category, one.symbol): one for one in instruments.values()}
         self._rows = RowReader(account_id, lambda category, symbol: by_symbol[category, symbol])
+        self._inputs = InputMaker(account_id, by_symbol)
+        self._on_news = on_news
         self._encoder = OrderEncoder(instruments.__getitem__)
         self._markets = {
             one.id: whole.venue.markets[one.id.category, one.symbol] for one in instruments.values()
         }
         self._limited: set[str] = set()
-        whole.listen(key.account, lambda topic, rows: on_news((topic, rows)))
+        whole.listen(key.account, self._hear)
 
     # what is asked ------------------------------------------------------------------------------
 
@@ -108,7 +113,7 @@ class AccountGateway:
         """Let a request reach the venue now; returns what its answer would say."""
         kind = request_kind_of(request)
         name = _NAMES[kind]
-        reply = self._whole.service.submit(self._key, name, msgspec.to_builtins(form), _WAY)
+        reply = self._whole.service.submit(self._key, name, typed_request(kind, form), _WAY)
         self._whole.advance(self._whole.now_ns)
         answer = reply.answer
         if answer is None:
@@ -209,20 +214,13 @@ class AccountGateway:
 
     # what is told -------------------------------------------------------------------------------
 
-    def read(self, news: News, received_ns: int) -> Sequence[Input]:
-        """Read news as a private session would at that time."""
-        topic, rows = news
-        reader = self._rows
-        if topic == "order":
-            return [reader.order(row, received_ns=received_ns) for row in rows]
-        if topic == "execution":
-            return [reader.fill(row, received_ns=received_ns) for row in rows]
-        if topic == "position":
-            return [reader.position(row, received_ns=received_ns) for row in rows]
-        told: list[Input] = []
-        for row in rows:
-            told += reader.wallet(row, venue_ns=self._whole.now_ns, received_ns=received_ns)
-        return told
+    def _hear(self, told: Announcement) -> None:
+        for news in self._inputs.messages(told, self._whole.now_ns):
+            self._on_news(news)
+
+    def received(self, news: News, received_ns: int) -> Sequence[Input]:
+        """Return news as a private session would have it at that time."""
+        return [msgspec.structs.replace(one, received_ns=received_ns) for one in news]
 
     def sync(self) -> SyncReport:
         """Return the account as it is read at a start: nothing open, nothing held."""
@@ -250,3 +248,36 @@ class AccountGateway:
             )
             for one in self._instruments.values()
         ]
+
+
+def typed_request(kind: RequestKind, form: OrderForm) -> TypedRequest:
+    """Return a form as the venue's services read it: what it leaves out is at their defaults."""
+    if kind is RequestKind.CANCEL:
+        return CancelRequest(form.category, form.symbol, form.orderId, form.orderLinkId)
+    if kind is RequestKind.AMEND:
+        return AmendRequest(
+            form.category, form.symbol, form.orderId, form.orderLinkId, form.qty, form.price
+        )
+    return CreateRequest(
+        category=form.category,
+        symbol=form.symbol,
+        side=form.side,
+        order_type=form.orderType,
+        qty=form.qty,
+        price=form.price,
+        time_in_force=form.timeInForce,
+        order_link_id=form.orderLinkId,
+        position_idx=form.positionIdx or 0,
+        reduce_only=form.reduceOnly,
+        market_unit=form.marketUnit,
+        is_leverage=form.isLeverage or 0,
+        trigger_price=form.triggerPrice,
+        trigger_direction=form.triggerDirection,
+        trigger_by=form.triggerBy,
+        order_filter=form.orderFilter,
+        take_profit=form.takeProfit,
+        stop_loss=form.stopLoss,
+        tp_trigger_by=form.tpTriggerBy,
+        sl_trigger_by=form.slTriggerBy,
+        tpsl_mode=form.tpslMode,
+    )

@@ -11,7 +11,7 @@ from typing import Any
 
 from tickwright.core.errors import ConfigError
 from tickwright.core.identity import Category
-from tickwright.core.units import units_to_text
+from tickwright.core.units import MONEY_DECIMALS, units_to_text
 
 __all__ = [
     "SYMBOLS_MAX",
@@ -105,6 +105,7 @@ class VenueInstrument:
         "leverage_max",
         "lot_units",
         "market_size_max_units",
+        "money_scale",
         "notional_min",
         "price_decimals",
         "price_text",
@@ -142,6 +143,8 @@ class VenueInstrument:
         self.price_decimals = price_decimals
         self.tick_units = tick_units
         self.size_decimals = size_decimals
+        self.money_scale: int = 10 ** (MONEY_DECIMALS - price_decimals - size_decimals)
+        """Money units of one price unit times one size unit."""
         self.lot_units = lot_units
         self.reference_price_units = reference_price_units
         self.leverage_max = leverage_max

@@ -25,6 +25,7 @@ from tickwright.simulator.private.service import Answer, Reply, Service
 from tickwright.simulator.private.session import ACTIVE_NS_DEFAULT
 from tickwright.simulator.private.shapes import Row
 from tickwright.simulator.private.stream import StreamSession
+from tickwright.simulator.private.told import Listener
 from tickwright.simulator.private.trade import TradeSession
 from tickwright.simulator.public_session import IDLE_NS_MAX, PublicSession
 from tickwright.simulator.session import Line, ProcessLine, Session
@@ -38,8 +39,6 @@ PROCESS_SESSIONS_MAX = 1_000
 _TRADE_REQUESTS_PER_S = 3_000
 
 Sink = Callable[[bytes], None]
-Listener = Callable[[str, list[Row]], None]
-"""(topic, rows): what an account's streams would carry in one message."""
 SessionT = TypeVar("SessionT", bound=Session)
 
 
@@ -75,7 +74,6 @@ class WholeVenue:
         self.trades: dict[TradeSession, None] = {}
         self._trade_addresses = AddressLimits(_TRADE_REQUESTS_PER_S, 1_000, 1_000)
         self._process_sessions: list[Session] = []
-        self._listeners: dict[int, Listener] = {}
 
     # time
     # -------------------------------------------------------------------------------------------
@@ -209,17 +207,12 @@ class WholeVenue:
 
     def listen(self, account: Account, listener: Listener) -> None:
         """Let somebody without a line hear everything of an account; no fault stands between."""
-        self._listeners[account.uid] = listener
+        self.desk.settlement.listeners[account.uid] = listener
 
     def _is_heard(self, account: Account) -> bool:
-        return account.uid in self._listeners or any(
-            s.key is not None and s.key.account is account for s in self.streams
-        )
+        return any(s.key is not None and s.key.account is account for s in self.streams)
 
     def _publish(self, account: Account, topic: str, rows: list[Row]) -> None:
-        listener = self._listeners.get(account.uid)
-        if listener is not None:
-            listener(topic, rows)
         # A session may be cut by a fault of its own message.
         for session in tuple(self.streams):
             if session.key is not None and session.key.account is account:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from hashlib import sha256
 from types import MappingProxyType
 
@@ -42,6 +43,7 @@ FEES_PPM: Mapping[Category, tuple[int, int]] = MappingProxyType(
 )
 """(maker, taker) fee rates in parts per million: the venue's schedule without any tier."""
 
+_ratio = lru_cache(maxsize=1_024)(Decimal.as_integer_ratio)
 _FIRST_UID = 106_000_001
 _BALANCE = re.compile(r"([0-9]+(?:\.[0-9]{1,18})?)([A-Z][A-Z0-9]{1,11})")
 
@@ -133,6 +135,10 @@ class Account:
     """Whether a price beyond the limits is moved to them; otherwise its order is refused."""
     fees_ppm: Mapping[Category, tuple[int, int]] = field(default_factory=lambda: FEES_PPM)
     """(maker, taker) rates of its fee tier in parts per million; negative is a rebate."""
+
+    def leverage_ratio(self, symbol: str) -> tuple[int, int]:
+        """Return the leverage chosen for a symbol as a fraction in whole numbers."""
+        return _ratio(self.leverages.get(symbol, LEVERAGE_DEFAULT))
 
     def leverage(self, symbol: str) -> Decimal:
         """Return the leverage chosen for a symbol."""

@@ -22,9 +22,7 @@ PPM = 1_000_000
 
 def money_of(instrument: VenueInstrument, price_units: int, size_units: int) -> int:
     """Return price x size in money units of the quote asset, exactly."""
-    decimals = instrument.price_decimals + instrument.size_decimals
-    scale: int = 10 ** (MONEY_DECIMALS - decimals)
-    return price_units * size_units * scale
+    return price_units * size_units * instrument.money_scale
 
 
 def share_of(amount: int, numerator: int, denominator: int) -> int:

@@ -225,7 +225,7 @@ class _Claims:
             position = positions.get(key, _FLAT)
             value = money_of(market.instrument, market.mark_units, position.size_units)
             profit += value - position.cost
-            numerator, denominator = account.leverage(key[0]).as_integer_ratio()
+            numerator, denominator = account.leverage_ratio(key[0])
             held = share_of(abs(value), denominator, numerator)
             position_margin += held
             exposure = self.exposure(key, value)
@@ -266,7 +266,7 @@ def effect_of(
     exposure = claims.exposure(key, value)
     if exposure == before:
         return Effect(now, 0, before, exposure)
-    numerator, denominator = account.leverage(key[0]).as_integer_ratio()
+    numerator, denominator = account.leverage_ratio(key[0])
     margin = share_of(exposure, denominator, numerator)
     if before:
         margin -= share_of(before, denominator, numerator)

@@ -32,6 +32,7 @@ from tickwright.simulator.private.requests import (
     LimitPriceRequest,
     MarginModeRequest,
     ModeRequest,
+    OrderRequest,
     TradingStopRequest,
     TransferRequest,
     read_request,
@@ -200,8 +201,11 @@ class Service:
             self._queries.cutoff_ns = 0
 
     def post(self, key: ApiKey, name: str, body: Any, way: str = "rest") -> Answer:
-        """Carry out a changing request; `body` is decoded JSON, `way` names its front."""
-        category = body.get("category") if isinstance(body, Mapping) else None
+        """Carry out a changing request; `way` names its front.
+
+        `body` is decoded JSON, or for one order's request the typed form of it.
+        """
+        category = _category(body)
         if name.endswith("-batch"):
             return self._batch(key, name, body, category, way)
         budget = self._spend(key, name, category)
@@ -221,7 +225,7 @@ class Service:
         """Carry out a changing request that a fault may hit on its way; `way` names the front."""
         if not self._faults.has_private_faults:
             return Reply(self.post(key, name, body, way))
-        category = str(body.get("category", "")) if isinstance(body, Mapping) else ""
+        category = str(_category(body) or "")
         now_ns = self.desk.venue.now_ns
         fault = self._faults.strike(ORDER_KINDS, category, (name, f"{way}.{name}"), now_ns)
         if fault is None:
@@ -379,6 +383,12 @@ class Service:
         return self._limits.spend(
             key.account.uid, name, kind, now_ms, units, divisor=2 if is_halved else 1
         )
+
+
+def _category(body: Any) -> Any:
+    if isinstance(body, OrderRequest):
+        return body.category
+    return body.get("category") if isinstance(body, Mapping) else None
 
 
 def _ids(order: VenueOrder) -> Row:

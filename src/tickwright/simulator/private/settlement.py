@@ -31,7 +31,7 @@ from tickwright.matching import (
 from tickwright.simulator.market import SymbolMarket
 from tickwright.simulator.private.accounts import Account
 from tickwright.simulator.private.ledger import Booked, Ledger, Position, money_of, share_of
-from tickwright.simulator.private.margin import liquidation_price, locked, worth
+from tickwright.simulator.private.margin import liquidation_price, locked, maintenance_of, worth
 from tickwright.simulator.private.past import Past
 from tickwright.simulator.private.records import ExecutionRecord, LogRecord, VenueOrder
 from tickwright.simulator.private.shapes import (
@@ -42,6 +42,13 @@ from tickwright.simulator.private.shapes import (
     wallet_row,
 )
 from tickwright.simulator.private.store import OrderStore
+from tickwright.simulator.private.told import (
+    Announcement,
+    Listener,
+    PositionFacts,
+    WalletFacts,
+    frozen,
+)
 from tickwright.simulator.venue import SimulatedVenue
 
 __all__ = ["TRIGGER_WORDS", "Publish", "Settlement", "SymbolDesk", "position_key"]
@@ -104,7 +111,7 @@ class _News:
     """What one cause changed for one account."""
 
     orders: dict[int, VenueOrder] = field(default_factory=dict)
-    passing: list[Row] = field(default_factory=list)
+    passing: list[VenueOrder] = field(default_factory=list)
     executions: list[ExecutionRecord] = field(default_factory=list)
     positions: dict[tuple[str, int], SymbolDesk] = field(default_factory=dict)
     is_wallet_changed: bool = False
@@ -132,6 +139,8 @@ class Settlement:
         self.stores: dict[int, OrderStore] = {uid: OrderStore() for uid in accounts}
         self.past = Past()
         self.is_heard: Callable[[Account], bool] = _always_heard
+        self.listeners: dict[int, Listener] = {}
+        """By account: who is told what changed as it is, and not in rows."""
         self.on_event: Callable[[SymbolDesk, MatchEvent], None] | None = None
         """Called with every event of the matching engines before it is carried out."""
         self.trailing_of: Callable[[SymbolDesk, int], tuple[int, int]] = _no_trailing
@@ -188,21 +197,36 @@ class Settlement:
         """Tell each account what changed for it, once per topic."""
         news, self._news = self._news, {}
         for account, changed in news.items():
-            if not (self.past.is_kept or self.is_heard(account)):
+            listener = self.listeners.get(account.uid)
+            has_rows = self.past.is_kept or self.is_heard(account)
+            if listener is None and not has_rows:
                 continue
-            rows = changed.passing + [order_row(order) for order in changed.orders.values()]
-            if rows:
-                self._tell(account, "order", rows)
-            if changed.executions:
-                self._tell(account, "execution", [execution_row(e) for e in changed.executions])
-            if changed.positions:
-                rows = [
-                    self.position_row(account, desk, index, is_stream=True)
+            told = Announcement(
+                account,
+                [*changed.passing, *changed.orders.values()],
+                changed.executions,
+                [
+                    self.position(account, desk, index)
                     for (_, index), desk in changed.positions.items()
-                ]
-                self._tell(account, "position", rows)
-            if changed.is_wallet_changed:
-                self._tell(account, "wallet", [self.wallet_row(account)])
+                ],
+                self.wallet(account) if changed.is_wallet_changed else None,
+            )
+            if listener is not None:
+                listener(told)
+            if has_rows:
+                self._tell_rows(told)
+
+    def _tell_rows(self, told: Announcement) -> None:
+        account = told.account
+        if told.orders:
+            self._tell(account, "order", [order_row(order) for order in told.orders])
+        if told.executions:
+            self._tell(account, "execution", [execution_row(e) for e in told.executions])
+        if told.positions:
+            rows = [position_row(account, facts, is_stream=True) for facts in told.positions]
+            self._tell(account, "position", rows)
+        if told.wallet is not None:
+            self._tell(account, "wallet", [wallet_row(account, told.wallet)])
 
     def _tell(self, account: Account, topic: str, rows: list[Row]) -> None:
         self.past.keep(account.uid, topic, rows, self._venue.now_ns)
@@ -214,25 +238,36 @@ class Settlement:
         self, account: Account, desk: SymbolDesk, index: int, *, is_stream: bool
     ) -> Row:
         """Return a position row as it is now."""
-        symbol = desk.market.instrument.symbol
-        position = account.ledger.positions.get((symbol, index)) or Position()
-        key = position_key(account.uid, index)
-        liquidation = liquidation_price(
-            account, desk.market, position.size_units, self.linear_market
-        )
-        return position_row(
-            account,
-            desk.market,
-            index,
-            position,
-            desk.matching.stops(key),
-            trailing=self.trailing_of(desk, key),
-            liquidation_units=liquidation,
-            is_stream=is_stream,
-        )
+        return position_row(account, self.position(account, desk, index), is_stream=is_stream)
 
     def wallet_row(self, account: Account) -> Row:
         """Return the wallet row as it is now."""
+        return wallet_row(account, self.wallet(account))
+
+    def position(self, account: Account, desk: SymbolDesk, index: int) -> PositionFacts:
+        """Return what there is to say of a position now."""
+        market = desk.market
+        symbol, mark = market.instrument.symbol, market.mark_units
+        position = account.ledger.positions.get((symbol, index)) or Position()
+        held = position.size_units
+        key = position_key(account.uid, index)
+        value = abs(money_of(market.instrument, mark, held))
+        numerator, denominator = account.leverage_ratio(symbol)
+        return PositionFacts(
+            market,
+            index,
+            position,
+            mark,
+            value,
+            share_of(value, denominator, numerator),
+            maintenance_of(value),
+            desk.matching.stops(key),
+            self.trailing_of(desk, key),
+            liquidation_price(account, market, held, self.linear_market) if held else 0,
+        )
+
+    def wallet(self, account: Account) -> WalletFacts:
+        """Return what there is to say of an account's money now."""
         live = self.stores[account.uid].live.values()
         locks: dict[str, int] = {}
         for order in live:
@@ -245,7 +280,7 @@ class Settlement:
             if market is not None:
                 decimals = market.instrument.price_decimals
                 prices[asset] = decimal_from_units(market.last_or_mid_units(), decimals)
-        return wallet_row(account, worth(account, live, self.linear_market), locks, prices)
+        return WalletFacts(worth(account, live, self.linear_market), locks, prices)
 
     def linear_market(self, symbol: str) -> SymbolMarket:
         """Return the linear market of a symbol that is known to exist."""
@@ -274,7 +309,7 @@ class Settlement:
             order.size_units = event.order.size_units
             self._changed(desk, order)
             # A passing state: clients see it once, before what became of the order.
-            self._of(order.account).passing.append(order_row(order))
+            self._of(order.account).passing.append(frozen(order))
         elif isinstance(event, Amended | Trimmed):
             order = desk.orders[event.order.order_id]
             order.size_units = event.size_units

@@ -8,12 +8,16 @@ from typing import Any
 
 from tickwright.core.identity import Category
 from tickwright.core.orders import Side
-from tickwright.core.units import MONEY_ONE, decimal_from_units, money_to_decimal
-from tickwright.simulator.market import SymbolMarket
+from tickwright.core.units import MONEY_DECIMALS, MONEY_ONE, decimal_from_units, money_to_decimal
 from tickwright.simulator.private.accounts import Account
-from tickwright.simulator.private.ledger import Position, money_of, share_of
-from tickwright.simulator.private.margin import Worth, maintenance_of
+from tickwright.simulator.private.ledger import money_of
 from tickwright.simulator.private.records import ExecutionRecord, LogRecord, VenueOrder
+from tickwright.simulator.private.told import (
+    PositionFacts,
+    WalletFacts,
+    decimal_text,
+    entry_text,
+)
 from tickwright.simulator.tiers import RISK_TIERS, tier_of
 
 __all__ = [
@@ -35,17 +39,11 @@ Row = dict[str, Any]
 _EIGHT = Decimal("1e-8")
 
 
-def decimal_text(value: Decimal) -> str:
-    """Write a Decimal without exponent and without trailing zeros."""
-    text = format(value, "f")
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return "0" if text in ("-0", "") else text
-
-
 def money_text(amount: int) -> str:
-    """Write money units exactly."""
-    return decimal_text(money_to_decimal(amount))
+    """Write money units exactly, without trailing zeros."""
+    whole, rest = divmod(abs(amount), MONEY_ONE)
+    text = f"{whole}.{rest:0{MONEY_DECIMALS}d}".rstrip("0") if rest else str(whole)
+    return f"-{text}" if amount < 0 else text
 
 
 def rate_text(rate_e8: int) -> str:
@@ -241,38 +239,22 @@ def fast_execution_row(row: Row) -> Row:
     return fast
 
 
-def position_row(
-    account: Account,
-    market: SymbolMarket,
-    index: int,
-    position: Position,
-    stops: tuple[int, int],
-    *,
-    trailing: tuple[int, int],
-    liquidation_units: int,
-    is_stream: bool,
-) -> Row:
+def position_row(account: Account, facts: PositionFacts, *, is_stream: bool) -> Row:
     """Return a position; the stream says entryPrice where the query says avgPrice."""
+    market, position, mark = facts.market, facts.position, facts.mark_units
     instrument = market.instrument
     price = instrument.price_text
     held = position.size_units
-    mark = market.mark_units
-    value = abs(money_of(instrument, mark, held))
-    numerator, denominator = account.leverage(instrument.symbol).as_integer_ratio()
-    margin = share_of(value, denominator, numerator)
-    maintenance = maintenance_of(value)
+    value, margin, maintenance = facts.value, facts.margin, facts.maintenance
     tier = tier_of(-(-value // MONEY_ONE))
     profit = money_of(instrument, mark, held) - position.cost if held else 0
-    quantity = decimal_from_units(abs(held), instrument.size_decimals)
-    entry = "0"
-    if held:
-        average = money_to_decimal(abs(position.cost)) / quantity
-        entry = decimal_text(average.quantize(_EIGHT, ROUND_HALF_EVEN))
+    entry = entry_text(held, position.cost, instrument.size_decimals)
     side = "" if not held else "Buy" if held > 0 else "Sell"
-    take_profit, stop_loss = stops
+    take_profit, stop_loss = facts.stops
+    trailing, liquidation_units = facts.trailing, facts.liquidation_units
     entry_name = "entryPrice" if is_stream else "avgPrice"
     row: Row = {
-        "positionIdx": index,
+        "positionIdx": facts.index,
         "tradeMode": 0,
         "riskId": RISK_TIERS.index(tier) + 1,
         "riskLimitValue": str(tier.value_max),
@@ -317,10 +299,9 @@ def position_row(
     return row
 
 
-def wallet_row(
-    account: Account, worth: Worth, locks: dict[str, int], usd_prices: dict[str, Decimal]
-) -> Row:
-    """Return the account's totals and coins; `usd_prices` values coins, unknown ones at zero."""
+def wallet_row(account: Account, facts: WalletFacts) -> Row:
+    """Return the account's totals and coins; a coin without a price in USD is worth nothing."""
+    worth, locks, usd_prices = facts.worth, facts.locks, facts.usd_prices
     coins = []
     total_wallet = total_equity = Decimal(0)
     margin = worth.position_margin + worth.order_margin

@@ -28,10 +28,17 @@ from tickwright.venues.bybit.private_wire import (
 from tickwright.venues.bybit.wire import InstrumentUnlisted, shortened
 
 __all__ = [
+    "EXECUTION_KINDS",
+    "LEGS",
+    "ORDER_STATES",
+    "ORDER_TYPES",
+    "POSITION_STOPS",
     "InstrumentOf",
     "RowReader",
+    "is_said",
     "leg_index",
     "money_from_text",
+    "reason_of",
 ]
 
 InstrumentOf = Callable[[Category, str], Instrument]
@@ -43,9 +50,10 @@ _SIGNED = re.compile(r"-?([0-9]{1,40})(?:\.([0-9]{1,40}))?")
 _EXACT = Context(prec=100)
 _COINS_MAX = 2_000
 _CATEGORIES = {category.value: category for category in Category}
-_LEGS = {0: Leg.NET, 1: Leg.LONG, 2: Leg.SHORT}
-_LEG_INDEX = {leg: index for index, leg in _LEGS.items()}
-_STATES = {
+LEGS = {0: Leg.NET, 1: Leg.LONG, 2: Leg.SHORT}
+"""Legs by `positionIdx`."""
+_LEG_INDEX = {leg: index for index, leg in LEGS.items()}
+ORDER_STATES = {
     "New": OrderState.WORKING,
     "PartiallyFilled": OrderState.PARTLY_FILLED,
     # A conditional order that rests at the venue until its price comes.
@@ -58,7 +66,7 @@ _STATES = {
     "Deactivated": OrderState.CANCELLED,
     "Rejected": OrderState.REJECTED,
 }
-_KINDS = {
+EXECUTION_KINDS = {
     "Trade": ExecutionKind.TRADE,
     "BlockTrade": ExecutionKind.BLOCK_TRADE,
     "AdlTrade": ExecutionKind.ADL,
@@ -69,11 +77,11 @@ _KINDS = {
     "Funding": ExecutionKind.FUNDING,
     "Settle": ExecutionKind.SETTLE,
 }
-_POSITION_STOPS = frozenset(
+POSITION_STOPS = frozenset(
     {"StopLoss", "TakeProfit", "TrailingStop", "PartialStopLoss", "PartialTakeProfit"}
 )
 _NO_REASON = ("", "EC_NoError", "UNKNOWN")
-_ORDER_TYPES = {"Limit": OrderType.LIMIT, "Market": OrderType.MARKET}
+ORDER_TYPES = {"Limit": OrderType.LIMIT, "Market": OrderType.MARKET}
 
 
 class RowReader:
@@ -106,8 +114,8 @@ class RowReader:
         row = _convert(raw, OrderRow)
         text = str(raw).encode()
         instrument = self._instrument(row.category, category, row.symbol, text)
-        state = _STATES.get(row.orderStatus)
-        order_type = _ORDER_TYPES.get(row.orderType)
+        state = ORDER_STATES.get(row.orderStatus)
+        order_type = ORDER_TYPES.get(row.orderType)
         if state is None or order_type is None or not row.orderId:
             raise FrameError(
                 f"order of type {shortened(row.orderType)} in state "
@@ -141,11 +149,13 @@ class RowReader:
             price_units=price,
             size_units=size,
             filled_units=filled,
-            reason=_reason(row),
+            reason=reason_of(
+                row.orderStatus, row.stopOrderType, row.rejectReason, row.cancelType
+            ),
             venue_ns=_time_ns(row.updatedTime, text),
             received_ns=received_ns,
             reduce_only=row.reduceOnly,
-            is_conditional=bool(trigger) or row.stopOrderType not in _NO_REASON,
+            is_conditional=bool(trigger) or is_said(row.stopOrderType),
             leg=_leg(row.positionIdx, text),
             is_from_query=is_from_query,
             trigger_price_units=trigger or None,
@@ -167,7 +177,7 @@ class RowReader:
         row = _convert(raw, ExecutionRow)
         text = str(raw).encode()
         instrument = self._instrument(row.category, category, row.symbol, text)
-        kind = _KINDS.get(row.execType, ExecutionKind.OTHER)
+        kind = EXECUTION_KINDS.get(row.execType, ExecutionKind.OTHER)
         if not row.execId:
             raise FrameError(f"an execution without an id: {shortened(text)}")
         price, size = _price_and_size(row, kind, instrument, text)
@@ -195,7 +205,7 @@ class RowReader:
             client_id=ClientId(row.orderLinkId) if row.orderLinkId else None,
             venue_id=VenueOrderId(row.orderId) if row.orderId else None,
             cash=cash,
-            is_of_stop=row.stopOrderType in _POSITION_STOPS,
+            is_of_stop=row.stopOrderType in POSITION_STOPS,
         )
 
     def position(
@@ -373,7 +383,7 @@ def _size(size_text: str, instrument: Instrument, text: bytes) -> int:
 
 
 def _leg(index: int, text: bytes) -> Leg:
-    leg = _LEGS.get(index)
+    leg = LEGS.get(index)
     if leg is None:
         raise FrameError(f"position index {index}: {shortened(text)}")
     return leg
@@ -387,10 +397,17 @@ def _time_ns(milliseconds: str, text: bytes) -> int:
     return int(milliseconds) * 1_000_000
 
 
-def _reason(row: OrderRow) -> str:
-    # What kind of stop it is stands first: it is why a triggered order exists at all.
-    said = (row.stopOrderType, row.rejectReason, row.cancelType)
-    reasons = [r for r in said if r not in _NO_REASON]
-    if row.orderStatus == "Deactivated":
+def is_said(word: str) -> bool:
+    """Whether a reason or a kind of stop says anything."""
+    return word not in _NO_REASON
+
+
+def reason_of(status: str, stop_order_type: str, reject_reason: str, cancel_type: str) -> str:
+    """Return why an order is as it is, in the venue's words.
+
+    What kind of stop it is stands first: it is why a triggered order exists at all.
+    """
+    reasons = [word for word in (stop_order_type, reject_reason, cancel_type) if is_said(word)]
+    if status == "Deactivated":
         reasons.append("Deactivated")
     return " ".join(reasons)[:120]
