@@ -2,8 +2,8 @@
 
 from tickwright.app.config import Config
 from tickwright.app.doctor_lines import Findings
+from tickwright.app.history_open import history_dsn
 from tickwright.app.history_spool import HISTORY_FOLDER, spool_status
-from tickwright.app.history_tap import history_dsn
 from tickwright.app.trader_folder import TraderFolder
 from tickwright.core.errors import ConfigError, ConnectionLost, StorageError
 from tickwright.storage.history.database import connect, place_of, translated

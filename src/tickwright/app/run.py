@@ -18,7 +18,8 @@ import msgspec
 
 from tickwright.app.config import Config
 from tickwright.app.control import listen
-from tickwright.app.history_tap import HistoryTap, history_secrets, open_history
+from tickwright.app.history_open import history_secrets, open_history
+from tickwright.app.history_tap import HistoryTap
 from tickwright.app.kill_entries import KillEntries
 from tickwright.app.kill_target import note_hosts
 from tickwright.app.ledger_check import LedgerCheck, LedgerWatch

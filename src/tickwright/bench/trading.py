@@ -29,7 +29,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tickwright.app.config_model import HistoryConfig
-from tickwright.app.history_tap import HistoryTap, attach_history
+from tickwright.app.history_open import attach_history
+from tickwright.app.history_tap import HistoryTap
 from tickwright.app.plan import StrategyPlan, TradingPlan
 from tickwright.app.redis_tap import attach_mirror
 from tickwright.app.trader import Trader

@@ -26,8 +26,9 @@ import msgspec
 from tests.integration.history.cost import cost
 from tickwright.app.config_model import HistoryConfig
 from tickwright.app.history import migrate_history
+from tickwright.app.history_open import attach_history
 from tickwright.app.history_spool import HISTORY_FOLDER, drain_spool, read_state, spool_status
-from tickwright.app.history_tap import HistoryTap, attach_history
+from tickwright.app.history_tap import HistoryTap
 from tickwright.app.trader import Trader
 from tickwright.bench.postgres import postgres
 from tickwright.bench.senders import started_sender

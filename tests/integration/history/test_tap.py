@@ -19,8 +19,9 @@ from tickwright.app.config_model import HistoryConfig
 from tickwright.app.doctor_history import look_at_history
 from tickwright.app.doctor_lines import DoctorLine, Findings
 from tickwright.app.history import ask_history, load_session, migrate_history
+from tickwright.app.history_open import attach_history
 from tickwright.app.history_spool import HISTORY_FOLDER, spool_status
-from tickwright.app.history_tap import HistoryTap, attach_history
+from tickwright.app.history_tap import HistoryTap
 from tickwright.app.trader import Trader
 from tickwright.app.trader_folder import TraderFolder
 from tickwright.bench.postgres import fresh_database, postgres

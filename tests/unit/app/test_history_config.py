@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tickwright.app.config import Config, load_config
-from tickwright.app.history_tap import history_dsn, history_secrets
+from tickwright.app.history_open import history_dsn, history_secrets
 from tickwright.core.errors import ConfigError
 
 BASE = """
