@@ -7,7 +7,6 @@ import typer
 
 from tickwright.cli.json_file import STDOUT, check_json_path, write_json
 from tickwright.cli.outcome import verb
-from tickwright.cli.screens import console_for
 from tickwright.core.errors import ConfigError
 
 __all__ = ["report"]
@@ -42,6 +41,8 @@ def report(
         raise ConfigError("a report needs numpy: pip install 'tickwright[backtest]'") from None
 
     reports = [read_report(path) for path in files]
+    from tickwright.cli.screens import console_for
+
     console = console_for(json)
     if len(reports) == 1:
         if json != STDOUT:
