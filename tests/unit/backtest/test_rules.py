@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.unit.backtest.tapes import (
@@ -14,7 +15,8 @@ from tests.unit.backtest.tapes import (
     market,
     run,
 )
-from tickwright.core.orders import Side, TimeInForce
+from tickwright.core.identity import Category, InstrumentId
+from tickwright.core.orders import Side, TimeInForce, TriggerBy
 from tickwright.core.units import MONEY_ONE
 from tickwright.matching import QueueModel
 
@@ -358,3 +360,26 @@ def test_queue_when_size_leaves_by_a_trade_then_no_model_counts_it_twice(tmp_pat
     for queue in QueueModel:
         ran = run(hand.write(tmp_path / queue.name), {10: [limit(BUY, BID, 500)]}, queue=queue)
         assert [63.0] == ran.times("fill"), queue
+
+
+def test_trigger_when_the_mark_reaches_it_then_the_last_price_does_not_matter(tmp_path: Path):
+    hand = quiet().mark(1, BID).trade(40, SELL, BID - 10, 10).mark(60, BID - 100)
+    hand.trade(1_000, BUY, ASK, 1)
+    stop = market(SELL, 500, trigger_price_units=BID - 50, trigger_by=TriggerBy.MARK)
+    ran = run(hand.write(tmp_path / "t"), {10: [ioc(BUY, ASK, 500)], 20: [stop]})
+    assert [(1, ASK, 500), (-1, BID, 500)] == ran.fills
+    assert [15.0, 63.0] == ran.times("fill")
+
+
+def test_markets_when_there_are_two_then_each_order_meets_its_own(tmp_path: Path):
+    eth = msgspec.structs.replace(BTC, id=InstrumentId("sim", Category.LINEAR, "ETHUSDT"))
+    hand = Hand(instruments=(BTC, eth)).book(0, [(BID, 5_000)], [(ASK, 4_000)])
+    hand.book(1, [(40_000, 700)], [(40_010, 800)], slot=1)
+    hand.trade(50, SELL, 40_000, 900, slot=1).trade(60, SELL, BID, 5_100)
+    hand.trade(1_000, BUY, ASK, 1)
+    script = {
+        10: [limit(BUY, BID, 300), limit(BUY, 40_000, 300, instrument_id=eth.id)],
+    }
+    ran = run(hand.write(tmp_path / "t"), script)
+    found = {(row.instrument_id, row.price_units, row.size_units) for row in ran.rows}
+    assert {(str(eth.id), 40_000, 200), (str(BTC.id), BID, 100)} == found
