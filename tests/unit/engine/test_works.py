@@ -487,6 +487,23 @@ def test_twap_when_every_slice_fills_then_sent_on_schedule_and_done():
     assert WorkState.DONE is works(bench)[-1].state
 
 
+def test_twap_when_its_time_ends_with_a_slice_unanswered_then_waits_for_what_that_filled():
+    bench = make()
+    first = begin(bench, wish(Twap(duration_ms=4_000, slices=2)))
+    bench.execute(first)
+    (second,) = bench.places(bench.pass_time(2_000) + bench.book(600_000, after_ms=1))
+    # Its answers are lost: it is asked about, not withdrawn, and nothing else is sent.
+    commands = bench.pass_time(3_000) + bench.book(600_000, after_ms=1)
+    assert ([], []) == (bench.places(commands), bench.cancels(commands))
+    assert bench.queries(commands)
+    assert (WorkState.WORKING, 50) == (live(bench)[0].state, live(bench)[0].filled_units)
+    commands = bench.fill(second, 30) + bench.report(second, OrderState.CANCELLED, filled=30)
+    assert [] == bench.places(commands)
+    ended = works(bench)[-1]
+    assert (WorkState.FAILED, 80, 80) == (ended.state, ended.filled_units, bench.share())
+    assert "not to be had within the cap by the end" == ended.reason
+
+
 def test_iceberg_when_parts_fill_then_never_more_than_one_part_at_the_venue():
     bench = make()
     order = begin(bench, wish(Iceberg(shown_units=40, price_units=599_990)))
