@@ -78,8 +78,9 @@ cdef class TapeLoop:
     """Walks a tape for a host.
 
     `host` is told what needs Python: `on_commands(commands, now_ns)`, `on_event(event, now_ns)`
-    with an input that isn't a plain book update, `on_fact(index, is_local, now_ns)` for prices and
-    funding, `on_matched(slot, now_ns)` after the venue's book moved orders of ours,
+    with an input that isn't a plain book update, `on_fact(slot, kind, first, second, venue_ns,
+    now_ns)` for prices and funding, and before that `on_venue_fact(slot, kind, first, second,
+    now_ns)` at the venue, `on_matched(slot, now_ns)` after the venue's book moved orders of ours,
     `on_mark(slot, now_ns)` when a watched venue book changed, `on_due(now_ns)` when `due_ns` has
     come, `on_progress(messages)` now and then. `mids` (int64, slot x sample) takes twice the mid of
     each venue book every `sample_ns` from `sample_first_ns` on, without orders of ours.
@@ -331,7 +332,9 @@ cdef class TapeLoop:
         elif message.kind == STALE:
             levels.forget()
         else:
-            self.host.on_fact(index, False, now_ns)
+            self.host.on_venue_fact(
+                message.slot, message.kind, message.first, message.second, now_ns
+            )
         return 0
 
     cdef int _venue_book(self, int number, Slot* slot, int64_t now_ns) except -1:
@@ -407,7 +410,10 @@ cdef class TapeLoop:
                 self._state_changed(slot, book, before, now_ns)
         else:
             self._catch_up()
-            self.host.on_fact(index, True, now_ns)
+            self.host.on_fact(
+                message.slot, message.kind, message.first, message.second, self.venue_ns[index],
+                now_ns,
+            )
         return 0
 
     cdef int _local_book(

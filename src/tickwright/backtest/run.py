@@ -115,6 +115,7 @@ class Backtest:
     ) -> None:
         self.settings = settings
         self.tape = tape = Tape(settings.tape)
+        self._instrument_ids = [one.id for one in tape.instruments]
         self._on_progress = on_progress
         self._began_s = time.perf_counter()
         rng = Random(settings.seed)
@@ -230,25 +231,25 @@ class Backtest:
             else:
                 self._push(self._orders.arrival(now_ns), self._carry_out, command)
 
-    def on_fact(self, index: int, is_local: bool, now_ns: int) -> None:  # noqa: FBT001 - compiled
-        """A price or a funding rate: the venue's first, then ours."""
-        if not is_local:
-            self.venue.on_fact(index, now_ns)
-            return
-        message = self.tape.messages[index]
-        kind, value = int(message["kind"]), int(message["first"])
-        instrument_id = self.tape.instruments[int(message["slot"])].id
-        venue_ns = int(self.tape.venue_ns[index])
+    def on_venue_fact(self, slot: int, kind: int, first: int, second: int, now_ns: int) -> None:
+        """The venue has a new price or funding rate."""
+        self.venue.on_fact(slot, kind, first, second, now_ns)
+
+    def on_fact(
+        self, slot: int, kind: int, first: int, second: int, venue_ns: int, now_ns: int
+    ) -> None:
+        """A price or a funding rate reached us."""
+        instrument_id = self._instrument_ids[slot]
         event: Input
         if kind == MessageKind.MARK:
-            event = MarkPrice(instrument_id, value, venue_ns)
+            event = MarkPrice(instrument_id, first, venue_ns)
         elif kind == MessageKind.INDEX:
-            event = IndexPrice(instrument_id, value, venue_ns)
+            event = IndexPrice(instrument_id, first, venue_ns)
         elif kind == MessageKind.LAST:
-            event = LastPrice(instrument_id, value, venue_ns)
+            event = LastPrice(instrument_id, first, venue_ns)
         else:
-            assert kind == MessageKind.FUNDING, f"message {index} is of kind {kind}"
-            event = FundingUpdate(instrument_id, value, int(message["second"]), venue_ns)
+            assert kind == MessageKind.FUNDING, f"a message of kind {kind}"
+            event = FundingUpdate(instrument_id, first, second, venue_ns)
         self.on_event(event, now_ns)
 
     def on_matched(self, slot: int, now_ns: int) -> None:

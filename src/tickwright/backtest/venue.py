@@ -224,11 +224,9 @@ class TapeVenue:
         self._desk.look(desk, now_ns)
         self._watch(slot, desk)
 
-    def on_fact(self, index: int, now_ns: int) -> None:
-        """Take a mark, index or last price, or a funding rate."""
+    def on_fact(self, slot: int, kind: int, value: int, due_ns: int, now_ns: int) -> None:
+        """Take a mark, index or last price, or a funding rate that is paid at `due_ns`."""
         self._venue.now_ns = max(self._venue.now_ns, now_ns)
-        message = self._tape.messages[index]
-        slot, kind, value = int(message["slot"]), int(message["kind"]), int(message["first"])
         market = self._markets[slot]
         desk = self._desks[slot]
         if kind == MessageKind.MARK:
@@ -236,7 +234,7 @@ class TapeVenue:
         elif kind == MessageKind.INDEX:
             market.facts = msgspec.structs.replace(market.facts, index_units=value)
         elif kind == MessageKind.FUNDING:
-            self._on_funding(slot, market, value, int(message["second"]))
+            self._on_funding(slot, market, value, due_ns)
         if desk is not None and kind in (MessageKind.MARK, MessageKind.INDEX):
             self._desk.look(desk, now_ns)
             self._watch(slot, desk)
