@@ -33,6 +33,7 @@ from tickwright.storage.kill_order import kill_order_path, read_kill_order
 NEW_S_MAX = 0.1
 """From the fence on; what is on the wire by then arrives."""
 ZERO_S_MAX = 2.0
+SILENCE_S = 2.0
 FREEZE_S_MAX = 10.0
 HEARD_S_MAX = 15.0
 """Where the switch can only be thrown later: the sockets are down for eight seconds."""
@@ -274,8 +275,8 @@ def judge_times(
         zero_s -= fenced_s
     zero_s = max(0.0, zero_s - starved)
     result.seconds.append(zero_s)
-    # With the budget used up the venue wants a second of silence first.
-    bound_s = ZERO_S_MAX + (1.0 if condition == BUDGET_FULL else 0.0)
+    # With the budget used up the venue wants silence first, and both settle coins draw on it.
+    bound_s = ZERO_S_MAX + (SILENCE_S if condition == BUDGET_FULL else 0.0)
     result.check(is_true=zero_s < bound_s, otherwise=f"open for {zero_s:.2f} s")
 
 

@@ -162,12 +162,11 @@ class Barrage(Strategy):
         self.amended = {order.client_id: count + 1}
         random = self.context.random
         instrument = self.context.instrument(order.instrument_id)
-        price: int | None = price_units + order.side * random.choice((-5, 1, 3, 30)) * (
-            instrument.tick_units
-        )
+        ticks = random.choice((-5, 1, 30, 1_030))
+        price: int | None = price_units + order.side * ticks * instrument.tick_units
         lot = instrument.lot_units
         size: int | None = max(
-            order.filled_units + lot, order.size_units + random.randrange(-100, 100) * lot
+            order.filled_units + lot, order.size_units + random.randrange(-100, 300) * lot
         )
         if random.random() < 0.3:
             price, size = random.choice(((None, size), (price, None)))
