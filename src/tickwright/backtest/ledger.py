@@ -1,7 +1,8 @@
 """Owns writing down what happens in a backtest; refuses to take part in it."""
 
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -52,6 +53,13 @@ class RunLedger:
         self._samples: list[tuple[int, int, int, int, int, int]] = []
         self._venue_refusals: dict[str, int] = {}
         self._lanes = run.engine.state.lanes
+        self.writes: dict[type[Input], Callable[[Any, int], None]] = {
+            Fill: self._fill,
+            OrderReport: self._report,
+            Reply: self._reply,
+            SendOutcome: self._outcome,
+        }
+        """What to call with an answer or a piece of news that the engine took, and when it did."""
 
     # on the way out -----------------------------------------------------------------------------
 
@@ -100,16 +108,10 @@ class RunLedger:
 
     # on the way back ----------------------------------------------------------------------------
 
-    def heard(self, event: Input, now_ns: int) -> None:
-        """The engine took an answer or a piece of news."""
-        if isinstance(event, Fill):
-            self._fill(event, now_ns)
-        elif isinstance(event, OrderReport):
-            self._report(event, now_ns)
-        elif isinstance(event, Reply):
-            self._reply(event, now_ns)
-        elif isinstance(event, SendOutcome) and not event.is_sent:
-            self._refused(event.client_id, event.request, f"not sent: {event.reason}", now_ns)
+    def _outcome(self, outcome: SendOutcome, now_ns: int) -> None:
+        if not outcome.is_sent:
+            words = f"not sent: {outcome.reason}"
+            self._refused(outcome.client_id, outcome.request, words, now_ns)
 
     def _reply(self, reply: Reply, now_ns: int) -> None:
         if reply.outcome is Outcome.ACCEPTED:

@@ -169,6 +169,7 @@ class Backtest:
         )
         self.venue.follow(self.loop)
         self.ledger = RunLedger(self, mids, start_ns=start_ns, end_ns=end_ns)
+        self._writes = self.ledger.writes
         self._start_ns, self._end_ns = start_ns, end_ns
         self._curve_ns = _curve_ns(end_ns - start_ns)
 
@@ -322,10 +323,8 @@ class Backtest:
     ) -> None:
         """Let an answer travel, and behind it the news of what it caused."""
         due_ns = self._responses.arrival(now_ns)
-        for reply in replies:
-            self._push(due_ns, self._deliver, reply)
-        for news in held:
-            self._push(due_ns, self._hear, news)
+        if replies or held:
+            self._push(due_ns, self._hear_all, (replies, held))
 
     def _on_news(self, account_id: AccountId, news: News, venue_ns: int) -> None:
         if self._held_news is not None:
@@ -334,14 +333,27 @@ class Backtest:
             self._push(self._responses.arrival(venue_ns), self._hear, (account_id, news))
         self.ledger.told(news)
 
+    def _hear_all(
+        self, told: tuple[Sequence[Input], list[tuple[AccountId, News]]], now_ns: int
+    ) -> None:
+        replies, held = told
+        for reply in replies:
+            self._deliver(reply, now_ns)
+        for news in held:
+            self._hear(news, now_ns)
+
     def _hear(self, told: tuple[AccountId, News], now_ns: int) -> None:
         account_id, news = told
         for event in self.venue.gateways[account_id].received(news, now_ns):
             self._deliver(event, now_ns)
 
     def _deliver(self, event: Input, now_ns: int) -> None:
-        self.on_event(event, now_ns)
-        self.ledger.heard(event, now_ns)
+        commands = self.engine.handle(event, now_ns)
+        if commands:
+            self.on_commands(commands, now_ns)
+        write = self._writes.get(type(event))
+        if write is not None:
+            write(event, now_ns)
 
 
 def _terms(settings: BacktestSettings, account_id: AccountId) -> AccountTerms:

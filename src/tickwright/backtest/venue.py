@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from random import Random
 
 import msgspec
@@ -31,7 +32,7 @@ from tickwright.simulator.mirror import funding_e8_of, listing_of
 from tickwright.simulator.private.accounts import FEES_PPM, AccountSpec
 from tickwright.simulator.private.margin import SETTLE_ASSET
 from tickwright.simulator.private.options import PrivateOptions
-from tickwright.simulator.private.settlement import SymbolDesk, position_key
+from tickwright.simulator.private.settlement import SymbolDesk, account_of
 from tickwright.simulator.venue import SimulatedVenue
 from tickwright.simulator.whole import WholeVenue
 
@@ -203,7 +204,7 @@ class TapeVenue:
         """Read prices from this walk along the tape."""
         self._loop = loop
         for slot, market in enumerate(self._markets):
-            market.read_mid_twice = lambda slot=slot: loop.mid_twice(slot)  # type: ignore[misc]
+            market.read_mid_twice = partial(loop.mid_twice, slot)
 
     # what the tape does -------------------------------------------------------------------------
 
@@ -281,11 +282,11 @@ class TapeVenue:
             return
         low, high, is_held = 1, 1 << 61, False
         if desk.market.instrument.category is not Category.SPOT:
-            for account in self.whole.accounts.by_uid.values():
-                keys = (position_key(account.uid, index) for index in (0, 1, 2))
-                if any(matching.position(key) for key in keys):
+            accounts = self.whole.accounts.by_uid
+            for key, size in matching.positions.items():
+                if size:
                     is_held = True
-                    bounds = self._desk.liquidator.bounds(account, symbol)
+                    bounds = self._desk.liquidator.bounds(accounts[account_of(key)], symbol)
                     low, high = max(low, bounds[0]), min(high, bounds[1])
         # With marks on the tape these decide, and come by `on_fact`.
         is_watched = is_held and desk.market.facts.mark_units is None

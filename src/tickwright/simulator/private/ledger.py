@@ -8,6 +8,8 @@ a match with external liquidity is the house, whose wallet may go below zero.
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from tickwright.core.orders import Side
 from tickwright.core.units import MONEY_DECIMALS
 from tickwright.simulator.instruments import VenueInstrument
@@ -51,8 +53,7 @@ class Position:
     updated_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Booked:
+class Booked(msgspec.Struct, frozen=True, gc=False):
     """What a fill did to an account, in money units. `gross` is the profit before the fee."""
 
     fee: int

@@ -4,7 +4,8 @@ Refuses to know what the requests are for. Account budgets are per product and r
 """
 
 from collections import deque
-from dataclasses import dataclass
+
+import msgspec
 
 from tickwright.core.identity import Category
 
@@ -53,8 +54,7 @@ _PER_SECOND: dict[str, tuple[int, int]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(msgspec.Struct, frozen=True, gc=False):
     """What is left of a budget after a request; without `is_allowed` the request is refused.
 
     `granted` is how many of the units asked for were given (a batch asks for several).

@@ -21,7 +21,7 @@ from tickwright.simulator.private.accounts import Account
 from tickwright.simulator.private.ledger import PPM, AccountLedger, money_of, share_of
 from tickwright.simulator.private.margin import SETTLE_ASSET, maintenance_of, standing
 from tickwright.simulator.private.records import VenueOrder
-from tickwright.simulator.private.settlement import Settlement, SymbolDesk, position_key
+from tickwright.simulator.private.settlement import Settlement, SymbolDesk, account_of, position_key
 from tickwright.simulator.venue import SimulatedVenue
 
 __all__ = ["Liquidator"]
@@ -69,7 +69,7 @@ class Liquidator:
         mark = desk.market.mark_units
         if not always and self._marks.get(desk) == mark:
             return
-        holders = {key // 4 for key, size in desk.matching.positions.items() if size}
+        holders = {account_of(key) for key, size in desk.matching.positions.items() if size}
         if not holders:
             return
         self._marks[desk] = mark

@@ -6,7 +6,8 @@ nothing; spot orders lock what they would pay. Maintenance margin follows the ri
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from tickwright.core.identity import Category
 from tickwright.core.orders import Side
@@ -42,8 +43,7 @@ MarketOf = Callable[[str], SymbolMarket]
 """The linear market of a symbol."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True, gc=False):
     """What one order could add to a leg, in money."""
 
     key: PositionKey
@@ -51,8 +51,7 @@ class Claim:
     notional: int
 
 
-@dataclass(frozen=True, slots=True)
-class Worth:
+class Worth(msgspec.Struct, frozen=True, gc=False):
     """An account's totals in money units of USDT; spot assets other than USDT aren't collateral."""
 
     wallet: int
@@ -170,8 +169,7 @@ def locked(order: VenueOrder) -> tuple[str, int]:
     return instrument.quote, money_of(instrument, price, order.leaves_units)
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(msgspec.Struct, frozen=True, gc=False):
     """What one more order would do: the account without it, margin it adds, its leg's exposure.
 
     All in money units; `before` and `exposure` are the leg's largest value without and with it.

@@ -4,6 +4,7 @@ Lists come newest first and are paged by a cursor, which is the number of the la
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import takewhile
 from typing import TypeVar
 
 from tickwright.core.identity import Category
@@ -89,12 +90,16 @@ class Queries:
         category = self._desk.category(query.get("category", ""), reading=True)
         limit = whole(query, "limit", 50, 1, 100)
         start, end = time_window(query, self._now_ms())
+        store = self._desk.stores[account.uid]
+        # An order's executions are none before its creation, and the list is in order of time.
+        start = max(start, store.since_ms(query.get("orderId", ""), query.get("orderLinkId", "")))
+        latest = takewhile(lambda one: one.at_ms >= start, reversed(store.executions))
         chosen = [
             execution
-            for execution in reversed(self._desk.stores[account.uid].executions)
+            for execution in latest
             if execution.instrument.category is category
             and not 0 < self.cutoff_ns < execution.at_ms * 1_000_000
-            and start <= execution.at_ms <= end
+            and execution.at_ms <= end
             and _execution_fits(execution, query)
         ]
         page, cursor = page_of(chosen, query, limit, lambda execution: execution.number)

@@ -5,7 +5,6 @@ a verdict per order, and its outer verdict says OK even when every order failed.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -93,14 +92,13 @@ _TOO_MANY = VenueRefusal(10006, "Too many visits")
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What the venue answers: code, text, result, extra information, what is left to ask for."""
 
     code: int
     text: str
-    result: Row = field(default_factory=dict)
-    extra: Row = field(default_factory=dict)
+    result: Row = {}
+    extra: Row = {}
     budget: Budget | None = None
 
     def body(self, clock_ms: int) -> bytes:
@@ -116,8 +114,7 @@ class Answer:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """What comes back for an order request: its answer, `delay_s` late; None when none comes.
 
     `fault` is what happened to it on the way. Without an answer the request may have been booked.
@@ -377,7 +374,11 @@ class Service:
             raise VenueRefusal(10005, "Permission denied, please check your API key permissions.")
 
     def _spend(self, key: ApiKey, name: str, category: object, units: int = 1) -> Budget:
-        kind = Category(category) if category in ("linear", "spot") else None
+        kind = None
+        if category == "linear":
+            kind = Category.LINEAR
+        elif category == "spot":
+            kind = Category.SPOT
         now_ms = self.desk.venue.now_ns // 1_000_000
         is_halved = self._strike(FaultKind.HALVED_LIMITS, name) is not None
         return self._limits.spend(

@@ -31,7 +31,13 @@ from tickwright.matching import (
 from tickwright.simulator.market import SymbolMarket
 from tickwright.simulator.private.accounts import Account
 from tickwright.simulator.private.ledger import Booked, Ledger, Position, money_of, share_of
-from tickwright.simulator.private.margin import liquidation_price, locked, maintenance_of, worth
+from tickwright.simulator.private.margin import (
+    SETTLE_ASSET,
+    liquidation_price,
+    locked,
+    maintenance_of,
+    worth,
+)
 from tickwright.simulator.private.past import Past
 from tickwright.simulator.private.records import ExecutionRecord, LogRecord, VenueOrder
 from tickwright.simulator.private.shapes import (
@@ -51,9 +57,10 @@ from tickwright.simulator.private.told import (
 )
 from tickwright.simulator.venue import SimulatedVenue
 
-__all__ = ["TRIGGER_WORDS", "Publish", "Settlement", "SymbolDesk", "position_key"]
+__all__ = ["TRIGGER_WORDS", "Publish", "Settlement", "SymbolDesk", "account_of", "position_key"]
 
 _MS = 1_000_000
+_USD_PRICES = {"USDT": Decimal(1), "USDC": Decimal(1)}
 
 Publish = Callable[[Account, str, list[Row]], None]
 """(account, topic, rows): tell the account's streams."""
@@ -80,6 +87,11 @@ _ENDS: dict[CancelReason, tuple[str, str]] = {
 def position_key(uid: int, index: int) -> int:
     """Return the matching engine's key of an account's leg."""
     return uid * 4 + index
+
+
+def account_of(key: int) -> int:
+    """Return whose leg a key of the matching engine is."""
+    return key // 4
 
 
 @dataclass(slots=True, eq=False)
@@ -274,8 +286,10 @@ class Settlement:
             if order.is_spot:
                 asset, amount = locked(order)
                 locks[asset] = locks.get(asset, 0) + amount
-        prices = {"USDT": Decimal(1), "USDC": Decimal(1)}
+        prices = dict(_USD_PRICES)
         for asset in account.ledger.wallet:
+            if asset == SETTLE_ASSET:
+                continue
             market = self._venue.markets.get((Category.SPOT, f"{asset}USDT"))
             if market is not None:
                 decimals = market.instrument.price_decimals
@@ -310,7 +324,7 @@ class Settlement:
             self._changed(desk, order)
             # A passing state: clients see it once, before what became of the order.
             self._of(order.account).passing.append(frozen(order))
-        elif isinstance(event, Amended | Trimmed):
+        elif isinstance(event, (Amended, Trimmed)):
             order = desk.orders[event.order.order_id]
             order.size_units = event.size_units
             if isinstance(event, Amended):

@@ -71,6 +71,16 @@ class OrderStore:
         """Return an order by the venue's id, which wins, or the client's."""
         return self._by_id.get(order_id) if order_id else self._by_link.get(link_id)
 
+    def since_ms(self, order_id: str, link_id: str) -> int:
+        """Return the time before which no execution is of this order; 0 when that isn't known.
+
+        Once an order was forgotten its orderLinkId may come again.
+        """
+        if not order_id and len(self._final) >= FINAL_ORDERS_KEPT:
+            return 0
+        order = self.find(order_id, link_id)
+        return 0 if order is None else order.created_ms
+
     def finals(self) -> Iterator[VenueOrder]:
         """Yield finished orders, the one created last first."""
         return iter(sorted(self._final, key=lambda order: order.number, reverse=True))

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 
+import msgspec
+
 from tickwright.core.units import MONEY_DECIMALS, decimal_from_units, money_to_decimal
 from tickwright.simulator.market import SymbolMarket
 from tickwright.simulator.private.accounts import Account
@@ -33,8 +35,7 @@ _PLAIN_MAX = 10**28
 """Money units below which a sum in USD keeps every digit of a default decimal context."""
 
 
-@dataclass(frozen=True, slots=True)
-class PositionFacts:
+class PositionFacts(msgspec.Struct, frozen=True, gc=False):
     """One leg as it is now. Money in money units, prices in price units, 0 for none.
 
     `stops` are (take profit, stop loss), `trailing` is (distance, activation price).
@@ -52,8 +53,7 @@ class PositionFacts:
     liquidation_units: int
 
 
-@dataclass(frozen=True, slots=True)
-class WalletFacts:
+class WalletFacts(msgspec.Struct, frozen=True, gc=False):
     """An account's money as it is now: totals, what spot orders lock, what coins cost in USD."""
 
     worth: Worth
