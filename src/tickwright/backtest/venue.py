@@ -51,16 +51,14 @@ class AccountTerms:
     leverage: Decimal = Decimal(10)
 
 
-@dataclass(frozen=True, slots=True)
-class FillCircumstance:
+class FillCircumstance(msgspec.Struct, frozen=True, gc=False):
     """Why a fill happened, and the venue's mid (without our orders, twice) just before it."""
 
     cause: str
     mid_twice: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class RestCircumstance:
+class RestCircumstance(msgspec.Struct, frozen=True, gc=False):
     """When an order first rested, and how much was before it."""
 
     venue_ns: int

@@ -141,9 +141,13 @@ class ProtectionDesk:
         state = self._state
         now_ns, gate, protections = state.now_ns, state.gate, state.protections
         gate.observe(account_id, now_ns, state.view)
+        latched = gate.latched(account_id, state.view)
+        if not latched and not protections.table:
+            # Nearly always: nothing to show, nothing to lift.
+            return
         scope = Scope(account_id=account_id)
         reached = {}
-        for check in gate.latched(account_id, state.view):
+        for check in latched:
             reached[_LATCHED[check.reason]] = check
         for kind in _LATCHED.values():
             check_ = reached.get(kind)

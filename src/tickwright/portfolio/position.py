@@ -7,12 +7,13 @@ moved.
 """
 
 from decimal import Decimal
+from functools import lru_cache
 
 from tickwright.core.errors import UnitsError
 from tickwright.core.identity import AccountId, InstrumentId, Leg
 from tickwright.core.instrument import Instrument, Payoff
 from tickwright.core.ledger_state import DayBase
-from tickwright.core.units import MONEY_DECIMALS, money_to_decimal
+from tickwright.core.units import MONEY_DECIMALS, decimal_from_units, money_to_decimal
 
 __all__ = ["Position", "divide_half_even", "split_by_weight"]
 
@@ -42,6 +43,19 @@ def split_by_weight(amount: int, weights: list[int]) -> list[int]:
     if left:
         parts[-1] += left
     return parts
+
+
+@lru_cache(maxsize=4_096)
+def _average(
+    cost: int,
+    size_units: int,
+    size_decimals: int,
+    multiplier: Decimal,
+    is_linear: bool,  # noqa: FBT001 - one caller; a position asked again and again is told at once
+) -> Decimal:
+    base = decimal_from_units(abs(size_units), size_decimals) * multiplier
+    paid = money_to_decimal(abs(cost))
+    return paid / base if is_linear else base / paid
 
 
 class Position:
@@ -103,9 +117,13 @@ class Position:
             return Decimal(self.cost) / Decimal(self.costed)
         if self.size_units == 0 or self.cost == 0:
             return None
-        base = abs(instrument.quantity(self.size_units)) * instrument.multiplier
-        cost = abs(money_to_decimal(self.cost))
-        return cost / base if instrument.payoff is Payoff.LINEAR else base / cost
+        return _average(
+            self.cost,
+            self.size_units,
+            instrument.size_decimals,
+            instrument.multiplier,
+            instrument.payoff is Payoff.LINEAR,
+        )
 
     def unrealised(self, instrument: Instrument, price_units: int) -> int:
         """Return the profit if closed at a price, in the settle asset, fees left out."""
