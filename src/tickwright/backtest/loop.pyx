@@ -123,7 +123,9 @@ cdef class TapeLoop:
         assert len(local_ns) == count and local_ns.dtype == np.int64
         assert len(books) == len(sides) == len(lanes) == len(tape.instruments)
         # Whoever walks a buffer keeps it: the arrays live as long as the loop does.
-        self.held = [tape, local_ns, venue_order, local_order, list(books), list(sides), list(lanes)]
+        self.held = [
+            tape, local_ns, venue_order, local_order, list(books), list(sides), list(lanes)
+        ]
         self.messages = <const Message*> _address(tape.messages, 40)
         self.venue_ns = <const int64_t*> _address(tape.venue_ns, 8)
         self.local_ns = <const int64_t*> _address(local_ns, 8)

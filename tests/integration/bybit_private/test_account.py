@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from decimal import Decimal
+from functools import partial
 from itertools import count
 from random import Random
 from typing import TypeVar
@@ -553,6 +554,10 @@ async def test_spot_when_bought_at_market_then_base_size_and_base_fee(live: Desk
     assert "BTC" == fill.fee_asset
 
 
+def _is_about(client_id: str, reply: Reply) -> bool:
+    return reply.client_id == client_id
+
+
 # batches ------------------------------------------------------------------------------------------
 
 
@@ -561,12 +566,10 @@ async def test_batch_when_one_item_is_bad_then_the_others_rest_and_cancel_togeth
     bad = msgspec.structs.replace(bad, size_units=10**12)
     batch = live.trade.encode_batch([(one, None) for one in (good, bad, also)], utc_now_ns())
     assert live.connections["trade"].send(batch.message)
-    replies = {
-        one.client_id: await live.until_event(
-            Reply, lambda e, one=one: e.client_id == one.client_id
-        )  # type: ignore[misc]
-        for one in (good, bad, also)
-    }
+    replies = {}
+    for one in (good, bad, also):
+        wanted = one.client_id
+        replies[wanted] = await live.until_event(Reply, partial(_is_about, wanted))
     outcomes = [replies[one.client_id].outcome for one in (good, bad, also)]
     assert [Outcome.ACCEPTED, Outcome.REFUSED, Outcome.ACCEPTED] == outcomes
     for one in (good, also):

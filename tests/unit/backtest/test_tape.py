@@ -13,7 +13,7 @@ from tickwright.core.errors import StorageError
 from tickwright.core.orders import Side
 
 
-def columns(*kinds: MessageKind, step_ns: int = 10) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+def columns(*kinds: MessageKind, step_ns: int = 10) -> dict[str, np.ndarray]:
     """Messages without levels, `step_ns` apart."""
     messages = np.zeros(len(kinds), dtype=MESSAGE)
     messages["kind"] = kinds

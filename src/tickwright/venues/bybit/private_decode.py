@@ -149,9 +149,7 @@ class RowReader:
             price_units=price,
             size_units=size,
             filled_units=filled,
-            reason=reason_of(
-                row.orderStatus, row.stopOrderType, row.rejectReason, row.cancelType
-            ),
+            reason=reason_of(row.orderStatus, row.stopOrderType, row.rejectReason, row.cancelType),
             venue_ns=_time_ns(row.updatedTime, text),
             received_ns=received_ns,
             reduce_only=row.reduceOnly,

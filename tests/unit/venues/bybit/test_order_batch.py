@@ -21,7 +21,7 @@ from tickwright.core.identity import ClientId
 from tickwright.core.orders import OrderType, RequestKind
 from tickwright.venues.bybit.limits import RestBudget
 from tickwright.venues.bybit.order_batch import verdicts_of
-from tickwright.venues.bybit.order_encode import OrderEncoder
+from tickwright.venues.bybit.order_encode import OrderEncoder, OrderForm
 from tickwright.venues.bybit.private_wire import BatchReply, BatchRows, BatchVerdicts, RestAnswer
 from tickwright.venues.bybit.trade import TradeSession
 from tickwright.venues.bybit.wire import read_strict
@@ -87,10 +87,11 @@ def test_batch_when_creates_then_the_documented_message_and_the_rows_of_single_o
     encoder = OrderEncoder(instrument_by_id)
     for item, (request, last) in zip(body["request"], requests, strict=True):
         row = encoder.row(request, NOW, last_price_units=last)
+        assert isinstance(row, OrderForm)
         assert {
             name: value
             for name in row.__struct_fields__
-            if (value := getattr(row, name)) != type(row)().__getattribute__(name)
+            if (value := getattr(row, name)) != getattr(OrderForm("", ""), name)
         } == {"category": "linear"} | item
     assert requests == [(one, last) for one, (_, last) in zip(batch.sent, requests, strict=True)]
 
