@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tickwright.book.order_book import OrderBook
 from tickwright.core.orders import (
-    Fill,
+    Order,
     OrderIntent,
     OrderType,
     Purpose,
@@ -24,12 +24,14 @@ class Quoting(Strategy):
 
     def on_start(self) -> Decision:
         self.count = 0
-        self.has_position = False
         self.has_stop = False
+        self.has_position = False
         return None
 
-    def on_fill(self, fill: Fill) -> Decision:
-        self.has_position = True
+    def on_order(self, order: Order) -> Decision:
+        # By its order: executions of an earlier run may be told too.
+        if order.filled_units and order.price_units is None:
+            self.has_position = True
         return None
 
     def on_book(self, book: OrderBook) -> Decision:
