@@ -425,7 +425,7 @@ cdef class TapeLoop:
         lane = <object> slot.lane
         cdef tuple calls, call
         cdef bint is_answered = False
-        if lane.is_busy and (
+        if lane.touch_calls or lane.is_busy and (
             lane.watch or lane.works or not lane.marks_from_mid or now_ns >= lane.mark_due_ns
         ):
             # Something is held here that looks at this very book.

@@ -90,7 +90,8 @@ class Dispatch:
         runs = [run for run in self._state.runs.values() if not run.halt_reason]
         for lane in self._state.lanes.values():
             listeners = [run for run in runs if lane.instrument_id in run.context.instruments]
-            lane.book_calls = _calls(listeners, "on_book")
+            lane.book_calls = _calls([r for r in listeners if not r.wakes_on_touch], "on_book")
+            lane.touch_calls = _calls([r for r in listeners if r.wakes_on_touch], "on_book")
             lane.trade_calls = _calls(listeners, "on_trade")
             lane.market_calls = _calls(listeners, "on_market")
             lane.state_calls = _calls(listeners, "on_book_state")

@@ -261,6 +261,8 @@ class Engine:
         calls = lane.book_calls
         if calls:
             self._deliver(calls, lane.book)
+        if lane.touch_calls and lane.has_new_touch():
+            self._deliver(lane.touch_calls, lane.book)
         if self._works.news or self._outbox.commands:
             return self.end_book()
         return _NOTHING

@@ -62,6 +62,7 @@ class StrategyRun:
         "strategy_id",
         "timers",
         "trades",
+        "wakes_on_touch",
     )
 
     def __init__(self, strategy: Strategy, context: StrategyContext) -> None:
@@ -74,6 +75,7 @@ class StrategyRun:
             for name in CALLBACKS
         }
         """The callbacks the strategy overrides, ready to be called."""
+        self.wakes_on_touch = type(strategy).wakes_on == "touch"
         self.timers: dict[str, int] = {}
         self.signal_count = 0
         self.exit_count = 0
@@ -131,6 +133,8 @@ class Lane:
         "ranges",
         "slot",
         "state_calls",
+        "touch",
+        "touch_calls",
         "trade_calls",
         "volatility",
         "watch",
@@ -143,6 +147,9 @@ class Lane:
         self.instrument_id: InstrumentId = book.instrument_id
         self.instrument: Instrument = book.instrument
         self.book_calls: tuple[Call, ...] = ()
+        self.touch_calls: tuple[Call, ...] = ()
+        """Those who listen to `book` when its touch changes."""
+        self.touch: tuple[int | None, ...] = ()
         self.trade_calls: tuple[Call, ...] = ()
         self.market_calls: tuple[Call, ...] = ()
         self.state_calls: tuple[Call, ...] = ()
@@ -162,6 +169,15 @@ class Lane:
         """Refresh what a book update must look at, after a plan or the source of marks changed."""
         self.watch = tuple(plan for plan in self.plans if plan.is_watching)
         self.is_busy = bool(self.watch) or self.marks_from_mid or bool(self.works)
+
+    def has_new_touch(self) -> bool:
+        """Whether the best prices or their sizes differ from those last asked about."""
+        book = self.book
+        touch = (book.best_bid, book.best_bid_size, book.best_ask, book.best_ask_size)
+        if touch == self.touch:
+            return False
+        self.touch = touch
+        return True
 
     def sample(self) -> None:
         """Take a mid for the volatility; a book that isn't synced has none."""

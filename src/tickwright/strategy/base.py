@@ -5,7 +5,7 @@ with nothing. One that raises, or answers with something else, is halted alone.
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from tickwright.book.order_book import OrderBook
 from tickwright.core.events import (
@@ -36,6 +36,9 @@ class Strategy(ABC):
     """
 
     Parameters: ClassVar[type[StrategyParameters]] = StrategyParameters
+    wakes_on: ClassVar[Literal["message", "touch"]] = "message"
+    """When `on_book` is called: at every message of a book, or when its touch (best prices and
+    their sizes) differs from the one it was last called with. For an interval, use timers."""
     context: StrategyContext
     parameters: StrategyParameters
 

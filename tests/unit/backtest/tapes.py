@@ -264,7 +264,8 @@ def run(
 ) -> Ran:
     """Run a script on a tape."""
     heard: list[tuple[float, str, Any]] = []
-    chosen = type("Chosen", (Scripted,), {"script": dict(script), "heard": heard})
+    fields = {"script": dict(script), "heard": heard, "wakes_on": more.pop("wakes_on", "message")}
+    chosen = type("Chosen", (Scripted,), fields)
     plan = TradingPlan(
         engine=EngineConfig(risk=risk, execution=more.pop("execution", ExecutionConfig())),
         accounts=("sim:main",),

@@ -37,8 +37,9 @@ def random_market(chance: random.Random) -> tuple[Hand, dict[int, int]]:
         marks[second] = 500_000 + chance.randint(-300, 300) * 10
         hand.mark(1_000 * second + 1, marks[second])
         hand.funding(1_000 * second + 2, chance.randint(-9, 9) * 10_000, 3_000 * (1 + second // 3))
-        for _ in range(chance.randint(3, 12)):
-            at = 1_000 * second + chance.randint(3, 900)
+        # In the order of time: a delta before its predecessor is a gap, and ends all trading.
+        for ms in sorted(chance.randint(3, 900) for _ in range(chance.randint(3, 12))):
+            at = 1_000 * second + ms
             side = chance.choice([BUY, SELL])
             if chance.random() < 0.5:
                 price = 500_000 + side * chance.randint(0, 5) * 10

@@ -383,3 +383,12 @@ def test_markets_when_there_are_two_then_each_order_meets_its_own(tmp_path: Path
     ran = run(hand.write(tmp_path / "t"), script)
     found = {(row.instrument_id, row.price_units, row.size_units) for row in ran.rows}
     assert {(str(eth.id), 40_000, 200), (str(BTC.id), BID, 100)} == found
+
+
+def test_strategy_when_it_wakes_on_the_touch_then_deeper_changes_leave_it_alone(tmp_path: Path):
+    hand = quiet().delta(20, [(BID - 10, 9)], []).delta(30, [(BID, 77)], [])
+    hand.delta(40, [], [(ASK + 10, 8)]).delta(50, [], [(ASK, 0)]).trade(1_000, BUY, ASK, 1)
+    tape = hand.write(tmp_path / "t")
+    assert [1.0, 21.0, 31.0, 41.0, 51.0] == run(tape, {}).times("book")
+    woken = run(tape, {}, wakes_on="touch")
+    assert [1.0, 31.0, 51.0] == woken.times("book")
