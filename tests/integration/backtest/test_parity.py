@@ -77,7 +77,8 @@ def test_diff_when_nothing_changed_then_finds_nothing(session: Path):
     told = diff_session(session)
     assert told.is_equal, told.differences
     assert told.is_complete
-    assert told.orders_then == told.orders_now >= 6
+    # Six fills may be of fewer orders.
+    assert told.orders_then == told.orders_now > 0
     assert told.requests_then == told.requests_now
 
 
