@@ -16,7 +16,7 @@ from tickwright.storage.kill_order import KillScope
 
 __all__ = ["run_watchdog"]
 
-SHUTDOWN_S = 0.3
+SHUTDOWN_S = 0.1
 """How long a call by HTTP may still take when the watchdog is told to end: a kill may never end."""
 END_S_MAX = 0.5
 """How long its own work may take to stop; what lingers is left to the end of the process."""
