@@ -10,7 +10,6 @@ from pathlib import Path
 
 import msgspec
 
-from tickwright.app.plan import TradingPlan, add_strategies, build_engine
 from tickwright.app.replay_host import RecordedHost
 from tickwright.app.strategy_source import load_strategy
 from tickwright.book.order_book import LatencyHistogram, OrderBook
@@ -24,6 +23,7 @@ from tickwright.core.events import (
     MarketEvent,
     Trade,
 )
+from tickwright.engine.plan import TradingPlan, add_strategies, build_engine
 from tickwright.storage.session_log import RECORDING_MODE, Record, RecordKind, SessionReader
 
 __all__ = ["Replay", "ReplayResult"]

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from random import Random
 
 from tickwright.app.config import Config
-from tickwright.app.plan import build_engine
 from tickwright.app.settings import trader_settings
 from tickwright.app.simulated_side import SimulatedSide
 from tickwright.app.trader_settings import FeedSettings, TraderSettings
@@ -24,6 +23,7 @@ from tickwright.core.identity import Category, InstrumentId
 from tickwright.core.instrument import Instrument
 from tickwright.core.nearest import nearest
 from tickwright.engine.engine import Engine
+from tickwright.engine.plan import build_engine
 from tickwright.net.listener import utc_now_ns
 from tickwright.net.trust import trusted_by
 from tickwright.risk.stress import Conditions

@@ -9,7 +9,6 @@ import msgspec
 from tickwright.app.config import Config, LoadedStrategy
 from tickwright.app.config_model import SOURCE_WORDS, VenueConfig
 from tickwright.app.paper_settings import PaperSettings, state_folder
-from tickwright.app.plan import StrategyPlan, TradingPlan
 from tickwright.app.trader_settings import (
     AccountSettings,
     FeedSettings,
@@ -17,6 +16,7 @@ from tickwright.app.trader_settings import (
     VenueSettings,
 )
 from tickwright.core.identity import Category, InstrumentId
+from tickwright.engine.plan import StrategyPlan, TradingPlan
 from tickwright.venues.bybit.hosts import Hosts
 
 __all__ = ["simulator_arguments", "trader_settings", "trading_plan"]

@@ -18,7 +18,6 @@ import msgspec
 from tickwright import __version__
 from tickwright.app.door import EngineDoor
 from tickwright.app.notice_log import protection_words, work_words
-from tickwright.app.plan import add_strategies, build_engine
 from tickwright.app.state_keeper import StateKeeper
 from tickwright.app.timers import Timers
 from tickwright.app.trader_settings import (
@@ -67,6 +66,7 @@ from tickwright.core.nearest import near_names
 from tickwright.core.orders import FINAL_STATES, OrderState
 from tickwright.core.verdicts import Rejected
 from tickwright.engine.engine import Engine
+from tickwright.engine.plan import add_strategies, build_engine
 from tickwright.feed.account_link import AccountLink
 from tickwright.feed.feed import PublicFeed
 from tickwright.feed.together import AccountCommand

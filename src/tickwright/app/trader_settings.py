@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 
 from tickwright.app.paper_settings import PaperSettings
-from tickwright.app.plan import TradingPlan
 from tickwright.core.identity import AccountId, Category
+from tickwright.engine.plan import TradingPlan
 from tickwright.feed.feed import FeedOptions
 from tickwright.storage.journal import SyncPolicy
 from tickwright.storage.segment_writer import SegmentOptions

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tickwright.backtest.collector import RunCollector
 from tickwright.backtest.latency import LatencySpec, Way, feed_times
-from tickwright.backtest.ledger import RunLedger
 from tickwright.backtest.loop import TapeLoop
 from tickwright.backtest.record import RunRecord
 from tickwright.backtest.tape import Ints, MessageKind, Tape
@@ -168,8 +168,8 @@ class Backtest:
             last=self._last,
         )
         self.venue.follow(self.loop)
-        self.ledger = RunLedger(self, mids, start_ns=start_ns, end_ns=end_ns)
-        self._writes = self.ledger.writes
+        self.collector = RunCollector(self, mids, start_ns=start_ns, end_ns=end_ns)
+        self._writes = self.collector.writes
         self._start_ns, self._end_ns = start_ns, end_ns
         self._curve_ns = _curve_ns(end_ns - start_ns)
 
@@ -186,7 +186,7 @@ class Backtest:
             if was_enabled:
                 gc.enable()
         wall_s = time.perf_counter() - self._began_s
-        return self.ledger.record(wall_s)
+        return self.collector.record(wall_s)
 
     def starting_equity(self) -> int:
         """Return what the accounts began with in the equity asset, in money units."""
@@ -285,11 +285,11 @@ class Backtest:
         self.on_event(TimerFired(command.owner, command.name, command.due_ns), now_ns)
 
     def _sample(self, _: None, now_ns: int) -> None:
-        self.ledger.sample(now_ns)
+        self.collector.sample(now_ns)
         self._push(now_ns + self._curve_ns, self._sample, None)
 
     def _send(self, command: PlaceOrder | AmendOrder | CancelOrder, now_ns: int) -> None:
-        self.ledger.sent(command, now_ns)
+        self.collector.sent(command, now_ns)
         form, outcome = self.venue.gateways[command.account_id].form(command, now_ns)
         self._push(now_ns, self._deliver, outcome)
         if form is not None:
@@ -299,7 +299,7 @@ class Backtest:
         command, form = request
         venue = self.venue
         venue.at(now_ns, command.instrument_id)
-        self.ledger.arrived(command, now_ns)
+        self.collector.arrived(command, now_ns)
         held: list[tuple[AccountId, News]] = []
         self._held_news = held
         replies = venue.gateways[command.account_id].submit(command, form)
@@ -331,7 +331,7 @@ class Backtest:
             self._held_news.append((account_id, news))
         else:
             self._push(self._responses.arrival(venue_ns), self._hear, (account_id, news))
-        self.ledger.told(news)
+        self.collector.told(news)
 
     def _hear_all(
         self, told: tuple[Sequence[Input], list[tuple[AccountId, News]]], now_ns: int

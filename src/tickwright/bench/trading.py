@@ -31,7 +31,6 @@ import msgspec
 from tickwright.app.config_model import HistoryConfig
 from tickwright.app.history_open import attach_history
 from tickwright.app.history_tap import HistoryTap
-from tickwright.app.plan import StrategyPlan, TradingPlan
 from tickwright.app.redis_tap import attach_mirror
 from tickwright.app.trader import Trader
 from tickwright.app.trader_settings import (
@@ -51,6 +50,7 @@ from tickwright.core.identity import AccountId, Category, InstrumentId, Strategy
 from tickwright.core.orders import OrderIntent, Side, TimeInForce
 from tickwright.core.verdicts import Rejected
 from tickwright.engine.config import EngineConfig
+from tickwright.engine.plan import StrategyPlan, TradingPlan
 from tickwright.execution.config import ExecutionConfig
 from tickwright.execution.request_budget import BudgetLimits
 from tickwright.feed.feed import FeedOptions

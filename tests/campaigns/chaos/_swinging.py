@@ -11,12 +11,12 @@ from tests.campaigns.chaos._crashing import Addresses, keep_segments
 from tests.campaigns.chaos.world import Barrage
 from tests.campaigns.chaos.world import settings as barrage_settings
 from tests.integration.app.trading import ACCOUNT, trading
-from tickwright.app.plan import StrategyPlan
 from tickwright.app.trader_settings import TraderSettings
 from tickwright.book.order_book import OrderBook
 from tickwright.core.exits import Exits
 from tickwright.core.identity import StrategyId
 from tickwright.core.signals import Decision, Signal, SignalKind
+from tickwright.engine.plan import StrategyPlan
 from tickwright.strategy.base import Strategy
 from tickwright.strategy.parameters import StrategyParameters
 

@@ -18,7 +18,6 @@ from msgspec.structs import replace
 from tests.campaigns.chaos.rows import Result
 from tests.campaigns.history import TraderHistory, compare, read_trader, read_venue
 from tests.integration.app.trading import ACCOUNT, settings_for
-from tickwright.app.plan import StrategyPlan
 from tickwright.app.trader import Trader
 from tickwright.app.trader_settings import TraderSettings
 from tickwright.book.order_book import OrderBook
@@ -26,6 +25,7 @@ from tickwright.core.identity import Category, InstrumentId
 from tickwright.core.orders import Order, OrderIntent, OrderType, Side
 from tickwright.core.signals import AmendIntent, CancelIntent, Decision
 from tickwright.engine.config import EngineConfig
+from tickwright.engine.plan import StrategyPlan
 from tickwright.execution.config import ExecutionConfig
 from tickwright.execution.request_budget import BudgetLimits
 from tickwright.net.listener import utc_now_ns

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from tests.integration.app.trading import settings_for
-from tickwright.app.plan import TradingPlan
 from tickwright.app.trader import Trader
 from tickwright.app.trader_settings import TraderSettings
 from tickwright.engine.config import EngineConfig
+from tickwright.engine.plan import TradingPlan
 from tickwright.risk.limits import RiskLimits
 from tickwright.risk.protections_config import ProtectionLimits, StrategyProtections
 

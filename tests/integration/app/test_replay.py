@@ -75,7 +75,7 @@ async def test_session_when_cut_short_then_the_rest_still_replays(tmp_path: Path
         simulator(SYMBOLS) as running,
         trading(settings_for(running, tmp_path, SYMBOLS)) as trader,
     ):
-        await until(lambda: trader.engine.summary().fills >= 2, "two fills")
+        await until(lambda: trader.engine.summary().fills >= 6, "six fills")
     path = tmp_path / "session" / "inputs-000001.tws"
     path.write_bytes(path.read_bytes()[: -path.stat().st_size // 3])
     result = Replay(tmp_path / "session").run()

@@ -9,7 +9,6 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from tickwright.app.plan import StrategyPlan, TradingPlan
 from tickwright.app.replay_serve import Addresses
 from tickwright.app.trader import Trader
 from tickwright.app.trader_settings import (
@@ -24,6 +23,7 @@ from tickwright.core.identity import AccountId, Category
 from tickwright.core.orders import Fill
 from tickwright.core.signals import Decision, Signal, SignalKind
 from tickwright.engine.config import EngineConfig
+from tickwright.engine.plan import StrategyPlan, TradingPlan
 from tickwright.feed.feed import FeedOptions
 from tickwright.simulator.private import DEMO_KEY, DEMO_SECRET, PrivateOptions
 from tickwright.simulator.run import RunningSimulator, SimulatorOptions, serve

@@ -9,7 +9,6 @@ import pytest
 from tests.unit.simulator.mirrored import BTC, btc, snapshot_of
 from tickwright.app.paper import PaperDoor, PaperVenue
 from tickwright.app.paper_settings import Balances, PaperSettings
-from tickwright.app.plan import TradingPlan, build_engine
 from tickwright.book.order_book import OrderBook
 from tickwright.core.errors import ConfigError
 from tickwright.core.events import (
@@ -22,6 +21,7 @@ from tickwright.core.events import (
 from tickwright.core.identity import AccountId
 from tickwright.core.instrument import Instrument
 from tickwright.core.orders import Side
+from tickwright.engine.plan import TradingPlan, build_engine
 from tickwright.simulator.private.records import VenueOrder
 from tickwright.simulator.private.requests import CreateRequest, read_request
 from tickwright.venues.bybit.sign import Credentials, Secret

@@ -7,10 +7,10 @@ import pytest
 
 from tickwright.app.config import load_config
 from tickwright.app.config_file import write_template
-from tickwright.app.plan import TradingPlan
 from tickwright.app.run import open_log
 from tickwright.app.settings import simulator_arguments, trader_settings, trading_plan
 from tickwright.core.identity import AccountId, Category
+from tickwright.engine.plan import TradingPlan
 from tickwright.venues.bybit.hosts import Hosts
 
 NOW = 1_722_470_400_250_000_000

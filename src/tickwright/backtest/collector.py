@@ -26,13 +26,13 @@ from tickwright.simulator.gateway import News
 if TYPE_CHECKING:
     from tickwright.backtest.run import Backtest
 
-__all__ = ["RunLedger"]
+__all__ = ["RunCollector"]
 
 _CURVE_SCALE = 10 ** (MONEY_DECIMALS - CURVE_DECIMALS)
 _NO_FILL = FillCircumstance("", None)
 
 
-class RunLedger:
+class RunCollector:
     """Collects orders, fills and curves of one run."""
 
     def __init__(
