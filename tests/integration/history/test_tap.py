@@ -236,7 +236,8 @@ async def test_run_when_killed_without_a_database_then_drain_and_load_bring_ever
     assert result["rows"] > 0
     assert 0 == spool_status(spool).batches
     # The writer outlived the trader: what the recording lost in its last moment is there as well.
-    assert result["rows"] >= filled.skipped
+    # A row that the spool held twice was skipped by the drain itself.
+    assert result["rows"] + result["skipped"] >= filled.skipped
     assert Counter(public_trades(session)) <= (there := Counter(numbered(told)))
     assert {1} == set(there.values())
     assert "database ok " in doctor

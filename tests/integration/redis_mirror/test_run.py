@@ -53,10 +53,10 @@ def written_below(folder: Path) -> str:
 
 
 async def seen(server: RedisServer) -> str:
-    """Ask `tickwright cache` until it shows a synced book."""
+    """Ask `tickwright cache` until it shows a synced book and who writes it."""
     for _ in range(40):
         code, said = await tickwright("cache", server.url)
-        if code == 0 and " synced " in said:
+        if code == 0 and " synced " in said and "writes every" in said:
             return said
         await asyncio.sleep(0.2)
     raise AssertionError("no synced book was mirrored")
