@@ -158,7 +158,8 @@ def _identity(settings: "BacktestSettings", tape_digest: str) -> str:
     digest.update(settings.plan.digest().encode())
     digest.update(tape_digest.encode())
     market = (settings.seed, settings.feed, settings.orders, settings.responses)
-    digest.update(repr((market, settings.rate_scale, settings.sample_ms)).encode())
+    queue = (settings.queue, settings.queue_exponent)
+    digest.update(repr((market, queue, settings.rate_scale, settings.sample_ms)).encode())
     digest.update(repr(sorted(settings.accounts.items(), key=lambda row: row[0])).encode())
     digest.update(_code_digest())
     for source in sorted(settings.classes):
