@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tickwright.cli import trial_options as options
 from tickwright.cli.json_file import STDOUT, check_json_path, write_json
 from tickwright.cli.moments import moment_ns
 from tickwright.cli.outcome import verb
@@ -24,27 +25,13 @@ HALTED = 3
 
 @verb("backtest")
 def backtest(
-    config: Annotated[
-        Path,
-        typer.Argument(help="Configuration; its [backtest] names the market.", metavar="CONFIG"),
-    ],
+    config: options.Config,
     *,
-    tape: Annotated[
-        Path | None, typer.Option(help="A tape's folder, in place of [backtest].", metavar="DIR")
-    ] = None,
-    lake: Annotated[
-        str | None, typer.Option(help="A lake, in place of [backtest].", metavar="PLACE")
-    ] = None,
-    session: Annotated[
-        list[Path] | None,
-        typer.Option(help="A recorded session; repeat for more hours.", metavar="DIR"),
-    ] = None,
-    since: Annotated[
-        str, typer.Option("--from", help="The first moment, UTC: 2024-12-01.", metavar="TIME")
-    ] = "",
-    until: Annotated[
-        str, typer.Option("--to", help="The moment to stop before.", metavar="TIME")
-    ] = "",
+    tape: options.Tape = None,
+    lake: options.Lake = None,
+    session: options.Session = None,
+    since: options.Since = "",
+    until: options.Until = "",
     seed: Annotated[
         int | None, typer.Option(help="In place of run.seed: latencies drawn, chance.")
     ] = None,

@@ -1,4 +1,7 @@
-"""Owns what `sweep` and `walkforward` share: their options, their bar, their last words."""
+"""Owns what `sweep` and `walkforward` share: their options, their bar, their last words.
+
+The options that name a market are those of `backtest` too.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
