@@ -43,6 +43,11 @@ class Client:
         await self.send(req_id=req_id, op="subscribe", args=list(topics))
         return await self.wait(lambda frame: "success" in frame)
 
+    async def fence(self) -> None:
+        """Read everything that was sent before now: the answer to a ping stands behind it."""
+        await self.send(req_id="fence", op="ping")
+        await self.wait(lambda frame: frame.get("req_id") == "fence")
+
     async def text(self) -> str:
         message = await asyncio.wait_for(self.socket.recv(), WAIT_S)
         assert isinstance(message, str)
