@@ -20,12 +20,11 @@ import numpy as np
 
 from tickwright.app.config_model import HistoryConfig
 from tickwright.app.history import migrate_history
+from tickwright.bench.added_cost import measure_added_cost
 from tickwright.bench.figures import Spread
 from tickwright.bench.postgres import Postgres, fresh_database, is_installed, postgres
 from tickwright.bench.report import Column, Section
-from tickwright.bench.runs import Contestant, RunFailed, Session
-from tickwright.bench.tape import COMPOSED_SHAPE
-from tickwright.bench.venue import listed_instruments, started_venue
+from tickwright.bench.runs import RunFailed, Session
 from tickwright.storage.history.batch import LAYOUTS, HistoryBatch
 from tickwright.storage.history.rows import ExecutionRow, InstrumentRef, OrderRow
 from tickwright.storage.history.writer import HistoryWriter
@@ -36,11 +35,8 @@ _MARKET_ROWS: Final = 1_000_000
 _NAMED_ROWS: Final = 200_000
 _MARKET_BATCH: Final = 100_000
 _NAMED_BATCH: Final = 20_000
-_SYMBOLS: Final = 50
-_RATE: Final = 50_000
 _MARKET_LEAST: Final = 500_000.0
 _NAMED_LEAST: Final = 150_000.0
-_ADDED_US_MOST: Final = 100.0
 _T0: Final = 1_733_011_200_000_000_000
 _BTC: Final = InstrumentRef("bybit", "linear", "BTCUSDT", 1, 3)
 
@@ -189,52 +185,10 @@ def _measure_rates(session: Session, server: Postgres) -> Section:
 
 
 def _measure_cost(session: Session, server: Postgres) -> Section:
-    frames, rounds = (20_000, 1) if session.quick else (100_000, 9)
     dsn = asyncio.run(fresh_database(server, "cost"))
     migrate_history(dsn, HistoryConfig(timescale=False))
-    with started_venue(_SYMBOLS, is_quiet=True) as venue:
-        listed = listed_instruments(venue, _SYMBOLS)
-        folder = session.tape(COMPOSED_SHAPE, frames=frames, category="linear", listed=listed)
-        account = ("--rest", venue.rest, "--private", venue.private)
-        rows = [
-            Contestant(
-                "ours-trading", session.loop, label, f"/paced/rate={_RATE}", (*account, *more),
-                "tickwright.bench.trading",
-            )
-            for label, more in (
-                ("whole trader", ()),
-                ("with a history", ("--history", dsn)),
-            )
-        ]  # fmt: skip
-        with session.sender(folder) as url:
-            without, with_it = session.alternate(rows, url=url, tape=folder, rounds=rounds)
-    section = Section(
-        "history_cost",
-        f"{_RATE:,} frames/s with and without a history: due to order bytes "
-        f"(median of {rounds} alternating runs)",
-        [
-            Column("p50", "p50 us", 1),
-            Column("p99", "p99 us", 1),
-            Column("inside", "read to order, p99 us", 1),
-            Column("cpu", "of a core", 3),
-            Column("late", "sender late p99 us", 1),
-        ],
-    )
-    for run in (without, with_it):
-        section.add(
-            run.contestant.label,
-            p50=run.spread("order_us", "p50"),
-            p99=run.spread("order_us", "p99"),
-            inside=run.spread("tick_to_order_us", "p99"),
-            cpu=run.spread("cpu_share"),
-            late=run.spread("sender_late_us", "p99"),
-        )
-    for what, keys in (
-        ("due to order bytes", ("order_us", "p99")),
-        ("read to order bytes", ("tick_to_order_us", "p99")),
-    ):
-        added = with_it.spread(*keys).median - without.spread(*keys).median
-        section.aim(f"{what}, p99 added in us, at most 100", added, most=_ADDED_US_MOST)
+    columns = ("p50", "p99", "inside", "cpu", "late")
+    section, with_it = measure_added_cost(session, "history", "", ("--history", dsn), columns)
     reports = [report["history"] for report in with_it.reports]
     lost = sum(one["lost"] + one["refused"] for one in reports)
     section.aim("rows lost", float(lost), most=0.0)

@@ -15,12 +15,11 @@ from collections.abc import Sequence
 from random import Random
 from typing import Final
 
+from tickwright.bench.added_cost import measure_added_cost
 from tickwright.bench.figures import Spread, percentile
 from tickwright.bench.redis_server import is_installed, redis_server
 from tickwright.bench.report import Column, Section
-from tickwright.bench.runs import Contestant, RunFailed, Session
-from tickwright.bench.tape import COMPOSED_SHAPE
-from tickwright.bench.venue import listed_instruments, started_venue
+from tickwright.bench.runs import RunFailed, Session
 from tickwright.book.order_book import OrderBook
 from tickwright.core.identity import Category, InstrumentId
 from tickwright.core.instrument import Instrument
@@ -32,8 +31,6 @@ __all__ = ["main", "measure_mirror"]
 
 _BOOKS: Final = 50
 _LEVELS: Final = (1, 10, 50)
-_RATE: Final = 50_000
-_ADDED_US_MOST: Final = 100.0
 _NICE: Final = 19
 
 
@@ -142,53 +139,11 @@ def _measure_packing(session: Session) -> Section:
 
 
 def _measure_cost(session: Session) -> Section:
-    frames, rounds = (20_000, 1) if session.quick else (100_000, 9)
-    with started_venue(_BOOKS, is_quiet=True) as venue, redis_server(nice=_NICE) as server:
-        listed = listed_instruments(venue, _BOOKS)
-        folder = session.tape(COMPOSED_SHAPE, frames=frames, category="linear", listed=listed)
-        account = ("--rest", venue.rest, "--private", venue.private)
-        rows = [
-            Contestant(
-                "ours-trading", session.loop, label, f"/paced/rate={_RATE}", (*account, *more),
-                "tickwright.bench.trading",
-            )
-            for label, more in (
-                ("whole trader", ()),
-                ("with a mirror", ("--redis", server.url)),
-            )
-        ]  # fmt: skip
-        with session.sender(folder) as url:
-            without, with_it = session.alternate(rows, url=url, tape=folder, rounds=rounds)
-    section = Section(
-        "mirror_cost",
-        f"{_RATE:,} frames/s with and without a mirror in Redis: due to order bytes "
-        f"(median of {rounds} alternating runs)",
-        [
-            Column("p50", "p50 us", 1),
-            Column("p99", "p99 us", 1),
-            Column("call", "due to strategy, p99 us", 1),
-            Column("inside", "read to order, p99 us", 1),
-            Column("cpu", "of a core", 3),
-            Column("late", "sender late p99 us", 1),
-        ],
-    )
-    for run in (without, with_it):
-        section.add(
-            run.contestant.label,
-            p50=run.spread("order_us", "p50"),
-            p99=run.spread("order_us", "p99"),
-            call=run.spread("latency_us", "p99"),
-            inside=run.spread("tick_to_order_us", "p99"),
-            cpu=run.spread("cpu_share"),
-            late=run.spread("sender_late_us", "p99"),
+    columns = ("p50", "p99", "call", "inside", "cpu", "late")
+    with redis_server(nice=_NICE) as server:
+        section, with_it = measure_added_cost(
+            session, "mirror", " in Redis", ("--redis", server.url), columns
         )
-    for what, keys in (
-        ("due to order bytes", ("order_us", "p99")),
-        ("due to strategy call", ("latency_us", "p99")),
-        ("read to order bytes", ("tick_to_order_us", "p99")),
-    ):
-        added = with_it.spread(*keys).median - without.spread(*keys).median
-        section.aim(f"{what}, p99 added in us, at most 100", added, most=_ADDED_US_MOST)
     reports = [report["mirror"] for report in with_it.reports]
     section.aim("trades lost", float(sum(one["entries_lost"] for one in reports)), most=0.0)
     for name, words in (("books", "books"), ("trades", "trades"), ("slice_us_max", "")):
