@@ -28,6 +28,9 @@ cdef enum:
     DELTA = 0
     SNAPSHOT = 1
     TRADE = 2
+    MARK = 3
+    INDEX = 4
+    FUNDING = 5
     STALE = 6
     IS_SELL = 1
     IS_BLOCK = 2
@@ -65,6 +68,10 @@ cdef struct Slot:
     bint is_watched            # a position or a conditional order looks at the mark
     int64_t quiet_low          # twice the mids between which nobody need look
     int64_t quiet_high
+    int64_t mark               # the venue's prices; 0 before the first
+    int64_t index
+    int64_t quiet_mark_low     # the marks between which nobody need look
+    int64_t quiet_mark_high
     int64_t messages
     int64_t rows
     int64_t trades
@@ -79,9 +86,9 @@ cdef class TapeLoop:
 
     `host` is told what needs Python: `on_commands(commands, now_ns)`, `on_event(event, now_ns)`
     with an input that isn't a plain book update, `on_fact(slot, kind, first, second, venue_ns,
-    now_ns)` for prices and funding, and before that `on_venue_fact(slot, kind, first, second,
-    now_ns)` at the venue, `on_matched(slot, now_ns)` after the venue's book moved orders of ours,
-    `on_mark(slot, now_ns)` when a watched venue book changed, `on_due(now_ns)` when `due_ns` has
+    now_ns)` for prices and funding, and before that at the venue `on_funding(slot, rate, due_ns,
+    now_ns)`, `on_matched(slot, now_ns)` after the venue's book moved orders of ours,
+    `on_mark(slot, now_ns)` when a watched mid or mark moved, `on_due(now_ns)` when `due_ns` has
     come, `on_progress(messages)` now and then. `mids` (int64, slot x sample) takes twice the mid of
     each venue book every `sample_ns` from `sample_first_ns` on, without orders of ours.
     """
@@ -150,6 +157,7 @@ cdef class TapeLoop:
             self.slots[i].levels = <PyObject*> <ExternalLevels?> sides[i]
             self.slots[i].lane = <PyObject*> lanes[i]
             self.slots[i].stale_since = -1
+            self.slots[i].quiet_mark_high = INT64_MAX
         self.host = host
         self.engine = engine
         self.moment = engine.state.moment
@@ -181,6 +189,12 @@ cdef class TapeLoop:
         self.slots[slot].quiet_low = low_twice
         self.slots[slot].quiet_high = high_twice
 
+    def watch_mark(self, int slot, int64_t low=0, int64_t high=INT64_MAX):
+        """Say beyond which marks `on_mark` must be told; of each mark and index if low > high."""
+        assert 0 <= slot < self.slot_count
+        self.slots[slot].quiet_mark_low = low
+        self.slots[slot].quiet_mark_high = high
+
     def trail(self, int slot, bint is_trailed):
         """Say whether every trade here must be told by `on_matched`."""
         assert 0 <= slot < self.slot_count
@@ -189,6 +203,14 @@ cdef class TapeLoop:
     def last_price(self, int slot):
         """The last trade's price at the venue; 0 before the first."""
         return self.slots[slot].last_price
+
+    def mark(self, int slot):
+        """The venue's mark; 0 before the first."""
+        return self.slots[slot].mark
+
+    def index(self, int slot):
+        """The venue's index price; 0 before the first."""
+        return self.slots[slot].index
 
     def counts(self, int slot, int64_t end_ns):
         """Return (messages, level rows, trades, gaps, stale ns) of one of our books so far."""
@@ -333,10 +355,16 @@ cdef class TapeLoop:
                 self._venue_trade(message, slot, now_ns)
         elif message.kind == STALE:
             levels.forget()
-        else:
-            self.host.on_venue_fact(
-                message.slot, message.kind, message.first, message.second, now_ns
-            )
+        elif message.kind == MARK:
+            slot.mark = message.first
+            if not slot.quiet_mark_low <= message.first <= slot.quiet_mark_high:
+                self.host.on_mark(message.slot, now_ns)
+        elif message.kind == INDEX:
+            slot.index = message.first
+            if slot.quiet_mark_low > slot.quiet_mark_high:
+                self.host.on_mark(message.slot, now_ns)
+        elif message.kind == FUNDING:
+            self.host.on_funding(message.slot, message.first, message.second, now_ns)
         return 0
 
     cdef int _venue_book(self, int number, Slot* slot, int64_t now_ns) except -1:

@@ -232,9 +232,9 @@ class Backtest:
             else:
                 self._push(self._orders.arrival(now_ns), self._carry_out, command)
 
-    def on_venue_fact(self, slot: int, kind: int, first: int, second: int, now_ns: int) -> None:
-        """The venue has a new price or funding rate."""
-        self.venue.on_fact(slot, kind, first, second, now_ns)
+    def on_funding(self, slot: int, rate_e9: int, due_ns: int, now_ns: int) -> None:
+        """The venue has a new funding rate."""
+        self.venue.on_funding(slot, rate_e9, due_ns, now_ns)
 
     def on_fact(
         self, slot: int, kind: int, first: int, second: int, venue_ns: int, now_ns: int
@@ -258,7 +258,7 @@ class Backtest:
         self.venue.on_matched(slot, now_ns)
 
     def on_mark(self, slot: int, now_ns: int) -> None:
-        """The venue's mid moved where somebody holds something."""
+        """The venue's mid or mark moved where somebody holds something."""
         self.venue.on_mark(slot, now_ns)
 
     def on_due(self, now_ns: int) -> None:

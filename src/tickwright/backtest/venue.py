@@ -9,13 +9,12 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import partial
 from random import Random
 
 import msgspec
 
 from tickwright.backtest.loop import TapeLoop
-from tickwright.backtest.tape import MessageKind, Tape
+from tickwright.backtest.tape import Tape
 from tickwright.core.errors import ConfigError
 from tickwright.core.identity import AccountId, Category, InstrumentId
 from tickwright.core.instrument import Instrument
@@ -93,22 +92,46 @@ class TapeBook(VenueBook):
 
 
 class TapeMarket(SymbolMarket):
-    """A simulated market whose mid is the tape's."""
+    """A simulated market whose prices are the tape's."""
 
-    __slots__ = ("read_mid_twice",)
+    __slots__ = ("loop", "slot")
 
-    def __init__(self, instrument: VenueInstrument, book: TapeBook, rng: Random) -> None:
+    def __init__(
+        self, instrument: VenueInstrument, book: TapeBook, rng: Random, *, slot: int
+    ) -> None:
         super().__init__(instrument, book, rng)
         self.label = "tape"
-        self.read_mid_twice: Callable[[], int | None] = lambda: None
+        self.slot = slot
+        self.loop: TapeLoop | None = None
+
+    def mid_twice(self) -> int | None:
+        """Twice the venue's mid without orders of ours; None when a side is empty."""
+        return None if self.loop is None else self.loop.mid_twice(self.slot)
 
     @property
     def mid_units(self) -> int:
         """The venue's mid without orders of ours, or the last price when a side is empty."""
-        twice = self.read_mid_twice()
+        twice = self.mid_twice()
         if twice is None:
             return self.last_price_units or self.instrument.reference_price_units
         return twice // 2
+
+    @property
+    def has_mark(self) -> bool:
+        """Whether the tape has told a mark."""
+        return self.loop is not None and self.loop.mark(self.slot) != 0
+
+    @property
+    def mark_units(self) -> int:
+        """The tape's mark, or the mid before the first."""
+        mark = 0 if self.loop is None else self.loop.mark(self.slot)
+        return mark or self.mid_units
+
+    @property
+    def index_units(self) -> int:
+        """The tape's index price, or the mark before the first."""
+        index = 0 if self.loop is None else self.loop.index(self.slot)
+        return index or self.mark_units
 
     def tick(self, at_ms: int) -> None:
         """Nothing is smoothed here: index and mark are the tape's."""
@@ -182,6 +205,7 @@ class TapeVenue:
         self._fundings: dict[int, tuple[int, int]] = {}
         self._loop: TapeLoop | None = None
         self._desks: list[SymbolDesk | None] = [None] * len(tape.instruments)
+        self._watched_revision = 0
 
     def _list(self, slot: int, instrument: Instrument) -> None:
         if not instrument.is_spot and instrument.settle_asset != SETTLE_ASSET:
@@ -192,7 +216,7 @@ class TapeVenue:
         listing = listing_of(instrument)
         side = ExternalLevels(depth=self._tape.header.depths[slot])
         book = TapeBook(listing, side)
-        market = TapeMarket(listing, book, self._venue.rng)
+        market = TapeMarket(listing, book, self._venue.rng, slot=slot)
         self._venue.markets[listing.key] = market
         self.sides.append(side)
         self._markets.append(market)
@@ -201,8 +225,8 @@ class TapeVenue:
     def follow(self, loop: TapeLoop) -> None:
         """Read prices from this walk along the tape."""
         self._loop = loop
-        for slot, market in enumerate(self._markets):
-            market.read_mid_twice = partial(loop.mid_twice, slot)
+        for market in self._markets:
+            market.loop = loop
 
     # what the tape does -------------------------------------------------------------------------
 
@@ -216,33 +240,22 @@ class TapeVenue:
         self._watch(slot, desk)
 
     def on_mark(self, slot: int, now_ns: int) -> None:
-        """Look at triggers and margins: the market's mid has moved."""
+        """Look at triggers and margins: the market's mid, mark or index has moved."""
         self._venue.now_ns = max(self._venue.now_ns, now_ns)
         desk = self._desks[slot]
         assert desk is not None
         self._desk.look(desk, now_ns)
         self._watch(slot, desk)
 
-    def on_fact(self, slot: int, kind: int, value: int, due_ns: int, now_ns: int) -> None:
-        """Take a mark, index or last price, or a funding rate that is paid at `due_ns`."""
+    def on_funding(self, slot: int, rate_e9: int, due_ns: int, now_ns: int) -> None:
+        """Take a funding rate that is paid at `due_ns`."""
         self._venue.now_ns = max(self._venue.now_ns, now_ns)
-        market = self._markets[slot]
-        desk = self._desks[slot]
-        if kind == MessageKind.MARK:
-            market.facts = msgspec.structs.replace(market.facts, mark_units=value)
-        elif kind == MessageKind.INDEX:
-            market.facts = msgspec.structs.replace(market.facts, index_units=value)
-        elif kind == MessageKind.FUNDING:
-            self._on_funding(slot, market, value, due_ns)
-        if desk is not None and kind in (MessageKind.MARK, MessageKind.INDEX):
-            self._desk.look(desk, now_ns)
-            self._watch(slot, desk)
-
-    def _on_funding(self, slot: int, market: TapeMarket, rate_e9: int, due_ns: int) -> None:
+        market, desk = self._markets[slot], self._desks[slot]
         rate_before, due_before = self._fundings.get(slot, (0, 0))
-        if due_before and due_ns > due_before and self._desks[slot] is not None:
+        if due_before and due_ns > due_before and desk is not None:
             # The venue names a later time: what it named before has been paid.
             self._desk.pay_funding(market, funding_e8_of(rate_before))
+            self._watch(slot, desk)
         self._fundings[slot] = rate_e9, due_ns
         market.funding_e8 = funding_e8_of(rate_e9)
 
@@ -255,7 +268,7 @@ class TapeVenue:
         slot = self._slots[market.book]
         assert self._loop is not None
         market.last_price_units = self._loop.last_price(slot) or market.last_price_units
-        self._mid_before = market.read_mid_twice()  # type: ignore[attr-defined]
+        self._mid_before = self._markets[slot].mid_twice()
         if self._desks[slot] is None:
             desk = self._desks[slot] = self._desk.desk_of(market)
             desk.matching.queue_by(*self._queue)
@@ -271,13 +284,26 @@ class TapeVenue:
             self._watch(slot, desk)
 
     def _watch(self, slot: int, desk: SymbolDesk) -> None:
-        """Let the walk tell us of mids that matter, and of no others."""
-        assert self._loop is not None
-        matching, symbol = desk.matching, desk.market.instrument.symbol
-        self._loop.trail(slot, self._desk.stops.follows_trades(desk))
-        if matching.waiting_for(TriggerBy.MARK) or matching.waiting_for(TriggerBy.INDEX):
-            self._loop.watch(slot, True)
+        """Let the walk tell us of prices that matter, and of no others."""
+        revision = sum(one.ledger.revision for one in self.whole.accounts.by_uid.values())
+        if revision == self._watched_revision:
+            self._watch_one(slot, desk)
             return
+        # What one instrument cost an account, it has less of for its positions in the others.
+        self._watched_revision = revision
+        for place, other in enumerate(self._desks):
+            if other is not None:
+                self._watch_one(place, other)
+
+    def _watch_one(self, slot: int, desk: SymbolDesk) -> None:
+        loop, matching = self._loop, desk.matching
+        assert loop is not None
+        loop.trail(slot, self._desk.stops.follows_trades(desk))
+        if matching.waiting_for(TriggerBy.MARK) or matching.waiting_for(TriggerBy.INDEX):
+            loop.watch(slot, True)
+            loop.watch_mark(slot, 1, 0)
+            return
+        symbol = desk.market.instrument.symbol
         low, high, is_held = 1, 1 << 61, False
         if desk.market.instrument.category is not Category.SPOT:
             accounts = self.whole.accounts.by_uid
@@ -286,16 +312,20 @@ class TapeVenue:
                     is_held = True
                     bounds = self._desk.liquidator.bounds(accounts[account_of(key)], symbol)
                     low, high = max(low, bounds[0]), min(high, bounds[1])
-        # With marks on the tape these decide, and come by `on_fact`.
-        is_watched = is_held and desk.market.facts.mark_units is None
-        self._loop.watch(slot, is_watched, 2 * low, 2 * high + 1)
+        # Marks on the tape decide; before the first the mid stands for them.
+        has_mark = self._markets[slot].has_mark
+        loop.watch(slot, is_held and not has_mark, 2 * low, 2 * high + 1)
+        if is_held:
+            loop.watch_mark(slot, low, high)
+        else:
+            loop.watch_mark(slot)
 
     def _on_event(self, desk: SymbolDesk, event: MatchEvent) -> None:
         if isinstance(event, Execution):
             # What we take ourselves is gone from the levels by now.
             twice = self._mid_before
             if twice is None:
-                twice = self._markets[self._slots[desk.market.book]].read_mid_twice()
+                twice = self._markets[self._slots[desk.market.book]].mid_twice()
             self.fills.append(FillCircumstance(event.cause.value, twice))
         elif isinstance(event, Working):
             link = desk.orders[event.order.order_id].link_id
