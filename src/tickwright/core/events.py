@@ -190,6 +190,9 @@ class ConnectionChanged(msgspec.Struct, frozen=True, gc=False, tag="connection")
 class Outcome(enum.Enum):
     """What an answer to a request proves."""
 
+    # Members are single objects; the hash of `Enum` is a Python call on every look-up.
+    __hash__ = object.__hash__
+
     ACCEPTED = "accepted"
     REFUSED = "refused"
     UNKNOWN = "unknown"

@@ -144,6 +144,9 @@ class RequestState(enum.Enum):
 class ExecutionKind(enum.Enum):
     """What a row of the venue's execution list is (DESIGN: the table of kinds)."""
 
+    # Members are single objects; the hash of `Enum` is a Python call on every look-up.
+    __hash__ = object.__hash__
+
     TRADE = "trade"
     BLOCK_TRADE = "block_trade"
     ADL = "adl"

@@ -60,12 +60,12 @@ class Deadlines:
 
     def fired(self, due_ns: int) -> list[tuple[Deadline, str]]:
         """Return what is due now that the timer for `due_ns` came back."""
-        until_ns = max(self._moment.now_ns, due_ns)
+        now_ns = self._moment.now_ns
+        until_ns = now_ns if now_ns > due_ns else due_ns
         heap = self._heap
         due = []
         while heap and heap[0][0] <= until_ns:
-            _, _, kind, key = heapq.heappop(heap)
-            due.append((kind, key))
+            due.append(heapq.heappop(heap)[2:])
         if due_ns >= self._timer_ns:
             self._timer_ns = 0
         return due

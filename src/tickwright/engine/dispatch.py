@@ -8,6 +8,7 @@ again.
 import re
 from types import TracebackType
 
+from tickwright.core.identity import AccountId
 from tickwright.core.orders import Purpose
 from tickwright.core.signals import as_decisions
 from tickwright.core.work import Work
@@ -37,6 +38,8 @@ class Dispatch:
         self._orders = orders
         self._positions = positions
         self._signals = signals
+        self.account_calls: dict[AccountId, tuple[Call, ...]] = {}
+        """Who listens to the reports of an account."""
 
     def deliver(self, calls: tuple[Call, ...], argument: object) -> None:
         """Call each listener with one argument, in the order the strategies were added."""
@@ -86,8 +89,11 @@ class Dispatch:
         self.rebuild()
 
     def rebuild(self) -> None:
-        """Write down anew who listens to which book; halted strategies don't."""
+        """Write down anew who listens to which book and account; halted strategies don't."""
         runs = [run for run in self._state.runs.values() if not run.halt_reason]
+        for account_id in self._state.accounts:
+            listeners = [run for run in runs if run.context.account_id == account_id]
+            self.account_calls[account_id] = _calls(listeners, "on_account")
         for lane in self._state.lanes.values():
             listeners = [run for run in runs if lane.instrument_id in run.context.instruments]
             lane.book_calls = _calls([r for r in listeners if not r.wakes_on_touch], "on_book")

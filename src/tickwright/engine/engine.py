@@ -5,6 +5,7 @@ the same order make the same commands and the same digest, live, in a replay and
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -106,6 +107,7 @@ class Engine:
         self._deliver = self._dispatch.deliver
         self._is_started = False
         self._doors: dict[type, Callable[[Any], None]] = self._make_doors()
+        self._reminders: dict[Deadline, Callable[[str], None]] = self._make_reminders()
 
     def _make_doors(self) -> dict[type, Callable[[Any], None]]:
         evidence, market = self._evidence, self._market
@@ -141,6 +143,25 @@ class Engine:
             # It stands in the session log for people; no decision depends on it.
             ConfigChanged: _ignore,
         }
+
+    def _make_reminders(self) -> dict[Deadline, Callable[[str], None]]:
+        orders, positions = self._orders, self._positions
+        reminders: dict[Deadline, Callable[[str], None]] = {
+            Deadline.HOUSEKEEPING: self._keep_house,
+            Deadline.CREATE_ANSWER: partial(self._evidence.on_answer_due, RequestKind.CREATE),
+            Deadline.AMEND_ANSWER: partial(self._evidence.on_answer_due, RequestKind.AMEND),
+            Deadline.CANCEL_ANSWER: partial(self._evidence.on_answer_due, RequestKind.CANCEL),
+            Deadline.QUERY: orders.on_query_due,
+            Deadline.ENTRY_TIMEOUT: orders.on_entry_timeout,
+            Deadline.CANCELS: lambda _: orders.cancel_waiting(),
+            Deadline.CLOSE_AGAIN: positions.on_close_again,
+            Deadline.TIME_STOP: positions.on_time_stop,
+            Deadline.STOPS: positions.on_stops_due,
+            Deadline.PROTECTION: lambda _: self._protection.on_due(),
+            Deadline.WORK: self._works.on_due,
+        }
+        assert len(reminders) == len(Deadline), "every kind of deadline is handled"
+        return reminders
 
     # setting up -----------------------------------------------------------------------------------
 
@@ -241,7 +262,9 @@ class Engine:
         """Begin: the first input. Strategies run `on_start`, housekeeping asks for its timer."""
         assert not self._is_started, "an engine starts once"
         self._is_started = True
-        self._enter(now_ns)
+        moment = self._moment
+        moment.event_id += 1
+        moment.now_ns = max(moment.now_ns, now_ns)
         self._state.deadlines.add(now_ns + _SECOND_NS, Deadline.HOUSEKEEPING)
         for run in tuple(self._state.runs.values()):
             self._dispatch.deliver_bare(run, "on_start")
@@ -289,25 +312,23 @@ class Engine:
 
     def handle(self, event: Input, now_ns: int) -> Sequence[Command]:
         """Handle any other input."""
-        self._enter(now_ns)
-        self._doors[type(event)](event)
-        if self._works.news:
-            self._tell_works()
-        if self._protections.changes:
-            self._protection.settle()
-        return self._outbox.take_commands()
-
-    def _tell_works(self) -> None:
-        """Let strategies hear of their works; what they change by it they hear at a later input."""
-        for work in self._works.take_news():
-            self._dispatch.deliver_work(work)
-
-    def _enter(self, now_ns: int) -> None:
         moment = self._moment
         moment.event_id += 1
         # Two sources of inputs may be stamped a little out of order; time inside never goes back.
         if now_ns > moment.now_ns:
             moment.now_ns = now_ns
+        self._doors[type(event)](event)
+        if self._works.news:
+            self._tell_works()
+        if self._protections.changes:
+            self._protection.settle()
+        outbox = self._outbox
+        return outbox.take_commands() if outbox.commands else _NOTHING
+
+    def _tell_works(self) -> None:
+        """Let strategies hear of their works; what they change by it they hear at a later input."""
+        for work in self._works.take_news():
+            self._dispatch.deliver_work(work)
 
     def _on_restored(self, event: StateRestored) -> None:
         assert not self._is_started, "what an earlier run left is the first input"
@@ -325,40 +346,14 @@ class Engine:
             if not run.halt_reason:
                 self._deliver(run.calls["on_timer"], event.name)
             return
-        deadlines = self._state.deadlines
+        deadlines, reminders = self._state.deadlines, self._reminders
         for kind, key in deadlines.fired(event.due_ns):
-            self._on_deadline(kind, key)
+            reminders[kind](key)
         deadlines.rearm()
 
-    def _on_deadline(self, kind: Deadline, key: str) -> None:
-        orders = self._orders
-        if kind is Deadline.HOUSEKEEPING:
-            self._market.keep_house()
-            due_ns = self._moment.now_ns + _SECOND_NS
-            self._state.deadlines.add(due_ns, Deadline.HOUSEKEEPING)
-        elif kind is Deadline.CREATE_ANSWER:
-            self._evidence.after_lost(orders.on_answer_due(RequestKind.CREATE, key))
-        elif kind is Deadline.AMEND_ANSWER:
-            self._evidence.after_lost(orders.on_answer_due(RequestKind.AMEND, key))
-        elif kind is Deadline.CANCEL_ANSWER:
-            self._evidence.after_lost(orders.on_answer_due(RequestKind.CANCEL, key))
-        elif kind is Deadline.QUERY:
-            orders.on_query_due(key)
-        elif kind is Deadline.ENTRY_TIMEOUT:
-            orders.on_entry_timeout(key)
-        elif kind is Deadline.CANCELS:
-            orders.cancel_waiting()
-        elif kind is Deadline.PROTECTION:
-            self._protection.on_due()
-        elif kind is Deadline.CLOSE_AGAIN:
-            self._positions.on_close_again(key)
-        elif kind is Deadline.WORK:
-            self._works.on_due(key)
-        elif kind is Deadline.STOPS:
-            self._positions.on_stops_due(key)
-        else:
-            assert kind is Deadline.TIME_STOP, "every kind of deadline is handled"
-            self._positions.on_time_stop(key)
+    def _keep_house(self, _: str) -> None:
+        self._market.keep_house()
+        self._state.deadlines.add(self._moment.now_ns + _SECOND_NS, Deadline.HOUSEKEEPING)
 
     def _on_account_event(self, event: PositionReport | AccountState) -> None:
         if isinstance(event, PositionReport):

@@ -497,9 +497,9 @@ class EvidenceDesk:
 
     def deliver_account(self, account_id: AccountId, event: object) -> None:
         """Tell the strategies of an account about a report of it."""
-        for run in tuple(self._state.runs.values()):
-            if run.context.account_id == account_id and not run.halt_reason:
-                self._dispatch.deliver(run.calls["on_account"], event)
+        calls = self._dispatch.account_calls.get(account_id)
+        if calls:
+            self._dispatch.deliver(calls, event)
 
     # afterwards -----------------------------------------------------------------------------------
 
@@ -529,8 +529,9 @@ class EvidenceDesk:
         if order.parent_id is not None:
             self._works.on_child(record)
 
-    def after_lost(self, change: Change | None) -> None:
-        """Let everybody know that an answer did not come."""
+    def on_answer_due(self, kind: RequestKind, client_id: str) -> None:
+        """Take a request that nobody answered in time for unknown, and let everybody know."""
+        change = self._orders.on_answer_due(kind, client_id)
         if change is not None:
             self._after(change, "no answer: unknown")
 

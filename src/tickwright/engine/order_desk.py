@@ -10,7 +10,14 @@ from tickwright.core.commands import AmendOrder, CancelAll, CancelOrder, OrderNo
 from tickwright.core.events import Outcome
 from tickwright.core.exits import PlannedExits
 from tickwright.core.identity import AccountId, Category, ClientId, InstrumentId, StrategyId
-from tickwright.core.orders import Order, OrderIntent, OrderState, Purpose, RequestKind
+from tickwright.core.orders import (
+    Order,
+    OrderIntent,
+    OrderState,
+    Purpose,
+    RequestKind,
+    RequestState,
+)
 from tickwright.core.verdicts import Check, Reason, Rejected
 from tickwright.core.work import WorkRecord
 from tickwright.engine.amends import amend_fault, judge_amend
@@ -363,10 +370,11 @@ class OrderDesk:
 
     def on_answer_due(self, kind: RequestKind, client_id: str) -> Change | None:
         """Take a request that nobody answered in time for unknown; a cancel is sent again."""
-        record = self.find(ClientId(client_id))
-        request = None if record is None else record.request(kind)
         state = self._state
-        if record is None or request is None or not request.is_open or request.is_unknown:
+        record = state.blotter.find_ours(ClientId(client_id))
+        request = None if record is None else record.request(kind)
+        if record is None or request is None or request.state is not RequestState.SENT:
+            # Answered, as nearly always, or asked about already.
             return None
         due_ns = request.sent_ns + self._answer_ns
         if state.now_ns < due_ns:

@@ -71,7 +71,17 @@ class Outbox:
         return self._hash.hexdigest()
 
     def _chain(self) -> None:
-        encode = self._encode
-        for output in self._unhashed:
-            self._hash.update(encode(output))
-        self._unhashed.clear()
+        """Hash what waits: its bytes, one output after another."""
+        unhashed = self._unhashed
+        if unhashed:
+            # All of them in one call, as a list; what precedes its first item is its length alone.
+            encoded = memoryview(self._encode(unhashed))
+            self._hash.update(encoded[_head_bytes(len(unhashed)) :])
+            unhashed.clear()
+
+
+def _head_bytes(count: int) -> int:
+    """Return how many bytes MessagePack needs to begin a list of so many items."""
+    if count < 16:
+        return 1
+    return 3 if count < 65_536 else 5

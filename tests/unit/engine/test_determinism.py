@@ -1,6 +1,7 @@
 """The same inputs make the same outputs; random inputs never break what must hold."""
 
 import random
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ from tests.unit.engine.bench import (
     long,
     short,
 )
-from tickwright.core.commands import CancelOrder, PlaceOrder
+from tickwright.core.commands import CancelOrder, PlaceOrder, SetTimer
 from tickwright.core.events import (
     BookState,
     BookStateChanged,
@@ -32,6 +33,7 @@ from tickwright.core.events import (
 )
 from tickwright.core.orders import FINAL_STATES, OrderState, RequestKind, Side
 from tickwright.engine import EngineConfig
+from tickwright.engine.outbox import Outbox
 from tickwright.execution import ExecutionConfig
 from tickwright.risk.protections_config import ProtectionLimits
 
@@ -256,3 +258,14 @@ def test_time_when_an_input_is_stamped_earlier_then_it_never_goes_back():
     bench.engine.handle(Trade(BTC, Side.BUY, 1, 1, "t", 1, 1), now - 5 * MS)
     bench.engine.on_book(0, now - 5 * MS)
     assert now == bench.engine.summary().now_ns
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 300, 70_000])
+def test_digest_when_outputs_are_hashed_together_then_as_one_after_another(count: int):
+    together = Outbox(notices_max=1)
+    encode, chain = msgspec.msgpack.Encoder().encode, blake2b(digest_size=32)
+    for number in range(count):
+        command = SetTimer("one", "a" * (number % 50), number, number)
+        together.command(command)
+        chain.update(encode(command))
+    assert chain.hexdigest() == together.digest
