@@ -43,6 +43,7 @@ cdef class Arrivals(LiveOrders):
 
     cdef int enter(self, BookOrder order, int64_t now_ns) except -1:
         """Match an order that arrives at the book, then rest or end it."""
+        self.levels.look(now_ns)
         if order.reduce_only and not self.fit(order, now_ns):
             return self.end(order, REDUCE_ONLY, now_ns)
         if order.is_market and order.price_units == 0:
@@ -83,7 +84,14 @@ cdef class Arrivals(LiveOrders):
         if place < 0:
             return 1  # what the order took at better prices ended those that rested here
         head = <BookOrder> makers.queues[place].head
-        if head.ahead_units:
+        if head.ahead_units and self.levels.is_moved(order.side_code):
+            # What is before that order isn't at its price for this one; what is there comes first.
+            self.take_external(order, price, INT64_MAX, now_ns)
+            place = makers.at(key)
+            if order.phase_code == DONE or place < 0:
+                return 1
+            head = <BookOrder> makers.queues[place].head
+        elif head.ahead_units:
             passed = self.take_external(order, price, head.ahead_units, now_ns)
             place = makers.at(key)
             if place >= 0:
@@ -141,12 +149,13 @@ cdef class Arrivals(LiveOrders):
                     order, self.levels.found[i].price, self.levels.found[i].size, False, TOOK, 0,
                     self.next_id(), now_ns,
                 )
+            self.levels.took(order.side_code)
             if self.levels.found_count == 0 or order.quote_max == 0:
                 break
         return total
 
     cdef bint would_take(self, BookOrder order) except -1:
-        cdef int64_t best = self.levels.best_price(-order.side_code)
+        cdef int64_t best = self.levels.shown_best(-order.side_code)
         return best != 0 and order.side_code * best <= order.side_code * order.price_units
 
     cdef bint can_fill_whole(self, BookOrder order) except -1:

@@ -240,6 +240,7 @@ cdef class MatchingBook(Arrivals):
         cdef int place, side
         if self.bids.count == 0 and self.asks.count == 0:
             return 0
+        self.levels.look(now_ns)
         for side in (1, -1):
             makers = self.side_of(side)
             for place in range(makers.count):

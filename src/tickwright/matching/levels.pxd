@@ -19,6 +19,10 @@ cdef class LevelSource:
     cdef int found_room
 
     cdef int find(self, int64_t price, int64_t size) except -1
+    cdef int look(self, int64_t now_ns) except -1
+    cdef int took(self, int side) except -1
+    cdef bint is_moved(self, int side) noexcept
+    cdef int64_t shown_best(self, int side) except? -1
     cdef int64_t best_price(self, int side) except? -1
     cdef bint is_crossed(self) except -1
     cdef int64_t external_at(self, int side, int64_t price) except? -1

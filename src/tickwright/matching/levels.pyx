@@ -51,6 +51,22 @@ cdef class LevelSource:
         self.found_count += 1
         return 0
 
+    cdef int look(self, int64_t now_ns) except -1:
+        """Hear what time it is, before an order arrives or the levels are compared with others."""
+        return 0
+
+    cdef int took(self, int side) except -1:
+        """Hear that an order on `side` was filled by all that `take_within` just found."""
+        return 0
+
+    cdef bint is_moved(self, int side) noexcept:
+        """Whether an aggressor on `side` meets the levels elsewhere than they are shown."""
+        return False
+
+    cdef int64_t shown_best(self, int side) except? -1:
+        """Return a side's best price as it is shown; `best_price` is as an order meets it."""
+        return self.best_price(side)
+
     cdef int64_t best_price(self, int side) except? -1:
         """Return a side's best price, users' orders included; 0 for an empty side."""
         raise NotImplementedError
