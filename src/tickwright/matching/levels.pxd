@@ -2,6 +2,9 @@ from libc.stdint cimport int64_t
 
 from tickwright.matching.orders cimport int128
 
+cdef enum:
+    TAKEN_MAX = 64     # levels remembered as changed by users' takes; beyond them: all of them
+
 cdef struct Found:
     int64_t price
     int64_t size
@@ -38,10 +41,20 @@ cdef class ExternalLevels(LevelSource):
     cdef int[2] rooms
     cdef int[2] external_counts
     cdef bint[2] is_cut
+    cdef int64_t[2][TAKEN_MAX] taken
+    cdef int[2] taken_counts
+    cdef int own_count
     cdef readonly int depth
     cdef readonly bint is_seen
 
     cdef int forget(self) except -1
+    cdef int load(
+        self, int place, const int64_t* keys, const int64_t* sizes, int count
+    ) except -1
+    cdef bint is_untouched(self) noexcept
+    cdef void note_taken(self, int place, int64_t key) noexcept
+    cdef void note_set(self, int place, int64_t key) noexcept
+    cdef int make_room(self, int place, int wanted) except -1
     cdef object best_of(self, int place)
     cdef tuple level_at(self, int place, int at)
     cdef int place_of(self, int place, int64_t key) noexcept

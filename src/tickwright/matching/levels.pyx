@@ -233,7 +233,52 @@ cdef class ExternalLevels(LevelSource):
             self.counts[place] = kept
             self.external_counts[place] = 0
             self.is_cut[place] = False
+            self.taken_counts[place] = 0
         return 0
+
+    # for who follows a market elsewhere ---------------------------------------------------------
+
+    cdef bint is_untouched(self) noexcept:
+        """Whether no user changes what the market shows: nothing rests, nothing taken is missing."""
+        return self.own_count == 0 and self.taken_counts[0] == 0 and self.taken_counts[1] == 0
+
+    cdef int load(
+        self, int place, const int64_t* keys, const int64_t* sizes, int count
+    ) except -1:
+        """Set a whole side, keys ascending, where nothing stood before."""
+        cdef int i
+        assert self.counts[place] == 0, f"{self.counts[place]} levels where none should be"
+        self.make_room(place, count)
+        for i in range(count):
+            self.cells[place][i].key = keys[i]
+            self.cells[place][i].external = sizes[i]
+            self.cells[place][i].own = 0
+        self.counts[place] = self.external_counts[place] = count
+        self.is_cut[place] = self.depth != 0 and count >= self.depth
+        return 0
+
+    cdef void note_taken(self, int place, int64_t key) noexcept:
+        """Remember that a user took from a level, until the market sets it again."""
+        cdef int i
+        for i in range(min(self.taken_counts[place], TAKEN_MAX)):
+            if self.taken[place][i] == key:
+                return
+        if self.taken_counts[place] < TAKEN_MAX:
+            self.taken[place][self.taken_counts[place]] = key
+        # One more than fits can't be told apart any more: until `forget`, something is missing.
+        if self.taken_counts[place] <= TAKEN_MAX:
+            self.taken_counts[place] += 1
+
+    cdef void note_set(self, int place, int64_t key) noexcept:
+        """Remember that the market set a level itself."""
+        cdef int i
+        if self.taken_counts[place] > TAKEN_MAX:
+            return
+        for i in range(self.taken_counts[place]):
+            if self.taken[place][i] == key:
+                self.taken_counts[place] -= 1
+                self.taken[place][i] = self.taken[place][self.taken_counts[place]]
+                return
 
     # the cells ----------------------------------------------------------------------------------
 
@@ -253,16 +298,24 @@ cdef class ExternalLevels(LevelSource):
                 high = middle
         return low
 
-    cdef int insert(self, int place, int at, int64_t key) except -1:
-        cdef int count = self.counts[place], room
+    cdef int make_room(self, int place, int wanted) except -1:
+        cdef int room = max(self.rooms[place], 64)
         cdef Cell* cells
-        if count == self.rooms[place]:
-            room = 2 * count if count else 64
-            cells = <Cell*> realloc(self.cells[place], room * sizeof(Cell))
-            if cells == NULL:
-                raise MemoryError
-            self.cells[place] = cells
-            self.rooms[place] = room
+        if wanted <= self.rooms[place]:
+            return 0
+        while room < wanted:
+            room *= 2
+        cells = <Cell*> realloc(self.cells[place], room * sizeof(Cell))
+        if cells == NULL:
+            raise MemoryError
+        self.cells[place] = cells
+        self.rooms[place] = room
+        return 0
+
+    cdef int insert(self, int place, int at, int64_t key) except -1:
+        cdef int count = self.counts[place]
+        cdef Cell* cells
+        self.make_room(place, count + 1)
         cells = self.cells[place]
         memmove(cells + at + 1, cells + at, (count - at) * sizeof(Cell))
         cells[at].key = key
@@ -284,6 +337,8 @@ cdef class ExternalLevels(LevelSource):
         cdef bint is_there = at < self.counts[place] and self.cells[place][at].key == key
         assert side * side == 1 and 0 < price <= PRICE_UNITS_LIMIT, f"side {side}, price {price}"
         assert size >= 0, f"size at {price} would be {size}"
+        if self.taken_counts[place]:
+            self.note_set(place, key)
         if not is_there:
             if size == 0:
                 return 0
@@ -311,6 +366,7 @@ cdef class ExternalLevels(LevelSource):
             if size == 0:
                 return 0
             self.insert(place, at, key)
+        self.own_count += (size != 0) - (self.cells[place][at].own != 0)
         self.cells[place][at].own = size
         if size == 0 and self.cells[place][at].external == 0:
             self.remove(place, at)
@@ -330,6 +386,7 @@ cdef class ExternalLevels(LevelSource):
             if taken > size:
                 taken = size
             self.find(-side * cells[i].key, taken)
+            self.note_taken(place, cells[i].key)
             cells[i].external -= taken
             if cells[i].external == 0:
                 self.external_counts[place] -= 1
