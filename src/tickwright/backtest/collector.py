@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tickwright.backtest.impact import NO_IMPACT
 from tickwright.backtest.record import (
     CURVE_DECIMALS,
     BookTime,
@@ -164,6 +165,7 @@ class RunCollector:
                 known_ns=now_ns,
                 mid_twice=cause.mid_twice,
                 cause=cause.cause,
+                impact_units=cause.impact_units,
             )
         )
         if fill.kind.moves_position:
@@ -213,6 +215,7 @@ class RunCollector:
             started_ns=self._start_ns,
             ended_ns=self._end_ns,
             seed=settings.seed,
+            impact=NO_IMPACT if settings.impact is None else settings.impact.words(),
             parameters={one.strategy_id: dict(one.parameters) for one in settings.plan.strategies},
             plan_digest=settings.plan.digest(),
             digest=engine.digest,

@@ -90,6 +90,8 @@ class FillRecord(msgspec.Struct, kw_only=True, gc=False):
     """Why it filled: the matching engine's word (traded through, hit by a trade, taker ...)."""
     leg: str = "net"
     """A `Leg` value: which position of a hedged account it moved."""
+    impact_units: int = 0
+    """How much worse its price was for what we had taken before, in price units."""
 
 
 @dataclass(slots=True)
@@ -135,6 +137,8 @@ class RunRecord:
 
     name: str
     mode: str = "backtest"
+    impact: str = "none"
+    """The model of our own impact on prices, in words; `none` without one."""
     started_ns: int
     ended_ns: int
     seed: int

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tickwright.backtest.collector import RunCollector
+from tickwright.backtest.impact import ImpactSpec
 from tickwright.backtest.latency import LatencySpec, Way, feed_times
 from tickwright.backtest.loop import TapeLoop
 from tickwright.backtest.record import RunRecord
@@ -61,8 +62,9 @@ class BacktestSettings:
 
     `classes` holds the strategies by their source. `rate_scale` multiplies the venue's request
     limits. `queue` says how an order moves forward when size leaves its price without a trade,
-    `queue_exponent` goes with `QueueModel.POWER`. `from_ns` and `until_ns` bound the tape by
-    receive time (0: whole).
+    `queue_exponent` goes with `QueueModel.POWER`. `impact` moves the prices that our orders meet by
+    what they took before; with None that is gone, and no more. `from_ns` and `until_ns` bound the
+    tape by receive time (0: whole).
     """
 
     tape: Path
@@ -78,6 +80,7 @@ class BacktestSettings:
     rate_scale: float = 1.0
     queue: QueueModel = QueueModel.BACK
     queue_exponent: float = 1.0
+    impact: ImpactSpec | None = None
     sample_ms: int = 250
     from_ns: int = 0
     until_ns: int = 0
@@ -138,6 +141,7 @@ class Backtest:
             rate_scale=settings.rate_scale,
             queue=settings.queue,
             queue_exponent=settings.queue_exponent,
+            impact=settings.impact,
             on_news=self._on_news,
         )
         self._held_news: list[tuple[AccountId, News]] | None = None

@@ -13,15 +13,17 @@ from random import Random
 
 import msgspec
 
+from tickwright.backtest.impact import ImpactSpec
 from tickwright.backtest.loop import TapeLoop
 from tickwright.backtest.tape import Tape
 from tickwright.core.errors import ConfigError
 from tickwright.core.identity import AccountId, Category, InstrumentId
 from tickwright.core.instrument import Instrument
 from tickwright.core.orders import Side, TriggerBy
-from tickwright.matching import Execution, MatchEvent, QueueModel, Working
-from tickwright.matching.levels import ExternalLevels
-from tickwright.matching.liquidity import Level, Liquidity
+from tickwright.matching import Execution, FillCause, MatchEvent, QueueModel, Working
+from tickwright.matching.impact import ImpactLevels
+from tickwright.matching.levels import ExternalLevels, LevelSource
+from tickwright.matching.liquidity import Level
 from tickwright.simulator.book import VenueBook
 from tickwright.simulator.faults import FaultBoard
 from tickwright.simulator.gateway import AccountGateway, News
@@ -51,10 +53,14 @@ class AccountTerms:
 
 
 class FillCircumstance(msgspec.Struct, frozen=True, gc=False):
-    """Why a fill happened, and the venue's mid (without our orders, twice) just before it."""
+    """Why a fill happened, and the venue's mid (without our orders, twice) just before it.
+
+    `impact_units` is how much worse its price was than what the market showed, because of us.
+    """
 
     cause: str
     mid_twice: int | None
+    impact_units: int = 0
 
 
 class RestCircumstance(msgspec.Struct, frozen=True, gc=False):
@@ -65,18 +71,21 @@ class RestCircumstance(msgspec.Struct, frozen=True, gc=False):
 
 
 class TapeBook(VenueBook):
-    """A simulated book whose external levels the tape sets."""
+    """A simulated book whose external levels the tape sets; `moved` is how our orders meet them."""
 
-    __slots__ = ("source",)
+    __slots__ = ("moved", "source")
 
-    def __init__(self, instrument: VenueInstrument, source: ExternalLevels) -> None:
+    def __init__(
+        self, instrument: VenueInstrument, source: ExternalLevels, moved: ImpactLevels | None
+    ) -> None:
         super().__init__(instrument, first_seq=1)
         self.source = source
+        self.moved = moved
 
     @property
-    def liquidity(self) -> Liquidity:
+    def liquidity(self) -> LevelSource:
         """The compiled levels themselves."""
-        return self.source
+        return self.source if self.moved is None else self.moved
 
     def best(self) -> tuple[Level | None, Level | None]:
         """Best bid and ask, own orders included."""
@@ -156,10 +165,13 @@ class TapeVenue:
         rate_scale: float,
         queue: QueueModel,
         queue_exponent: float,
+        impact: ImpactSpec | None,
         on_news: Callable[[AccountId, News, int], None],
     ) -> None:
         self._tape = tape
         self._queue = (queue, queue_exponent)
+        self._impact = impact
+        self._moved: list[ImpactLevels | None] = []
         rng = Random(seed)
         self._venue = SimulatedVenue([], [], rng=Random(rng.getrandbits(64)), start_ns=start_ns)
         self.sides: list[ExternalLevels] = []
@@ -215,7 +227,9 @@ class TapeVenue:
             )
         listing = listing_of(instrument)
         side = ExternalLevels(depth=self._tape.header.depths[slot])
-        book = TapeBook(listing, side)
+        moved = None if self._impact is None else self._impact.levels(instrument, side)
+        self._moved.append(moved)
+        book = TapeBook(listing, side, moved)
         market = TapeMarket(listing, book, self._venue.rng, slot=slot)
         self._venue.markets[listing.key] = market
         self.sides.append(side)
@@ -269,6 +283,10 @@ class TapeVenue:
         assert self._loop is not None
         market.last_price_units = self._loop.last_price(slot) or market.last_price_units
         self._mid_before = self._markets[slot].mid_twice()
+        moved = self._moved[slot]
+        if moved is not None:
+            # A market order is bounded by what it would meet now, before it enters the book.
+            moved.see_time(self._venue.now_ns)
         if self._desks[slot] is None:
             desk = self._desks[slot] = self._desk.desk_of(market)
             desk.matching.queue_by(*self._queue)
@@ -323,10 +341,14 @@ class TapeVenue:
     def _on_event(self, desk: SymbolDesk, event: MatchEvent) -> None:
         if isinstance(event, Execution):
             # What we take ourselves is gone from the levels by now.
-            twice = self._mid_before
+            twice, paid = self._mid_before, 0
             if twice is None:
                 twice = self._markets[self._slots[desk.market.book]].mid_twice()
-            self.fills.append(FillCircumstance(event.cause.value, twice))
+            if self._impact is not None and _took_from_others(event):
+                moved = self._moved[self._slots[desk.market.book]]
+                assert moved is not None
+                paid = moved.paid.popleft()
+            self.fills.append(FillCircumstance(event.cause.value, twice, paid))
         elif isinstance(event, Working):
             link = desk.orders[event.order.order_id].link_id
             if link and link not in self.rests:
@@ -335,3 +357,7 @@ class TapeVenue:
     def faults(self) -> Sequence[str]:
         """Say where the venue's books and its ledger disagree; nothing when all is well."""
         return self._desk.faults()
+
+
+def _took_from_others(event: Execution) -> bool:
+    return event.cause is FillCause.TOOK and not event.counter_order_id

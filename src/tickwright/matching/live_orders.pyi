@@ -4,6 +4,7 @@ from typing_extensions import disjoint_base
 
 from tickwright.core.orders import Side, TriggerBy
 from tickwright.matching.events import MatchEvent
+from tickwright.matching.levels import LevelSource
 from tickwright.matching.liquidity import Liquidity
 from tickwright.matching.orders import BookOrder
 
@@ -16,7 +17,7 @@ class LiveOrders:
     last_price_units: int
     def __init__(
         self,
-        liquidity: Liquidity,
+        liquidity: Liquidity | LevelSource,
         *,
         new_id: Callable[[], int],
         lot_units: int = 1,

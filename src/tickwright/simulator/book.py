@@ -7,6 +7,7 @@ published as one size. Liquidity taken by users stays taken until the source nex
 from collections.abc import Callable
 
 from tickwright.core.orders import Side
+from tickwright.matching.levels import LevelSource
 from tickwright.matching.liquidity import Liquidity
 from tickwright.simulator.instruments import VenueInstrument
 from tickwright.simulator.ladder import Ladder
@@ -63,7 +64,7 @@ class VenueBook:
         self._take_hooks: list[TakeHook] = []
 
     @property
-    def liquidity(self) -> Liquidity:
+    def liquidity(self) -> Liquidity | LevelSource:
         """What the matching engine asks: this book, unless the levels lie elsewhere."""
         return self
 
