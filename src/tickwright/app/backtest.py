@@ -6,6 +6,7 @@ again. Refuses an instrument without rules, and to mix sources.
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,40 +25,46 @@ if TYPE_CHECKING:
     from tickwright.backtest.latency import LatencySpec
     from tickwright.backtest.run import BacktestSettings
     from tickwright.backtest.tape import Tape
-    from tickwright.storage.lake.catalogue import Catalogue
     from tickwright.storage.lake.store import LakeStore
 
-__all__ = ["backtest_settings", "instrument_of", "open_tape", "prepared"]
+__all__ = ["MarketChoice", "backtest_settings", "instrument_of", "open_tape", "prepared"]
 
 _FOREVER_NS = (1 << 63) - 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketChoice:
+    """Name a recorded market, in place of the configuration's: one source at most, and bounds.
+
+    The bounds are UTC ns; 0 leaves an end open.
+    """
+
+    tape: Path | None = None
+    lake: str | None = None
+    sessions: tuple[Path, ...] = ()
+    from_ns: int = 0
+    until_ns: int = 0
+
+
 def prepared(
     config: Config,
+    market: MarketChoice,
     *,
-    tape: Path | None = None,
-    lake: str | None = None,
-    sessions: Sequence[Path] = (),
-    from_ns: int = 0,
-    until_ns: int = 0,
     seed: int | None = None,
     on_tape: Callable[[int], None] | None = None,
 ) -> "BacktestSettings":
-    """Return the run of a configuration's strategies over its tape, or the one given.
+    """Return the run of a configuration's strategies over its tape, or the one chosen.
 
     Raises:
         ConfigError, StorageError: as `open_tape`.
     """
-    found = open_tape(
+    return backtest_settings(
         config,
-        tape=tape,
-        lake=lake,
-        sessions=sessions,
-        from_ns=from_ns,
-        until_ns=until_ns,
-        on_tape=on_tape,
+        open_tape(config, market, on_tape=on_tape).folder,
+        from_ns=market.from_ns,
+        until_ns=market.until_ns,
+        seed=seed,
     )
-    return backtest_settings(config, found.folder, from_ns=from_ns, until_ns=until_ns, seed=seed)
 
 
 def backtest_settings(
@@ -108,16 +115,9 @@ def _latency(ms: float | None, samples: tuple[float, ...]) -> "LatencySpec":
 
 
 def open_tape(
-    config: Config,
-    *,
-    tape: Path | None = None,
-    lake: str | None = None,
-    sessions: Sequence[Path] = (),
-    from_ns: int = 0,
-    until_ns: int = 0,
-    on_tape: Callable[[int], None] | None = None,
+    config: Config, market: MarketChoice, *, on_tape: Callable[[int], None] | None = None
 ) -> "Tape":
-    """Return the tape that a configuration means; what is given here goes before what it says.
+    """Return the tape that a configuration means; what is chosen goes before what it says.
 
     Raises:
         ConfigError: no source, or several; an instrument without rules.
@@ -126,10 +126,11 @@ def open_tape(
     from tickwright.backtest.tape import Tape
 
     told, home = config.file.backtest, config.path.parent
+    tape, lake, sessions = market.tape, market.lake, market.sessions
     if tape is None and lake is None and not sessions:
         tape = None if told.tape is None else home / told.tape
         lake = told.lake
-        sessions = [home / one for one in told.sessions]
+        sessions = tuple(home / one for one in told.sessions)
     if [tape is not None, lake is not None, bool(sessions)].count(True) != 1:
         raise ConfigError(
             f"{config.path}: a backtest needs one of backtest.tape, backtest.lake and "
@@ -138,13 +139,10 @@ def open_tape(
     if tape is not None:
         return _fitting(Tape(tape), config)
     from tickwright.app.lake import open_lake
-    from tickwright.storage.lake.catalogue import Catalogue
 
-    cache = home / told.cache
     if lake is None:
-        lake = str(_lake_of(sessions, cache))
-    store = open_lake(lake)
-    return _from_lake(config, Catalogue(store), store, cache, from_ns, until_ns, on_tape)
+        lake = str(_lake_of(sessions, home / told.cache))
+    return _from_lake(config, open_lake(lake), market, on_tape)
 
 
 def _lake_of(sessions: Sequence[Path], cache: Path) -> Path:
@@ -166,26 +164,22 @@ def _lake_of(sessions: Sequence[Path], cache: Path) -> Path:
 
 def _from_lake(
     config: Config,
-    catalogue: "Catalogue",
     store: "LakeStore",
-    cache: Path,
-    from_ns: int,
-    until_ns: int,
+    market: MarketChoice,
     on_tape: Callable[[int], None] | None,
 ) -> "Tape":
     from tickwright.backtest.from_lake import tape_from_lake
     from tickwright.backtest.tape import Tape
+    from tickwright.storage.lake.catalogue import Catalogue
 
-    told = config.file.backtest
+    told, catalogue = config.file.backtest, Catalogue(store)
     instruments = [_instrument(one, store, told) for one in _traded(config)]
     # A book needs the snapshot before the first moment: whole days are taken, and bounded later.
-    span = (_day_before(from_ns), _day_after(until_ns))
-    key = hashlib.blake2b(
-        msgspec.json.encode(
-            [instruments, span, told.depth, told.starts_empty, [n.file for n in catalogue.notes()]]
-        ),
-        digest_size=12,
-    ).hexdigest()
+    span = (_day_before(market.from_ns), _day_after(market.until_ns))
+    files = [note.file for note in catalogue.notes()]
+    held = [files, instruments, span, told.depth, told.starts_empty]
+    key = hashlib.blake2b(msgspec.json.encode(held), digest_size=12).hexdigest()
+    cache = config.path.parent / told.cache
     folder = cache / key
     if folder.exists():
         return Tape(folder)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tickwright.app.bar import Bar
 from tickwright.app.replay import Replay
 from tickwright.app.report import ReplayCheck
 from tickwright.storage.session_log import SessionReader
@@ -75,18 +75,8 @@ def replay_session(folder: Path, *, file: TextIO | None = None) -> tuple[int, Re
         StorageError: no session there, or it is damaged.
         ConfigError: the recorded configuration no longer fits this version.
     """
-    console = Console(file=sys.stderr)
-    bar = Progress(
-        TextColumn("replaying"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    with bar:
-        task = bar.add_task("", total=max(1, SessionReader(folder).size))
-        check = check_replay(folder, on_progress=lambda at: bar.update(task, completed=at))
+    size = max(1, SessionReader(folder).size)
+    with Bar(Console(stderr=True), "replaying", total=size) as bar:
+        check = check_replay(folder, on_progress=bar.show)
     (file or sys.stdout).write(f"{folder}\n{replay_words(check)}\n")
     return (0 if check.is_identical else DIFFERS), check

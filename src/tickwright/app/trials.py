@@ -6,7 +6,7 @@ something else.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from hashlib import blake2b
 from importlib.metadata import version
 from importlib.resources import files
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tickwright import __version__
-from tickwright.app.backtest import backtest_settings, open_tape
+from tickwright.app.backtest import MarketChoice, backtest_settings, open_tape
 from tickwright.app.config import Config, load_config
 from tickwright.app.trial_figures import trial_metrics, trial_returns
 from tickwright.app.warming import warming
@@ -124,12 +124,8 @@ def open_trials(
 
 def trials_recipe(
     config: Path,
+    market: MarketChoice = MarketChoice(),  # noqa: B008 - a frozen record
     *,
-    tape: Path | None = None,
-    lake: str | None = None,
-    sessions: Sequence[Path] = (),
-    from_ns: int = 0,
-    until_ns: int = 0,
     seed: int | None = None,
     on_tape: Callable[[int], None] | None = None,
 ) -> Recipe:
@@ -138,16 +134,7 @@ def trials_recipe(
     Raises:
         ConfigError, StorageError: as `open_tape`.
     """
-    loaded = load_config(config)
-    found = open_tape(
-        loaded,
-        tape=tape,
-        lake=lake,
-        sessions=sessions,
-        from_ns=from_ns,
-        until_ns=until_ns,
-        on_tape=on_tape,
-    )
+    found = open_tape(load_config(config), market, on_tape=on_tape)
     arguments = {"config": str(config.resolve()), "tape": str(found.folder.resolve()), "seed": seed}
     return Recipe(entry=f"{__name__}:open_trials", arguments=arguments, imports=_IMPORTS)
 

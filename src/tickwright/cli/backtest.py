@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tickwright.cli import trial_options as options
 from tickwright.cli.json_file import STDOUT, check_json_path, write_json
-from tickwright.cli.moments import moment_ns
+from tickwright.cli.market_options import Config, MarketOptions
+from tickwright.cli.option_records import takes_records
 from tickwright.cli.outcome import verb
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tickwright.backtest.record import RunRecord
     from tickwright.backtest.run import BacktestSettings, Progress
 
-__all__ = ["RunProgress", "backtest"]
+__all__ = ["backtest"]
 
 LOOKS_AHEAD = 1
 HALTED = 3
@@ -24,14 +24,11 @@ HALTED = 3
 
 
 @verb("backtest")
+@takes_records
 def backtest(
-    config: options.Config,
+    config: Config,
     *,
-    tape: options.Tape = None,
-    lake: options.Lake = None,
-    session: options.Session = None,
-    since: options.Since = "",
-    until: options.Until = "",
+    market: MarketOptions,
     seed: Annotated[
         int | None, typer.Option(help="In place of run.seed: latencies drawn, chance.")
     ] = None,
@@ -54,6 +51,7 @@ def backtest(
     check_json_path(json)
     check_json_path(html, option="--html")
     from tickwright.app.backtest import prepared
+    from tickwright.app.bar import Bar
     from tickwright.app.config import load_config
     from tickwright.backtest.report import make_report
     from tickwright.backtest.report_view import print_summary
@@ -62,18 +60,16 @@ def backtest(
 
     loaded = load_config(config)
     console = console_for(json)
-    with RunProgress(console) as bar:
-        settings = prepared(
-            loaded,
-            tape=tape,
-            lake=lake,
-            sessions=session or (),
-            from_ns=moment_ns(since, 0),
-            until_ns=moment_ns(until, 0),
-            seed=seed,
-            on_tape=bar.show_tape,
-        )
-        record = run_backtest(settings, on_progress=bar.show)
+    chosen = market.choice()
+    with Bar(console, "backtest") as bar:
+
+        def show(far: "Progress") -> None:
+            rate = far.messages / max(far.seconds, 1e-9)
+            words = f"{rate / 1e6:.2f} M messages/s"
+            bar.show(far.messages, total=far.total, name="backtest", words=words)
+
+        settings = prepared(loaded, chosen, seed=seed, on_tape=bar.show_tape)
+        record = run_backtest(settings, on_progress=show)
     report = make_report(record)
     print_summary(report, console)
     if html is not None:
@@ -95,10 +91,11 @@ def backtest(
 
 
 def _probe(settings: "BacktestSettings", record: "RunRecord", cuts: int, console: "Console") -> int:
+    from tickwright.app.bar import Bar
     from tickwright.backtest.probe import probe
 
-    with RunProgress(console) as bar:
-        found = probe(settings, record, cuts=cuts, on_cut=lambda n: bar.show_cut(n, cuts))
+    with Bar(console, "cutting the tape", total=cuts) as bar:
+        found = probe(settings, record, cuts=cuts, on_cut=bar.show)
     if found.difference:
         console.print(f"[bold]looks ahead:[/bold] {found.difference}")
         return LOOKS_AHEAD
@@ -107,48 +104,3 @@ def _probe(settings: "BacktestSettings", record: "RunRecord", cuts: int, console
         "on what follows"
     )
     return 0
-
-
-class RunProgress:
-    """A bar while a tape is made and walked; nothing where nobody looks."""
-
-    def __init__(self, console: "Console") -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("backtest", total=None, rate="")
-
-    def __enter__(self) -> "RunProgress":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def show_tape(self, messages: int) -> None:
-        """Say how many messages of the tape were written."""
-        self._bar.update(self._task, description=f"making the tape: {messages:,} messages")
-
-    def show_cut(self, done: int, cuts: int) -> None:
-        """Say how many cuts were compared."""
-        self._bar.update(self._task, description="cutting the tape", total=cuts, completed=done)
-
-    def show(self, progress: "Progress") -> None:
-        """Say how far the walk is."""
-        rate = progress.messages / max(progress.seconds, 1e-9)
-        self._bar.update(
-            self._task,
-            description="backtest",
-            total=progress.total,
-            completed=progress.messages,
-            rate=f"{rate / 1e6:.2f} M messages/s",
-        )

@@ -39,6 +39,7 @@ def diff(
     Exit code 1: something does.
     """
     check_json_path(json)
+    from tickwright.app.bar import Bar
     from tickwright.app.diff import diff_session
     from tickwright.cli.screens import console_for
     from tickwright.storage.session_log import SessionReader
@@ -50,22 +51,8 @@ def diff(
 
         plan = trading_plan(load_config(config))
     console = console_for(json)
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    bar = Progress(
-        TextColumn("comparing"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    with bar:
-        task = bar.add_task("", total=max(1, SessionReader(session).size))
-        told = diff_session(
-            session, plan=plan, on_progress=lambda at: bar.update(task, completed=at)
-        )
+    with Bar(console, "comparing", total=max(1, SessionReader(session).size)) as bar:
+        told = diff_session(session, plan=plan, on_progress=bar.show)
     if json is not None:
         write_json(json, told)
     if json != STDOUT:

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tickwright.app.bar import Bar
 from tickwright.cli.json_file import check_json_path, write_json
 from tickwright.cli.outcome import FAILURE
 from tickwright.cli.screens import console_for
@@ -23,18 +23,9 @@ def run_in_process(options: SimulatorOptions, virtual: VirtualOptions, json: Pat
     check_json_path(json)
     run = VirtualRun(options, virtual)
     console = console_for(json)
-    bar = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f} s"),
-        TimeRemainingColumn(),
-        console=bar,
-        transient=True,
-        disable=not bar.is_terminal,
-    ) as progress:
-        task = progress.add_task("virtual clock", total=virtual.seconds)
-        report = run.run(lambda done_s: progress.update(task, completed=done_s))
+    figure = "{task.completed:,.0f} of {task.total:,.0f} s"
+    with Bar(Console(stderr=True), "virtual clock", total=virtual.seconds, figure=figure) as bar:
+        report = run.run(bar.show)
     for line in _words(report):
         console.print(line, soft_wrap=True)
     if json is not None:

@@ -11,8 +11,8 @@ _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNITS_NS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3_600 * 10**9, "d": 86_400 * 10**9}
 
 
-def moment_ns(text: str, default: int) -> int:
-    """Return UTC nanoseconds of an ISO date or time, `default` of nothing; UTC unless it says.
+def moment_ns(text: str, default: int = 0, *, option: str) -> int:
+    """Return UTC nanoseconds of an option's ISO time (UTC unless it says), `default` of none.
 
     Raises:
         ConfigError: it is no time.
@@ -22,19 +22,21 @@ def moment_ns(text: str, default: int) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise ConfigError(f"{text!r} is no time such as 2024-12-01 or 2024-12-01T08:30") from None
+        raise ConfigError(
+            f"{option} {text!r} is no time such as 2024-12-01 or 2024-12-01T08:30:05.250"
+        ) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1_000
 
 
-def span_ns(text: str) -> int:
-    """Return nanoseconds of a span such as 90s, 30m, 6h or 1.5d.
+def span_ns(text: str, *, option: str) -> int:
+    """Return nanoseconds of an option's span such as 90s, 30m, 6h or 1.5d.
 
     Raises:
         ConfigError: it is no span.
     """
     found = _SPAN.fullmatch(text.strip())
     if found is None:
-        raise ConfigError(f"{text!r} is no span of time such as 90s, 30m, 6h or 7d")
+        raise ConfigError(f"{option} {text!r} is no span of time such as 90s, 30m, 6h or 7d")
     return round(float(found[1]) * _UNITS_NS[found[2]])

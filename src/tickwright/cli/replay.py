@@ -1,17 +1,18 @@
 """The verb `replay`: a recording served as the venue it came from, or a session decided anew."""
 
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tickwright.cli.json_file import STDOUT, check_json_path, write_json
+from tickwright.cli.moments import moment_ns
 from tickwright.cli.outcome import FAILURE, INTERRUPTED, check_sockets, tell, verb
 from tickwright.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from tickwright.app.bar import Bar
     from tickwright.app.replay_serve import Addresses, ServeReport
 
 __all__ = ["replay"]
@@ -79,6 +80,9 @@ def replay(
     check_sockets()
     import asyncio
 
+    from rich.console import Console
+
+    from tickwright.app.bar import Bar
     from tickwright.app.replay_serve import ReplayServer, ServeOptions
     from tickwright.net.loop import make_loop_factory
 
@@ -87,14 +91,16 @@ def replay(
             paths=tuple(segments),
             port=port,
             speed=_speed(speed),
-            as_of_ns=None if as_of is None else _time_ns(as_of),
+            as_of_ns=None if as_of is None else moment_ns(as_of, option="--as-of"),
             is_looped=loop,
         )
     )
-    with _Bar("reading", server.size) as bar:
+    console, size = Console(stderr=True), max(1, server.size)
+    with Bar(console, "reading", total=size, is_late=True) as bar:
         server.prime(bar.show)
     with (
-        _Bar("serving", server.size) as bar,
+        # The line with the addresses belongs to stdout, whatever that is.
+        Bar(console, "serving", total=size, is_late=True) as bar,
         asyncio.Runner(loop_factory=make_loop_factory()) as runner,
     ):
         report = runner.run(server.serve(lambda place: _ready(place, bar), bar.show))
@@ -130,63 +136,12 @@ def _speed(text: str | None) -> float | None:
         raise ConfigError(f"--speed {text}: give a number, as 10, or max") from None
 
 
-def _time_ns(text: str) -> int:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(
-            f"--as-of {text!r} is no time such as 2026-11-22T22:30 or 2026-11-22T22:30:05.250"
-        ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    whole = moment.replace(microsecond=0)
-    return int(whole.timestamp()) * 1_000_000_000 + moment.microsecond * 1_000
-
-
-def _ready(place: "Addresses", bar: "_Bar") -> None:
+def _ready(place: "Addresses", bar: "Bar") -> None:
     import msgspec
 
     sys.stdout.write(msgspec.json.encode(place).decode() + "\n")
     sys.stdout.flush()
     bar.start()
-
-
-class _Bar:
-    """How much of the recordings has been read; silent where nobody watches.
-
-    It is drawn from the first figure on, or from `start`: before that, stdout may be written to.
-    """
-
-    def __init__(self, name: str, size: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        console = Console(file=sys.stderr)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-            # The line with the addresses belongs to stdout, whatever that is.
-            redirect_stdout=False,
-        )
-        self._task = self._progress.add_task(name, total=max(1, size))
-
-    def __enter__(self) -> "_Bar":
-        return self
-
-    def start(self) -> None:
-        self._progress.start()
-
-    def __exit__(self, *ended: object) -> None:
-        self._progress.stop()
-
-    def show(self, read: int) -> None:
-        self._progress.start()
-        self._progress.update(self._task, completed=read)
 
 
 def _words(report: "ServeReport") -> list[str]:

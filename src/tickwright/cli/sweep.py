@@ -1,18 +1,18 @@
 """The verb `sweep`: many sets of parameters over one recorded market, in parallel."""
 
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tickwright.cli import trial_options as options
 from tickwright.cli.json_file import STDOUT, check_json_path, write_json
-from tickwright.cli.moments import moment_ns
+from tickwright.cli.market_options import Config, MarketOptions
+from tickwright.cli.option_records import takes_records
 from tickwright.cli.outcome import INTERRUPTED, tell, verb
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tickwright.research.samplers import SamplerName
     from tickwright.research.sweep import SweepResult, SweepSummary
 
 __all__ = ["sweep"]
@@ -22,18 +22,12 @@ NOTHING_FOUND = 4
 
 
 @verb("sweep")
+@takes_records
 def sweep(
-    config: options.Config,
+    config: Config,
     param: options.Params,
     *,
-    sampler: options.Sampler = "grid",
-    trials: options.Trials = None,
-    jobs: options.Jobs = 0,
-    objective: options.Objective = "sharpe",
-    minimise: options.Minimise = False,
-    ray: options.Ray = "",
-    out: options.Out = None,
-    resume: options.Resume = False,
+    asked: options.TrialOptions,
     keep_in: Annotated[
         str | None,
         typer.Option(help="A lake that keeps the trials as Parquet, too.", metavar="PLACE"),
@@ -41,12 +35,7 @@ def sweep(
     top: Annotated[
         int, typer.Option(min=1, max=1_000, help="Best trials shown.", metavar="N")
     ] = 10,
-    seed: options.Seed = 1,
-    tape: options.Tape = None,
-    lake: options.Lake = None,
-    session: options.Session = None,
-    since: options.Since = "",
-    until: options.Until = "",
+    market: MarketOptions,
     json: options.Json = None,
 ) -> int:
     """Run CONFIG's strategies with many sets of parameters, and say what the best is worth.
@@ -59,36 +48,21 @@ def sweep(
 
     console = console_for(json)
     with options.research_or_fault():
+        from tickwright.app.bar import Bar
         from tickwright.research.results import keep_in_lake, write_trials
         from tickwright.research.sweep import sweep as run_sweep
 
-        window = (moment_ns(since, 0), moment_ns(until, 0))
-        recipe = options.make_recipe(
-            config,
-            console,
-            tape=tape,
-            lake=lake,
-            sessions=session or (),
-            from_ns=window[0],
-            until_ns=window[1],
-        )
-        folder = out or config.parent / "sweeps" / config.stem
-        with options.TrialBar(console) as bar:
+        chosen = market.choice()
+        recipe = options.make_recipe(config, chosen, console)
+        folder = asked.folder or config.parent / "sweeps" / config.stem
+        with Bar(console, "trials", figure="") as bar:
             found = run_sweep(
                 recipe,
                 param,
-                objective=objective,
-                minimises=minimise,
-                sampler=cast("SamplerName", sampler),
-                trials=trials,
-                seed=seed,
-                jobs=options.jobs_of(jobs) if not ray else jobs or 1,
-                ray=ray,
-                window=window,
-                folder=folder,
-                resumes=resume,
-                on_progress=lambda far: bar.show(
-                    far, words="" if far.value is None else f", best {far.value:.4g}"
+                **asked.arguments(folder),
+                window=(chosen.from_ns, chosen.until_ns),
+                on_progress=lambda far: options.show_trials(
+                    bar, far, "" if far.value is None else f", best {far.value:.4g}"
                 ),
             )
         summary = found.summary()

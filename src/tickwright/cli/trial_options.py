@@ -1,9 +1,6 @@
-"""Owns what `sweep` and `walkforward` share: their options, their bar, their last words.
+"""Owns what `sweep` and `walkforward` share: how trials are chosen, run, kept and shown."""
 
-The options that name a market are those of `backtest` too.
-"""
-
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
@@ -14,36 +11,12 @@ from tickwright.core.errors import ConfigError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tickwright.app.backtest import MarketChoice
+    from tickwright.app.bar import Bar
     from tickwright.research.trial import Recipe
 
-__all__ = [
-    "Config",
-    "Jobs",
-    "Json",
-    "Lake",
-    "Minimise",
-    "Objective",
-    "Out",
-    "Params",
-    "Ray",
-    "Resume",
-    "Sampler",
-    "Seed",
-    "Session",
-    "Since",
-    "Tape",
-    "TrialBar",
-    "Trials",
-    "Until",
-    "jobs_of",
-    "make_recipe",
-    "parameters_text",
-    "research_or_fault",
-]
+__all__ = ["Json", "Params", "TrialOptions", "make_recipe", "research_or_fault", "show_trials"]
 
-Config = Annotated[
-    Path, typer.Argument(help="Configuration; its [backtest] names the market.", metavar="CONFIG")
-]
 Params = Annotated[
     list[str],
     typer.Option(
@@ -52,44 +25,56 @@ Params = Annotated[
         metavar="ID.NAME=VALUES",
     ),
 ]
-Sampler = Annotated[
-    str, typer.Option(help="grid (all), random, or tpe (learns, by optuna).", metavar="NAME")
-]
-Trials = Annotated[
-    int | None, typer.Option(help="How many at most; random and tpe need it.", metavar="N")
-]
-Jobs = Annotated[int, typer.Option(min=0, help="Processes; 0: one a processor.", metavar="N")]
-Objective = Annotated[
-    str, typer.Option(help="The figure to be best by: sharpe, net, sortino, ...", metavar="FIGURE")
-]
-Minimise = Annotated[bool, typer.Option("--minimise", help="The least is best.")]
-Ray = Annotated[
-    str,
-    typer.Option(
-        "--ray",
-        help="Run on a Ray cluster: auto, HOST:PORT, ray://HOST:PORT, local.",
-        metavar="ADDRESS",
-    ),
-]
-Out = Annotated[
-    Path | None,
-    typer.Option(help="Folder of the trials; beside CONFIG by default.", metavar="DIR"),
-]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the trials that are there.")]
-Seed = Annotated[int, typer.Option(help="Of the sampler; the run's own is run.seed.", metavar="N")]
-Tape = Annotated[
-    Path | None, typer.Option(help="A tape's folder, in place of [backtest].", metavar="DIR")
-]
-Lake = Annotated[str | None, typer.Option(help="A lake, in place of [backtest].", metavar="PLACE")]
-Session = Annotated[
-    list[Path] | None,
-    typer.Option(help="A recorded session; repeat for more hours.", metavar="DIR"),
-]
-Since = Annotated[
-    str, typer.Option("--from", help="The first moment, UTC: 2024-12-01.", metavar="TIME")
-]
-Until = Annotated[str, typer.Option("--to", help="The moment to stop before.", metavar="TIME")]
 Json = Annotated[Path | None, typer.Option(help="Write the figures here as JSON.", metavar="PATH")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialOptions:
+    """How trials are chosen, run and kept; the fields are named as `research` names them."""
+
+    sampler: Annotated[
+        str, typer.Option(help="grid (all), random, or tpe (learns, by optuna).", metavar="NAME")
+    ] = "grid"
+    trials: Annotated[
+        int | None, typer.Option(help="How many at most; random and tpe need it.", metavar="N")
+    ] = None
+    jobs: Annotated[
+        int, typer.Option(min=0, help="Processes; 0: one a processor.", metavar="N")
+    ] = 0
+    objective: Annotated[
+        str,
+        typer.Option(help="The figure to be best by: sharpe, net, sortino, ...", metavar="FIGURE"),
+    ] = "sharpe"
+    minimises: Annotated[bool, typer.Option("--minimise", help="The least is best.")] = False
+    ray: Annotated[
+        str,
+        typer.Option(
+            "--ray",
+            help="Run on a Ray cluster: auto, HOST:PORT, ray://HOST:PORT, local.",
+            metavar="ADDRESS",
+        ),
+    ] = ""
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="Folder of the trials; beside CONFIG by default.", metavar="DIR"
+        ),
+    ] = None
+    resumes: Annotated[
+        bool, typer.Option("--resume", help="Go on with the trials that are there.")
+    ] = False
+    seed: Annotated[
+        int, typer.Option(help="Of the sampler; the run's own is run.seed.", metavar="N")
+    ] = 1
+
+    def arguments(self, folder: Path) -> dict[str, Any]:
+        """Return what both searches of `research` are called with; trials are kept in `folder`."""
+        from tickwright.research.workers import default_jobs
+
+        typed = {field.name: getattr(self, field.name) for field in fields(self)}
+        jobs = self.jobs or (1 if self.ray else default_jobs())
+        return {**typed, "jobs": jobs, "folder": folder}
+
 
 _NEEDED = frozenset({"numpy", "optuna", "plotly", "polars", "pyarrow", "ray"})
 
@@ -108,44 +93,13 @@ class research_or_fault:  # noqa: N801 - a with statement reads as a sentence
             ) from None
 
 
-def jobs_of(wanted: int) -> int:
-    """Return how many processes are meant."""
-    from tickwright.research.workers import default_jobs
-
-    return wanted or default_jobs()
-
-
-def make_recipe(
-    config: Path,
-    console: "Console",
-    *,
-    tape: Path | None,
-    lake: str | None,
-    sessions: Sequence[Path],
-    from_ns: int,
-    until_ns: int,
-) -> "Recipe":
+def make_recipe(config: Path, market: "MarketChoice", console: "Console") -> "Recipe":
     """Return how workers evaluate; the tape is decoded here, once."""
+    from tickwright.app.bar import Bar
     from tickwright.app.trials import trials_recipe
 
-    with TrialBar(console) as bar:
-        return trials_recipe(
-            config,
-            tape=tape,
-            lake=lake,
-            sessions=sessions,
-            from_ns=from_ns,
-            until_ns=until_ns,
-            on_tape=bar.show_tape,
-        )
-
-
-def parameters_text(parameters: Mapping[str, Any]) -> str:
-    """Write a set of parameters in one line."""
-    return ", ".join(
-        f"{name} = {value:g}" if isinstance(value, float) else f"{name} = {value}"
-        for name, value in parameters.items()
-    )
+    with Bar(console, "trials", figure="") as bar:
+        return trials_recipe(config, market, on_tape=bar.show_tape)
 
 
 class _Far(Protocol):
@@ -161,48 +115,8 @@ class _Far(Protocol):
     def rate(self) -> float: ...
 
 
-class TrialBar:
-    """A bar of trials with rate and time left; nothing where nobody looks."""
-
-    def __init__(self, console: "Console") -> None:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[words]}"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("trials", total=None, words="")
-
-    def __enter__(self) -> "TrialBar":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def show_tape(self, messages: int) -> None:
-        """Say how many messages of the tape were written."""
-        self._bar.update(self._task, description=f"making the tape: {messages:,} messages")
-
-    def show(self, far: _Far, *, words: str = "") -> None:
-        """Say how far it is."""
-        failed = f", {far.failed} failed" if far.failed else ""
-        self._bar.update(
-            self._task,
-            description="trials",
-            total=far.total,
-            completed=far.done,
-            words=f"{far.rate:.2f}/s{failed}{words}",
-        )
+def show_trials(bar: "Bar", far: _Far, words: str) -> None:
+    """Say how far trials are."""
+    failed = f", {far.failed} failed" if far.failed else ""
+    figures = f"{far.done}/{far.total} {far.rate:.2f}/s{failed}{words}"
+    bar.show(far.done, total=far.total, name="trials", words=figures)

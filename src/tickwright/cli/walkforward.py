@@ -1,19 +1,21 @@
 """The verb `walkforward`: choose parameters on one stretch, judge them on the next, and again."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tickwright.cli import trial_options as options
 from tickwright.cli.json_file import STDOUT, check_json_path, write_json
-from tickwright.cli.moments import moment_ns, span_ns
+from tickwright.cli.market_options import Config, MarketOptions
+from tickwright.cli.moments import span_ns
+from tickwright.cli.option_records import takes_records
 from tickwright.cli.outcome import INTERRUPTED, tell, verb
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tickwright.research.samplers import SamplerName
     from tickwright.research.walkforward import WalkForwardProgress
     from tickwright.research.walkforward_summary import WalkForwardSummary
 
@@ -21,8 +23,9 @@ __all__ = ["walkforward"]
 
 
 @verb("walkforward")
+@takes_records
 def walkforward(
-    config: options.Config,
+    config: Config,
     param: options.Params,
     *,
     in_sample: Annotated[
@@ -38,20 +41,8 @@ def walkforward(
             help="Time before each stretch to fill indicators; no trading.", metavar="SPAN"
         ),
     ] = "0s",
-    sampler: options.Sampler = "grid",
-    trials: options.Trials = None,
-    jobs: options.Jobs = 0,
-    objective: options.Objective = "sharpe",
-    minimise: options.Minimise = False,
-    ray: options.Ray = "",
-    out: options.Out = None,
-    resume: options.Resume = False,
-    seed: options.Seed = 1,
-    tape: options.Tape = None,
-    lake: options.Lake = None,
-    session: options.Session = None,
-    since: options.Since = "",
-    until: options.Until = "",
+    asked: options.TrialOptions,
+    market: MarketOptions,
     json: options.Json = None,
     html: Annotated[
         Path | None, typer.Option(help="Write the report here as one page.", metavar="PATH")
@@ -63,49 +54,36 @@ def walkforward(
     after Ctrl-C.
     """
     check_json_path(json)
-    check_json_path(html)
+    check_json_path(html, option="--html")
     from tickwright.cli.screens import console_for
 
     console = console_for(json)
-    lengths = [span_ns(text) for text in (in_sample, out_of_sample, warm_up)]
+    in_sample_ns = span_ns(in_sample, option="--in-sample")
+    out_of_sample_ns = span_ns(out_of_sample, option="--out-of-sample")
+    warm_up_ns = span_ns(warm_up, option="--warm-up")
     with options.research_or_fault():
+        from tickwright.app.bar import Bar
         from tickwright.research.results import write_trials
         from tickwright.research.walkforward import walk_forward
 
-        bounds = (moment_ns(since, 0), moment_ns(until, 0))
-        recipe = options.make_recipe(
-            config,
-            console,
-            tape=tape,
-            lake=lake,
-            sessions=session or (),
-            from_ns=bounds[0],
-            until_ns=bounds[1],
-        )
-        folder = out or config.parent / "walkforwards" / config.stem
-        with options.TrialBar(console) as bar:
+        chosen = market.choice()
+        recipe = options.make_recipe(config, chosen, console)
+        folder = asked.folder or config.parent / "walkforwards" / config.stem
+        with Bar(console, "trials", figure="") as bar:
 
             def show(far: "WalkForwardProgress") -> None:
                 word = min(far.window + 1, far.windows)
-                bar.show(far, words=f", window {word} of {far.windows}")
+                options.show_trials(bar, far, f", window {word} of {far.windows}")
 
             found = walk_forward(
                 recipe,
                 param,
-                in_sample_ns=lengths[0],
-                out_of_sample_ns=lengths[1],
-                warm_up_ns=lengths[2],
+                **asked.arguments(folder),
+                in_sample_ns=in_sample_ns,
+                out_of_sample_ns=out_of_sample_ns,
+                warm_up_ns=warm_up_ns,
                 anchored=anchored,
-                objective=objective,
-                minimises=minimise,
-                sampler=cast("SamplerName", sampler),
-                trials=trials,
-                seed=seed,
-                jobs=options.jobs_of(jobs) if not ray else jobs or 1,
-                ray=ray,
-                span=bounds,
-                folder=folder,
-                resumes=resume,
+                span=(chosen.from_ns, chosen.until_ns),
                 on_progress=show,
             )
         summary = found.summary()
@@ -139,7 +117,7 @@ def _show(console: "Console", summary: "WalkForwardSummary") -> None:
             str(row.number + 1),
             f"{short_moment(row.in_from_ns)} to {short_moment(row.in_until_ns)}",
             short_moment(row.out_until_ns),
-            options.parameters_text(row.parameters) or row.error,
+            _text(row.parameters) or row.error,
             "-" if row.in_sample is None else f"{row.in_sample:.4g}",
             "-" if row.out_of_sample is None else f"{row.out_of_sample:.4g}",
             probability(row.deflated_sharpe),
@@ -168,3 +146,10 @@ def _show(console: "Console", summary: "WalkForwardSummary") -> None:
             f"{one.name}: {one.distinct} values in {len(one.values)} windows, "
             f"{one.changes} changes{spread}"
         )
+
+
+def _text(parameters: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{name} = {value:g}" if isinstance(value, float) else f"{name} = {value}"
+        for name, value in parameters.items()
+    )
