@@ -176,8 +176,9 @@ def _from_lake(
     instruments = [_instrument(one, store, told) for one in _traded(config)]
     # A book needs the snapshot before the first moment: whole days are taken, and bounded later.
     span = (_day_before(market.from_ns), _day_after(market.until_ns))
-    files = [note.file for note in catalogue.notes()]
-    held = [files, instruments, span, told.depth, told.starts_empty]
+    # The notes whole, and whose: names alone are alike in two lakes, and in one that grew.
+    place = store.place if "://" in store.place else str(Path(store.place).resolve())
+    held = [place, catalogue.notes(), instruments, span, told.depth, told.starts_empty]
     key = hashlib.blake2b(msgspec.json.encode(held), digest_size=12).hexdigest()
     cache = config.path.parent / told.cache
     folder = cache / key
