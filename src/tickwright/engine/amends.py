@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from tickwright.core.instrument import AmendKind
 from tickwright.core.orders import OrderState
-from tickwright.core.verdicts import Check, Reason, Rejected, Verdict
+from tickwright.core.verdicts import Approved, Check, Reason, Rejected, Verdict
 from tickwright.engine.lanes import Lane
 from tickwright.engine.state import TradingState
 from tickwright.execution.records import Record
@@ -24,7 +24,8 @@ def judge_amend(
 ) -> Verdict:
     """Ask the gate about the order as it would be, as if it were not there now.
 
-    The totals are without it afterwards: the caller publishes them anew, whatever the verdict is.
+    The totals may be without it afterwards: the caller publishes them anew, whatever the verdict
+    is.
     """
     order, working = record.order, record.working
     size = order.size_units if size_units is None else size_units
@@ -37,17 +38,33 @@ def judge_amend(
         take_profit_price_units=None,
         valid_until_ns=0,
     )
+    buy_units, sell_units = working.buy_units, working.sell_units
+    if not intent.reduce_only:
+        buy_units -= record.counted_buy_units
+        sell_units -= record.counted_sell_units
+    raises_size = size > order.size_units
+    if not raises_size and state.gate.passes_beside(
+        intent,
+        working=(buy_units, sell_units, working.open_orders - 1),
+        strategy_id=order.strategy_id,
+        account_id=order.account_id,
+        now_ns=state.moment.now_ns,
+        book=lane.book,
+        instrument=lane.instrument,
+        view=state.view,
+    ):
+        return Approved(intent.size_units)
     state.portfolio.set_working(
         order.account_id,
         order.instrument_id,
-        buy_units=working.buy_units - _plain(record, record.counted_buy_units),
-        sell_units=working.sell_units - _plain(record, record.counted_sell_units),
+        buy_units=buy_units,
+        sell_units=sell_units,
         open_orders=working.open_orders - 1,
         unknown_requests=working.unknown_requests,
     )
     return state.gate.check_amend(
         intent,
-        raises_size=size > order.size_units,
+        raises_size=raises_size,
         strategy_id=order.strategy_id,
         account_id=order.account_id,
         now_ns=state.now_ns,
@@ -55,11 +72,6 @@ def judge_amend(
         instrument=lane.instrument,
         view=state.view,
     )
-
-
-def _plain(record: Record, counted_units: int) -> int:
-    """Return what an order counts among those that may open."""
-    return 0 if record.order.intent.reduce_only else counted_units
 
 
 def amend_fault(

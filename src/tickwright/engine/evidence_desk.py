@@ -54,6 +54,13 @@ from tickwright.risk.protections import ClosedFill
 
 __all__ = ["EvidenceDesk"]
 
+_ANSWERS = {
+    (request, outcome): f"{request.value} {outcome.value}"
+    for request in RequestKind
+    for outcome in Outcome
+}
+"""An answer in words."""
+
 
 class EvidenceDesk:
     """Takes evidence in."""
@@ -71,6 +78,7 @@ class EvidenceDesk:
         self._works = works
         self._state = state
         self._orders = orders
+        self._publish = orders.publish
         self._positions = positions
         self._dispatch = dispatch
         self._protections = protections
@@ -88,15 +96,15 @@ class EvidenceDesk:
     def on_reply(self, reply: Reply) -> None:
         """Take in the venue's answer to a request."""
         state = self._state
-        change = state.blotter.on_reply(reply, state.now_ns)
+        change = state.blotter.on_reply(reply, state.moment.now_ns)
         if change is None:
             return
         record = change.record
-        words = f"{reply.request.value} {reply.outcome.value}"
+        words = _ANSWERS[reply.request, reply.outcome]
         self._after(change, f"{words}: {reply.text}" if reply.text else words)
         if reply.outcome is Outcome.UNKNOWN:
             self._orders.chase(record)
-        elif not record.is_settled and self._orders.needs_evidence(record):
+        elif self._orders.needs_evidence(record):
             if reply.request is not RequestKind.CREATE and reply.outcome is not Outcome.ACCEPTED:
                 # Too late, or unknown there: only the order itself can say how it ended.
                 self._orders.query(record)
@@ -109,7 +117,7 @@ class EvidenceDesk:
     def on_send_outcome(self, outcome: SendOutcome) -> None:
         """Take in what became of the bytes of a request."""
         state = self._state
-        change = state.blotter.on_send_outcome(outcome, state.now_ns)
+        change = state.blotter.on_send_outcome(outcome, state.moment.now_ns)
         if change is None:
             return
         if not outcome.is_sent:
@@ -163,7 +171,7 @@ class EvidenceDesk:
             self._foreign(report)
             return
         try:
-            change = state.blotter.on_report(report, state.now_ns)
+            change = state.blotter.on_report(report, state.moment.now_ns)
         except IllegalMove as error:
             self._contradiction(report, error)
             return
@@ -175,7 +183,7 @@ class EvidenceDesk:
         # It is there: whatever a cancel was told before, the next one finds it.
         record.cancel_due_ns = 0
         self._after(change, report.reason)
-        if not record.is_settled and self._orders.needs_evidence(record):
+        if self._orders.needs_evidence(record):
             self._orders.ask_later(record)
         if record.cancel is not None and record.cancel.is_confirmed and not record.order.is_final:
             # Asked late enough, it lives: the cancel never arrived.
@@ -503,9 +511,6 @@ class EvidenceDesk:
 
     # afterwards -----------------------------------------------------------------------------------
 
-    def _publish(self, record: Record) -> None:
-        self._orders.publish(record)
-
     def _after(self, change: Change, reason: str, *, is_refusal: bool = True) -> None:
         """Let everybody know of a change of one of our orders."""
         record = change.record
@@ -522,10 +527,12 @@ class EvidenceDesk:
             self._count_rejects(run, record)
         if record.is_settled:
             self._positions.on_settled(record)
-        elif record.owed_units:
+        elif record.reported_filled_units > order.filled_units:
             self._orders.ask_later(record)
         if run is not None and not run.halt_reason:
-            self._dispatch.deliver(run.calls["on_order"], order)
+            calls = run.calls["on_order"]
+            if calls:
+                self._dispatch.deliver(calls, order)
         if order.parent_id is not None:
             self._works.on_child(record)
 

@@ -11,6 +11,7 @@ from tickwright.core.events import Outcome
 from tickwright.core.exits import PlannedExits
 from tickwright.core.identity import AccountId, Category, ClientId, InstrumentId, StrategyId
 from tickwright.core.orders import (
+    FINAL_STATES,
     Order,
     OrderIntent,
     OrderState,
@@ -25,7 +26,8 @@ from tickwright.engine.deadlines import Deadline
 from tickwright.engine.lanes import Lane
 from tickwright.engine.state import TradingState
 from tickwright.execution.blotter import LIVE_ORDERS_MAX, Change
-from tickwright.execution.records import Record
+from tickwright.execution.records import Record, Working
+from tickwright.portfolio.account import Holding
 
 __all__ = ["OrderDesk"]
 
@@ -65,6 +67,8 @@ class OrderDesk:
         """Cancels the budget held back, oldest first; bounded by the live orders."""
         self._cancels_due_ns = 0
         """When they are tried again; one reminder serves them all."""
+        self._holdings: dict[Working, Holding] = {}
+        """What each sum of the blotter is told to; a holding stays as long as the portfolio."""
         self.on_withdraw: Callable[..., int] | None = None
         """Stops works before orders are withdrawn, or they would send others."""
         self.placed_count = 0
@@ -186,7 +190,7 @@ class OrderDesk:
         One amend at a time, none beside a cancel; the gate judges the order as it would be.
         """
         state = self._state
-        order, now_ns = record.order, state.now_ns
+        order, now_ns = record.order, state.moment.now_ns
         is_cancelling = record.is_cancelling or order.client_id in self._waiting_cancels
         fault = amend_fault(record, lane, price_units, size_units, is_cancelling=is_cancelling)
         if fault is not None:
@@ -197,14 +201,15 @@ class OrderDesk:
             bound = f"one, free in {(due_ns - now_ns) / 1e6:.0f} ms"
             return Rejected(Check(Reason.RATE_LIMIT, f"no {group} request left", bound))
         verdict = judge_amend(state, record, lane, price_units, size_units)
-        self.publish(record)
-        if isinstance(verdict, Rejected):
+        if type(verdict) is Rejected:
+            self.publish(record)
             return verdict
         started = state.blotter.start_amend(
             record, now_ns, price_units=price_units, size_units=size_units
         )
         taken = state.budget.take(order.account_id, group, now_ns, is_urgent=False)
         assert started and taken, "an amend was looked at before it is sent"
+        self.publish(record)
         state.gate.note_amend(order.account_id, now_ns)
         state.outbox.command(
             AmendOrder(
@@ -219,7 +224,6 @@ class OrderDesk:
         )
         state.deadlines.add(now_ns + self._answer_ns, Deadline.AMEND_ANSWER, order.client_id)
         self.amend_count += 1
-        self.publish(record)
         return None
 
     # cancels --------------------------------------------------------------------------------------
@@ -456,9 +460,9 @@ class OrderDesk:
     def needs_evidence(record: Record) -> bool:
         """Whether only the venue can say how an order stands."""
         order = record.order
-        if record.unknown_requests or record.owed_units:
+        if record.unknown_requests or record.reported_filled_units > order.filled_units:
             return True
-        if order.is_final:
+        if order.state in FINAL_STATES:
             return False
         cancel = record.cancel
         # Acknowledged is not resting, and a cancel that was answered is not a cancelled order.
@@ -489,14 +493,24 @@ class OrderDesk:
 
     def publish(self, record: Record) -> None:
         """Tell the portfolio what works beside an order, so that the gate counts it."""
-        order, working = record.order, record.working
-        holding = self._state.portfolio.holding(order.account_id, order.instrument_id)
-        holding.take_working(
-            working.buy_units,
-            working.sell_units,
-            working.open_orders,
-            working.unknown_requests,
-        )
+        working = record.working
+        holding = self._holdings.get(working)
+        if holding is None:
+            order = record.order
+            holding = self._state.portfolio.holding(order.account_id, order.instrument_id)
+            self._holdings[working] = holding
+        if (
+            holding.working_buy_units != working.buy_units
+            or holding.working_sell_units != working.sell_units
+            or holding.open_orders != working.open_orders
+            or holding.unknown_requests != working.unknown_requests
+        ):
+            holding.take_working(
+                working.buy_units,
+                working.sell_units,
+                working.open_orders,
+                working.unknown_requests,
+            )
 
     def tell(self, record: Record, reason: str = "") -> None:
         """Give notice of an order as it stands now."""

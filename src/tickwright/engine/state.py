@@ -74,6 +74,9 @@ class TradingState:
         self.rates: dict[tuple[AccountId, InstrumentId], FeeRates] = {}
         self._exits: dict[StrategyId, Exits] = {}
         """What is configured, put together once for each strategy."""
+        self._views: dict[tuple[StrategyId, InstrumentId], tuple[object, PositionView]] = {}
+        """The last view of each position, with all it was made of: asked far oftener than filled.
+        Bounded by strategies x instruments."""
 
     @property
     def now_ns(self) -> int:
@@ -128,7 +131,8 @@ class TradingState:
 
     def book(self, instrument_id: InstrumentId) -> OrderBook:
         """Return the live book."""
-        return self.lane(instrument_id).book
+        lane = self.lanes.get(instrument_id)
+        return (lane or self.lane(instrument_id)).book
 
     def instrument(self, instrument_id: InstrumentId) -> Instrument:
         """Return the rules in force now."""
@@ -138,10 +142,16 @@ class TradingState:
         """Return the strategy's attribution with its average entry."""
         account_id = self.runs[strategy_id].context.account_id
         share = self.portfolio.strategy_position(strategy_id, account_id, instrument_id)
-        instrument = self.lane(instrument_id).instrument
+        instrument = self.lanes[instrument_id].instrument
+        worth = (share.size_units, share.cost, share.costed, instrument)
+        shown = self._views.get((strategy_id, instrument_id))
+        if shown is not None and shown[0] == worth:
+            return shown[1]
         price = share.entry_price(instrument)
         entry = None if price is None else float(price.scaleb(instrument.price_decimals))
-        return PositionView(share.size_units, entry)
+        view = PositionView(share.size_units, entry)
+        self._views[strategy_id, instrument_id] = worth, view
+        return view
 
     def mark_units(self, instrument_id: InstrumentId) -> int | None:
         """Return the latest mark price the venue told."""
@@ -162,11 +172,7 @@ class TradingState:
 
     def live_orders(self, strategy_id: StrategyId) -> Iterable[Order]:
         """Return the strategy's orders that are not final."""
-        return [
-            record.order
-            for record in self.blotter.live()
-            if record.order.strategy_id == strategy_id and not record.order.is_final
-        ]
+        return self.blotter.live_orders(strategy_id)
 
     def live_works(self, strategy_id: StrategyId) -> Iterable[Work]:
         """Return the strategy's works that did not end."""

@@ -125,6 +125,15 @@ class Blotter:
         """Yield every order that isn't settled, oldest first."""
         return iter(tuple(self._live.values()))
 
+    def live_orders(self, strategy_id: StrategyId) -> list[Order]:
+        """Return a strategy's orders that are not final, oldest first."""
+        return [
+            order
+            for record in self._live.values()
+            if (order := record.order).strategy_id == strategy_id
+            and order.state not in FINAL_STATES
+        ]
+
     @property
     def live_count(self) -> int:
         """How many orders are not settled."""
@@ -266,7 +275,7 @@ class Blotter:
 
     def on_send_outcome(self, outcome: SendOutcome, now_ns: int) -> Change | None:
         """Take in what became of the bytes of a request; None when the order isn't ours."""
-        record = self.find(outcome.account_id, outcome.client_id)
+        record = self._live.get(outcome.client_id) or self._final.get(outcome.client_id)
         request = None if record is None else record.request(outcome.request)
         if record is None or request is None:
             return None
@@ -290,7 +299,7 @@ class Blotter:
 
     def on_reply(self, reply: Reply, now_ns: int) -> Change | None:
         """Take in the venue's answer to a request; None when it isn't about an order of ours."""
-        record = self.find(reply.account_id, reply.client_id)
+        record = self._live.get(reply.client_id) or self._final.get(reply.client_id)
         request = None if record is None else record.request(reply.request)
         if record is None or request is None:
             return None
@@ -302,7 +311,7 @@ class Blotter:
         request.outcome = reply.outcome
         request.reason = reply.text
         is_moved = False
-        if reply.venue_id is not None:
+        if order.venue_id is None and reply.venue_id is not None:
             self._name(record, reply.venue_id)
         if reply.request is RequestKind.CREATE:
             if reply.outcome is Outcome.REFUSED:
@@ -327,7 +336,8 @@ class Blotter:
             return self._on_unknown_order(report, now_ns)
         order = record.order
         before = order.state
-        self._name(record, report.venue_id)
+        if order.venue_id is None:
+            self._name(record, report.venue_id)
         if self._is_older(record, report):
             self.older_report_count += 1
             # However old, it proves that the create arrived.
@@ -337,8 +347,10 @@ class Blotter:
         evidence = EVIDENCE_OF_REPORT[report.state]
         was_rejected = before is OrderState.REJECTED
         is_moved = record.move(evidence, now_ns, report.reason)
-        order.venue_updated_ns = max(order.venue_updated_ns, report.venue_ns)
-        record.reported_filled_units = max(record.reported_filled_units, report.filled_units)
+        if report.venue_ns > order.venue_updated_ns:
+            order.venue_updated_ns = report.venue_ns
+        if report.filled_units > record.reported_filled_units:
+            record.reported_filled_units = report.filled_units
         terms = (order.price_units, order.size_units)
         self._take_amended(record, report)
         self._count(record)
@@ -358,7 +370,7 @@ class Blotter:
             return None
         order = record.order
         before = order.state
-        if fill.venue_id is not None:
+        if order.venue_id is None and fill.venue_id is not None:
             self._name(record, fill.venue_id)
         record.count_fill(fill)
         size = record.size_units_max
@@ -528,19 +540,26 @@ class Blotter:
         return report.is_from_query and report.received_ns >= late_ns
 
     def _name(self, record: Record, venue_id: VenueOrderId) -> None:
-        if record.order.venue_id is None:
-            record.order.venue_id = venue_id
-            key = (record.order.account_id, venue_id)
-            self._by_venue_id[key] = record
-            self.foreign.pop(key, None)
+        """Take the venue's name of an order that had none."""
+        record.order.venue_id = venue_id
+        key = (record.order.account_id, venue_id)
+        self._by_venue_id[key] = record
+        self.foreign.pop(key, None)
 
     def _count(self, record: Record) -> None:
         """Bring the ready sums up to date with one record, and move it to the ring when settled."""
-        order = record.order
-        working = record.working
-        live = record.live_units
-        buy, sell = (live, 0) if order.side > 0 else (0, live)
-        if order.intent.reduce_only:
+        intent, working = record.order.intent, record.working
+        live, unknown, is_settled = record.standing()
+        is_open = 0 if is_settled else 1
+        buy, sell = (live, 0) if intent.side is _BUY else (0, live)
+        if (
+            buy == record.counted_buy_units
+            and sell == record.counted_sell_units
+            and unknown == record.counted_unknown
+            and is_open == record.counted_open
+        ):
+            return
+        if intent.reduce_only:
             working.reduce_buy_units += buy - record.counted_buy_units
             working.reduce_sell_units += sell - record.counted_sell_units
         else:
@@ -548,10 +567,8 @@ class Blotter:
             working.sell_units += sell - record.counted_sell_units
         record.counted_buy_units = buy
         record.counted_sell_units = sell
-        unknown = record.unknown_requests
         working.unknown_requests += unknown - record.counted_unknown
         record.counted_unknown = unknown
-        is_open = 0 if record.is_settled else 1
         working.open_orders += is_open - record.counted_open
         record.counted_open = is_open
         if not is_open and record.client_id in self._live:

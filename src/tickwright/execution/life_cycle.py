@@ -205,10 +205,11 @@ def next_order_state(state: OrderState, evidence: Evidence) -> OrderState:
     Raises:
         IllegalMove: the evidence contradicts the state.
     """
-    then = ORDER_MOVES.get((state, evidence))
-    if then is None:
-        raise IllegalMove(f"an order that is {state.value} can't be {evidence.value}")
-    return then
+    try:
+        return _ROWS[state][evidence]
+    except KeyError:
+        words = f"an order that is {state.value} can't be {evidence.value}"
+        raise IllegalMove(words) from None
 
 
 def next_request_state(state: RequestState, event: RequestEvent) -> RequestState:
@@ -217,7 +218,7 @@ def next_request_state(state: RequestState, event: RequestEvent) -> RequestState
     Raises:
         IllegalMove: the event contradicts the state.
     """
-    then = REQUEST_MOVES.get((state, event))
-    if then is None:
-        raise IllegalMove(f"a request that is {state.value} can't be {event.value}")
-    return then
+    try:
+        return REQUEST_MOVES[state, event]
+    except KeyError:
+        raise IllegalMove(f"a request that is {state.value} can't be {event.value}") from None

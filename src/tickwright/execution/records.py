@@ -8,6 +8,7 @@ import msgspec
 from tickwright.core.events import Outcome
 from tickwright.core.identity import ClientId
 from tickwright.core.orders import (
+    FINAL_STATES,
     ExecutionKind,
     Fill,
     Order,
@@ -133,15 +134,13 @@ class Record(msgspec.Struct, eq=False):
     @property
     def owed_units(self) -> int:
         """Size the venue says is filled and whose executions did not arrive yet."""
-        return max(0, self.reported_filled_units - self.order.filled_units)
+        owed = self.reported_filled_units - self.order.filled_units
+        return owed if owed > 0 else 0
 
     @property
     def live_units(self) -> int:
         """Size that may still change the position: what could fill, and fills not seen yet."""
-        order = self.order
-        if order.is_final:
-            return self.owed_units
-        return max(self.size_units_max - order.filled_units, self.owed_units)
+        return self.standing()[0]
 
     @property
     def size_units_max(self) -> int:
@@ -164,7 +163,35 @@ class Record(msgspec.Struct, eq=False):
     @property
     def is_settled(self) -> bool:
         """Whether nothing can be expected any more: final, every fill here, nothing open."""
-        return self.order.is_final and not self.owed_units and not self.unknown_requests
+        order = self.order
+        return (
+            order.state in FINAL_STATES
+            and self.reported_filled_units <= order.filled_units
+            and not self.unknown_requests
+        )
+
+    def standing(self) -> tuple[int, int, bool]:
+        """Return `live_units`, `unknown_requests` and `is_settled`.
+
+        Everything that happens to an order asks for all three, so they are read at once.
+        """
+        order, amend, cancel = self.order, self.amend, self.cancel
+        unknown = 1 if self.create.state is _UNKNOWN else 0
+        if amend is not None and amend.state is _UNKNOWN:
+            unknown += 1
+        if cancel is not None and cancel.state is _UNKNOWN:
+            unknown += 1
+        filled = order.filled_units
+        owed = self.reported_filled_units - filled
+        if owed < 0:
+            owed = 0
+        if order.state in FINAL_STATES:
+            return owed, unknown, not owed and not unknown
+        size = order.size_units
+        if amend is not None and not amend.is_confirmed and amend.size_units is not None:
+            size = max(size, amend.size_units)
+        left = size - filled
+        return left if left > owed else owed, unknown, False
 
     @property
     def is_cancelling(self) -> bool:
@@ -207,7 +234,7 @@ class Record(msgspec.Struct, eq=False):
         order.updated_ns = now_ns
         if reason:
             order.reason = reason
-        if order.is_final:
+        if then in FINAL_STATES:
             # A final order answers every question about it.
             for request in (self.create, self.amend, self.cancel):
                 if request is not None:

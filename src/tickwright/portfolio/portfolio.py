@@ -232,7 +232,10 @@ class Portfolio:
         leg: Leg = Leg.NET,
     ) -> Position:
         """Return a strategy's share of a position; of None: what no strategy owns."""
-        return self.holding(account_id, instrument_id).leg(leg).share(strategy_id)
+        try:
+            return self._accounts[account_id].holdings[instrument_id].legs[leg].shares[strategy_id]
+        except KeyError:
+            return self.holding(account_id, instrument_id).leg(leg).share(strategy_id)
 
     def attribution_fault(self, account_id: AccountId, instrument_id: InstrumentId) -> str | None:
         """Say where strategies + unowned differ from the account's position; None when they agree.

@@ -44,7 +44,7 @@ from tickwright.risk.view import RiskView
 __all__ = ["CheckResult", "Gate", "RiskView"]
 
 # Looking a member up in its class is a Python call, and these are asked for every order.
-_PASSES, _FITS = Answer.PASSES, Answer.FITS
+_UNSURE, _PASSES, _FITS = Answer.UNSURE, Answer.PASSES, Answer.FITS
 
 
 class CheckResult(msgspec.Struct, frozen=True):
@@ -210,6 +210,39 @@ class Gate:
                 if room.units(asked) < asked.size_units:
                     return Rejected(room.check(asked))
         return Approved(asked.size_units)
+
+    def passes_beside(
+        self,
+        intent: OrderIntent,
+        *,
+        working: tuple[int, int, int],
+        strategy_id: StrategyId,
+        account_id: AccountId,
+        now_ns: int,
+        book: OrderBook | None,
+        instrument: Instrument,
+        view: RiskView,
+    ) -> bool:
+        """Whether a working order may stand at another price: the short way for `check_amend`.
+
+        `working` is what works beside it: buys and sells in size units, and how many orders. The
+        account's sums still hold the order, which can only make a test harder to pass; rooms are
+        not asked, for the order has its own already. A no means nothing.
+        """
+        lane = self.lane(account_id, strategy_id, intent.instrument_id, view.portfolio)
+        if type(lane) is Rejected:
+            return False
+        equity = self._refresh(lane, instrument, now_ns)
+        holding = lane.holding
+        before = holding.working_buy_units, holding.working_sell_units, holding.open_orders
+        holding.working_buy_units, holding.working_sell_units, holding.open_orders = working
+        try:
+            answer = plain_answer(
+                intent, lane, book, view, strategy_id, account_id, equity, now_ns, has_room=True
+            )
+        finally:
+            holding.working_buy_units, holding.working_sell_units, holding.open_orders = before
+        return answer is not _UNSURE
 
     def explain(
         self,

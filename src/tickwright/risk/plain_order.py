@@ -109,8 +109,13 @@ def plain_answer(
     account_id: AccountId,
     equity: int | None,
     now_ns: int,
+    *,
+    has_room: bool = False,
 ) -> Answer:
-    """Answer for an order whose lane was brought to this moment; `Gate` sees to that."""
+    """Answer for an order whose lane was brought to this moment; `Gate` sees to that.
+
+    `has_room` says that no room need be asked.
+    """
     # States, and kinds of orders with questions of their own.
     if (
         not lane.is_plain
@@ -239,6 +244,8 @@ def plain_answer(
         )
     ):
         return _UNSURE
+    if has_room:
+        return _PASSES
     fits = fits_every_room(lane, size_units, after_units, unit, scale, equity, is_buy)
     return _FITS if fits else _PASSES
 

@@ -5,7 +5,7 @@ Views are live and valid inside the call only. A strategy keeps something by `.c
 
 from collections.abc import Iterable
 from random import Random
-from typing import Protocol, Unpack
+from typing import NoReturn, Protocol, Unpack
 
 import msgspec
 
@@ -129,7 +129,9 @@ class StrategyContext:
 
     def book(self, instrument_id: InstrumentId) -> OrderBook:
         """Return the live order book of a subscribed instrument, in whatever state it is."""
-        return self._world.book(self._subscribed(instrument_id))
+        if instrument_id not in self._known:
+            self._refuse(instrument_id)
+        return self._world.book(instrument_id)
 
     def instrument(self, instrument_id: InstrumentId) -> Instrument:
         """Return the rules of a subscribed instrument."""
@@ -137,7 +139,9 @@ class StrategyContext:
 
     def position(self, instrument_id: InstrumentId) -> PositionView:
         """Return what is attributed to this strategy in a subscribed instrument."""
-        return self._world.position_view(self.strategy_id, self._subscribed(instrument_id))
+        if instrument_id not in self._known:
+            self._refuse(instrument_id)
+        return self._world.position_view(self.strategy_id, instrument_id)
 
     def mark(self, instrument_id: InstrumentId) -> int | None:
         """Return the latest mark price in price units, or None before the first."""
@@ -249,5 +253,8 @@ class StrategyContext:
 
     def _subscribed(self, instrument_id: InstrumentId) -> InstrumentId:
         if instrument_id not in self._known:
-            raise ConfigError(f"strategy {self.strategy_id} is not subscribed to {instrument_id}")
+            self._refuse(instrument_id)
         return instrument_id
+
+    def _refuse(self, instrument_id: InstrumentId) -> NoReturn:
+        raise ConfigError(f"strategy {self.strategy_id} is not subscribed to {instrument_id}")
