@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.integration.app.trading import settings_for, simulator, trading, until
+from tests.runs import EAGER, written_below
 from tickwright.app.config import load_config
 from tickwright.app.config_model import HistoryConfig
 from tickwright.app.doctor_history import look_at_history
@@ -60,10 +61,6 @@ def numbered(told: list[tuple[str | None, ...]]) -> list[tuple[str, str, str]]:
 
 async def asked(dsn: str, query: str) -> list[tuple[str | None, ...]]:
     return list((await asyncio.to_thread(ask_history, dsn, query, limit=100_000)).rows)
-
-
-def written_below(folder: Path) -> str:
-    return "".join(one.read_text("utf-8") for one in folder.rglob("*.json*"))
 
 
 @contextlib.asynccontextmanager
@@ -156,22 +153,6 @@ async def test_run_when_database_and_writer_are_killed_then_every_row_is_there_o
     assert "history.ended" in words
 
 
-CONFIG = """
-[venues.box]
-
-[accounts.paper]
-venue = "box"
-
-[[strategies]]
-id = "reversion"
-strategy = "mean_reversion"
-account = "paper"
-symbols = ["BTCUSDT", "ETHUSDT"]
-parameters = { lookback = 20, entry_z = 0.5, z_full = 1.0, exit_z = 0.1, imbalance_threshold = 0.0 }
-
-[history]
-dsn = "DSN"
-"""
 PASSWORD = "canary-of-postgres"
 
 
@@ -205,7 +186,7 @@ async def test_run_when_killed_without_a_database_then_drain_and_load_bring_ever
     with postgres() as server:
         # The schema isn't there yet: a person must look, and trading goes on.
         dsn = server.dsn().replace("postgres@", f"postgres:{PASSWORD}@")
-        path.write_text(CONFIG.replace("DSN", dsn))
+        path.write_text(f'{EAGER}\n[history]\ndsn = "{dsn}"\n')
         running = await started("run", str(path))
         await seen(lambda: spool_status(spool).batches >= 2, "batches on the disk")
         look = spool_status(spool)

@@ -3,28 +3,16 @@
 from pathlib import Path
 
 from tests.integration.redis_mirror.mirroring import Market, mirroring, until
+from tests.runs import SMALLEST
 from tickwright.app.config import load_config
 from tickwright.app.doctor_lines import DoctorLine, Findings
 from tickwright.app.doctor_redis import look_at_redis
 from tickwright.bench.redis_server import redis_server
 
-CONFIG = """
-[venues.box]
-
-[accounts.paper]
-venue = "box"
-
-[[strategies]]
-id = "reversion"
-strategy = "mean_reversion"
-account = "paper"
-symbols = ["BTCUSDT"]
-"""
-
 
 async def seen(folder: Path, url: str | None) -> dict[str, DoctorLine]:
     path = folder / "my.toml"
-    path.write_text(CONFIG + (f'[redis]\nurl = "{url}"\n' if url else ""))
+    path.write_text(SMALLEST + (f'[redis]\nurl = "{url}"\n' if url else ""))
     lines: list[DoctorLine] = []
     await look_at_redis(Findings("redis", lines), load_config(path))
     return {line.name: line for line in lines}

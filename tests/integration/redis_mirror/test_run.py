@@ -8,24 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.runs import EAGER, written_below
 from tickwright.app.config import load_config
 from tickwright.bench.redis_server import RedisServer, redis_server
 from tickwright.core.errors import ConfigError
 
 PASSWORD = "canary-of-redis"
-CONFIG = """
-[venues.box]
-
-[accounts.paper]
-venue = "box"
-
-[[strategies]]
-id = "reversion"
-strategy = "mean_reversion"
-account = "paper"
-symbols = ["BTCUSDT", "ETHUSDT"]
-parameters = { lookback = 20, entry_z = 0.5, z_full = 1.0, exit_z = 0.1, imbalance_threshold = 0.0 }
-
+CONFIG = f"""{EAGER}
 [redis]
 url = "URL"
 interval_ms = 50
@@ -46,10 +35,6 @@ async def tickwright(*words: str, password: str = PASSWORD) -> tuple[int, str]:
     said, _ = await process.communicate()
     assert process.returncode is not None
     return process.returncode, said.decode()
-
-
-def written_below(folder: Path) -> str:
-    return "".join(one.read_text("utf-8") for one in folder.rglob("*.json*"))
 
 
 async def seen(server: RedisServer) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.runs import SMALLEST
 from tests.unit.storage.lake.lakes import delta, put, source, trade
 from tickwright.app.backtest import MarketChoice, open_tape
 from tickwright.app.config import load_config
@@ -12,17 +13,7 @@ from tickwright.storage.lake.store import FolderStore
 from tickwright.storage.lake.writer import LakeWriter
 
 BTC = InstrumentId("bybit", Category.LINEAR, "BTCUSDT")
-CONFIG = """
-[venues.box]
-kind = "bybit"
-env = "simulator"
-[accounts.paper]
-venue = "box"
-[[strategies]]
-id = "mean"
-strategy = "mean_reversion"
-account = "paper"
-symbols = ["BTCUSDT"]
+CONFIG = f"""{SMALLEST}
 [backtest.rules.BTCUSDT]
 tick = "0.01"
 lot = "0.001"

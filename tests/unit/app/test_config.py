@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.runs import SMALLEST
 from tickwright.app.account_keys import SIMULATOR_KEY, SIMULATOR_SECRET
 from tickwright.app.config import Config, confirm_mainnet, load_config
 from tickwright.app.config_file import TEMPLATE, write_template
@@ -409,7 +410,7 @@ def test_file_when_absent_or_a_folder_then_says_so(folder: Path):
 )
 def test_protections_when_wrong_then_told_once_by_their_key(tmp_path: Path, table: str, fault: str):
     path = tmp_path / "my.toml"
-    path.write_text(f"{PROTECTED}\n{table}")
+    path.write_text(f"{SMALLEST}\n{table}")
     with pytest.raises(ConfigError) as refused:
         load_config(path)
     assert f"{path}: {fault}" == str(refused.value)
@@ -418,24 +419,10 @@ def test_protections_when_wrong_then_told_once_by_their_key(tmp_path: Path, tabl
 def test_protections_when_an_account_names_some_then_the_others_are_everybodys(tmp_path: Path):
     path = tmp_path / "my.toml"
     path.write_text(
-        f"{PROTECTED}\n[risk.protections]\ncooldown_after_stop_s = 7\n"
+        f"{SMALLEST}\n[risk.protections]\ncooldown_after_stop_s = 7\n"
         "[accounts.paper.risk.protections]\nlosses_in_row_max = 9\n"
     )
     engine = load_config(path).engine
     own = engine.account_risk["bybit:paper"].protections
     assert (7, 9) == (own.cooldown_after_stop_s, own.losses_in_row_max)
     assert 5 == engine.risk.protections.losses_in_row_max
-
-
-PROTECTED = """\
-[venues.box]
-
-[accounts.paper]
-venue = "box"
-
-[[strategies]]
-id = "reversion"
-strategy = "mean_reversion"
-account = "paper"
-symbols = ["BTCUSDT"]
-"""

@@ -4,29 +4,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.runs import SMALLEST
 from tickwright.app.config import Config, load_config
 from tickwright.app.history_open import history_dsn, history_secrets
 from tickwright.core.errors import ConfigError
 
-BASE = """
-[venues.box]
-
-[accounts.paper]
-venue = "box"
-
-[[strategies]]
-id = "reversion"
-strategy = "mean_reversion"
-account = "paper"
-symbols = ["BTCUSDT"]
-"""
 DSN = "postgresql://me:can%20ary@host/x"
 OTHER = "postgresql://other@host/y?password=ca%20nary"
 
 
 def config(folder: Path, text: str) -> Config:
     path = folder / "my.toml"
-    path.write_text(BASE + text)
+    path.write_text(SMALLEST + text)
     return load_config(path)
 
 

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
+from tests.runs import SMALLEST
 from tickwright.cli.main import app
 from tickwright.core.identity import AccountId
 from tickwright.core.kept_state import KeptState
@@ -16,18 +17,6 @@ from tickwright.net.listener import utc_now_ns
 from tickwright.storage.kept_state import KEPT_STATE_FILE, read_kept_state, write_kept_state
 from tickwright.storage.lease import Lease
 
-CONFIG = """\
-[venues.box]
-
-[accounts.paper]
-venue = "box"
-
-[[strategies]]
-id = "reversion"
-strategy = "mean_reversion"
-account = "paper"
-symbols = ["BTCUSDT"]
-"""
 DRAWDOWN = Restriction(
     kind=ProtectionKind.DRAWDOWN,
     scope=Scope(account_id=AccountId("bybit", "paper")),
@@ -42,7 +31,7 @@ DRAWDOWN = Restriction(
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     path = tmp_path / "my.toml"
-    path.write_text(CONFIG)
+    path.write_text(SMALLEST)
     return path
 
 
