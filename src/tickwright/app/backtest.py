@@ -22,6 +22,7 @@ from tickwright.core.instrument import Instrument
 from tickwright.core.units import decimals_of, units_from_decimal
 
 if TYPE_CHECKING:
+    from tickwright.backtest.impact import ImpactSpec
     from tickwright.backtest.latency import LatencySpec
     from tickwright.backtest.run import BacktestSettings
     from tickwright.backtest.tape import Tape
@@ -100,9 +101,23 @@ def backtest_settings(
         rate_scale=told.rate_scale,
         queue=QueueModel[told.queue.upper()],
         queue_exponent=told.queue_exponent,
+        impact=_impact(told),
         sample_ms=told.sample_ms,
         from_ns=from_ns,
         until_ns=until_ns,
+    )
+
+
+def _impact(told: BacktestConfig) -> "ImpactSpec | None":
+    from tickwright.backtest.impact import NO_IMPACT, ImpactSpec
+
+    if told.impact == NO_IMPACT:
+        return None
+    return ImpactSpec(
+        permanent_bps_per_million=Decimal(str(told.impact_permanent_bps_per_million)),
+        transient_bps_per_million=Decimal(str(told.impact_transient_bps_per_million)),
+        # What never decays has no half life; any does.
+        half_life_ms=Decimal(str(told.impact_half_life_ms or 1.0)),
     )
 
 

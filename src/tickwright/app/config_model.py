@@ -312,8 +312,10 @@ class BacktestConfig(_Section):
     were measured, each as likely, in place of one figure. `fees_*_ppm` are (maker, taker).
     `rate_scale` multiplies the venue's request limits. `queue`: how an order moves forward when
     size leaves its price without a trade: `back` not at all, but for what a shrunk level proves;
-    `power` and `log` by the shares before and behind it. `depth`: levels a side the feed shows at
-    most, 0 all. `rules` by symbol, for sources that don't tell them.
+    `power` and `log` by the shares before and behind it. `impact` `obizhaeva_wang`: what we take
+    moves the prices that our later orders meet, by basis points a million of the quote asset.
+    `depth`: levels a side the feed shows at most, 0 all. `rules` by symbol, for sources that don't
+    tell them.
     """
 
     tape: FilePath | None = None
@@ -333,9 +335,31 @@ class BacktestConfig(_Section):
     sample_ms: Annotated[int, Field(ge=10, le=60_000)] = 250
     queue: Literal["back", "power", "log"] = "back"
     queue_exponent: Annotated[float, Field(gt=0, le=10)] = 2.0
+    impact: Literal["none", "obizhaeva_wang"] = "none"
+    impact_permanent_bps_per_million: Annotated[float, Field(ge=0, le=10_000)] = 0.0
+    impact_transient_bps_per_million: Annotated[float, Field(ge=0, le=10_000)] = 0.0
+    impact_half_life_ms: Annotated[float, Field(ge=0, le=86_400_000)] = 0.0
     depth: Annotated[int, Field(ge=0, le=10_000)] = 0
     starts_empty: bool = False
     rules: dict[str, RulesConfig] = {}
+
+    @model_validator(mode="after")
+    def _impact_has_figures(self) -> Self:
+        parts = (self.impact_permanent_bps_per_million, self.impact_transient_bps_per_million)
+        wrong = ""
+        if self.impact == "none":
+            if max(*parts, self.impact_half_life_ms) > 0:
+                wrong = 'impact is "none", and its figures are given: "obizhaeva_wang" uses them'
+        elif max(parts) <= 0:
+            wrong = (
+                "impact needs impact_permanent_bps_per_million or impact_transient_bps_per_million "
+                "above 0; how far a million moves a market has no default"
+            )
+        elif parts[1] > 0 and self.impact_half_life_ms < 1e-6:
+            wrong = "impact_transient_bps_per_million needs impact_half_life_ms above 0"
+        if wrong:
+            raise PydanticCustomError("impact", "is wrong", {"faults": [Fault("", wrong)]})
+        return self
 
 
 def _redis_url(value: object) -> str:

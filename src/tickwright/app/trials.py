@@ -147,6 +147,7 @@ def _identity(settings: "BacktestSettings", tape_digest: str) -> str:
     market = (settings.seed, settings.feed, settings.orders, settings.responses)
     queue = (settings.queue, settings.queue_exponent)
     digest.update(repr((market, queue, settings.rate_scale, settings.sample_ms)).encode())
+    digest.update(repr(settings.impact).encode())
     digest.update(repr(sorted(settings.accounts.items(), key=lambda row: row[0])).encode())
     digest.update(_code_digest())
     for source in sorted(settings.classes):

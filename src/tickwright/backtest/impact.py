@@ -55,12 +55,15 @@ class ImpactSpec:
 
     def words(self) -> str:
         """Say the model and its figures."""
-        return (
-            f"{MODEL}: a million taken moves prices by "
-            f"{self.permanent_bps_per_million.normalize():f} bp for good and "
-            f"{self.transient_bps_per_million.normalize():f} bp that halve every "
-            f"{self.half_life_ms.normalize():f} ms"
-        )
+        parts = []
+        if self.permanent_bps_per_million:
+            parts.append(f"{self.permanent_bps_per_million.normalize():f} bp for good")
+        if self.transient_bps_per_million:
+            parts.append(
+                f"{self.transient_bps_per_million.normalize():f} bp that halve every "
+                f"{self.half_life_ms.normalize():f} ms"
+            )
+        return f"{MODEL}: a million taken moves prices by {' and '.join(parts)}"
 
 
 def _parts(bps: Decimal, instrument: Instrument) -> tuple[int, int]:

@@ -112,6 +112,8 @@ class FillColumns:
     """Equity asset, positive when received."""
     mid: Floats
     """The venue's mid just before it, in price units; NaN without one."""
+    impact: Ints
+    """What our own taking had added to its price, against us, in price units."""
     notional: Floats
     cause: Ints
     strategies: tuple[str, ...]
@@ -218,8 +220,9 @@ def _fill_columns(
         rows, ("strategy_id", "leg", "cause", "fee_asset", "kind", "instrument_id")
     )
     strategies, legs, causes, assets, kinds, names = words
-    time_ns, known_ns, side, price, size, is_maker = _ints(
-        rows, ("venue_ns", "known_ns", "side", "price_units", "size_units", "is_maker")
+    time_ns, known_ns, side, price, size, is_maker, impact = _ints(
+        rows,
+        ("venue_ns", "known_ns", "side", "price_units", "size_units", "is_maker", "impact_units"),
     )
     instrument = _picked([codes[one] for one in names], name)
     is_funding = _picked([one in _FUNDING for one in kinds], kind).astype(np.bool_)
@@ -251,6 +254,7 @@ def _fill_columns(
         fee=fee,
         funding=np.where(is_funding, paid, 0.0),
         mid=_mids(rows, "mid_twice"),
+        impact=impact,
         notional=np.where(size > 0, terms.notional(instrument, size, price), 0.0),
         cause=cause,
         strategies=strategies,

@@ -76,6 +76,10 @@ class LiquidityRow(msgspec.Struct, frozen=True, kw_only=True):
     """What the mid moved against the order between the two."""
     slippage_money: float
     """Of the known, in the equity asset; a cost when positive."""
+    impact: Estimate = Estimate(fills=0, mean_bp=None, error_bp=None)
+    """What our own earlier taking added to the prices, where the run had a model of it."""
+    impact_money: float = 0.0
+    """The same in the equity asset: what the fills would have cost less without it."""
 
 
 class MarkoutRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -249,6 +253,8 @@ def _liquidity(marks: FillMarks, name: Liquidity, wanted: Flags) -> LiquidityRow
         arrival_slippage=_by_order(marks, marks.arrival, wanted),
         delay=_by_order(marks, marks.delay, wanted),
         slippage_money=float(np.nansum(marks.slippage[wanted] * marks.notional[wanted])) / 1e4,
+        impact=_by_order(marks, marks.impact, wanted),
+        impact_money=float((marks.impact[wanted] * marks.notional[wanted]).sum()) / 1e4,
     )
 
 

@@ -9,7 +9,9 @@ Everything is in basis points of the fill's price, and counted for our side:
 
 So markout = -effective / 2 - adverse, of every fill with both mids. Slippage = side x (price - a
 mid) is a cost when positive; the mid is the trader's when it decided, or the venue's when the order
-arrived; what lies between them is the delay. Means are weighted by notional.
+arrived; what lies between them is the delay. Own impact = side x (price - what it would have been
+without the model of our impact), where a run had one; it is within the others, and never below 0.
+Means are weighted by notional.
 
 A mid after a fill is the last sample at or before that time; it must be later than the fill and not
 older than a second or two usual steps between samples, else it is unknown, as is one after the
@@ -86,6 +88,8 @@ class FillMarks:
     """Against the venue's mid when the order arrived."""
     delay: Floats
     """What the mid moved against the order between the two."""
+    impact: Floats
+    """What our own earlier taking added to the price; a fill that made has none."""
 
 
 def make_marks(
@@ -137,6 +141,7 @@ def make_marks(
         slippage=bp * (price - decided),
         arrival=bp * (price - arrival),
         delay=bp * (arrival - decided),
+        impact=np.abs(bp) * fills.impact[rows],
     )
 
 

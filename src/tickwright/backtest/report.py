@@ -13,6 +13,7 @@ import numpy as np
 
 from tickwright import __version__
 from tickwright.backtest.charts_trips import TripChart, make_trip_charts, pick_trips
+from tickwright.backtest.impact import NO_IMPACT
 from tickwright.backtest.metrics import Metrics, make_metrics
 from tickwright.backtest.metrics_columns import RunColumns, make_columns
 from tickwright.backtest.metrics_trips import make_trips
@@ -72,6 +73,8 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Level rows per second of wall time."""
     orders: int
     fills: int
+    impact: str = NO_IMPACT
+    """The model of our own impact on prices, in words; `none` without one."""
 
 
 class BookRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,6 +191,7 @@ def _facts(record: RunRecord) -> RunFacts:
         rows_per_s=record.level_rows / record.wall_s if record.wall_s > 0 else None,
         orders=len(record.orders),
         fills=len(record.fills),
+        impact=record.impact,
     )
 
 
@@ -228,6 +232,11 @@ def _notes(record: RunRecord, metrics: Metrics, columns: RunColumns) -> tuple[st
         found.append(
             f"{metrics.trips.unknown} round trips have a fee or result in an asset without a rate "
             f"to {record.equity_asset}: they are in no figure of round trips."
+        )
+    if record.impact != NO_IMPACT:
+        found.append(
+            f"Our own impact was modelled ({record.impact}): prices that our orders met are worse "
+            "by it; mids, marks and what strategies saw are the tape's."
         )
     unmarked = int(np.isnan(columns.fills.mid[columns.fills.size > 0]).sum())
     if unmarked:

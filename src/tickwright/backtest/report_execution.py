@@ -26,6 +26,7 @@ def execution_sections(report: BacktestReport, place: Callable[[str], Markup]) -
             place("markout"),
             _markouts(quality),
             Markup("<h3>Spread and slippage</h3>"),
+            Markup(f'<p class="dim">Own impact: {safe(report.facts.impact)}.</p>'),
             _liquidity(quality),
             Markup("<h3>Why orders filled</h3>"),
             _causes(quality),
@@ -101,6 +102,8 @@ def _liquidity(quality: Quality) -> Markup:
             "from arrival",
             "delay",
             "slippage, money",
+            "own impact",
+            "own impact, money",
         ),
         (
             (
@@ -113,6 +116,8 @@ def _liquidity(quality: Quality) -> Markup:
                     for one in (row.effective_spread, row.slippage, row.arrival_slippage, row.delay)
                 ),
                 say.signed_money(row.slippage_money),
+                say.estimate(row.impact.mean_bp, row.impact.error_bp),
+                say.signed_money(row.impact_money),
             )
             for row in quality.liquidity
         ),

@@ -306,6 +306,7 @@ def _facts(report: BacktestReport) -> Markup:
             ("orders, ledger rows", f"{facts.orders:,}, {facts.fills:,}"),
             ("messages, level rows", f"{facts.messages:,}, {facts.level_rows:,}"),
             ("calls into strategies", say.count(facts.wake_ups)),
+            ("own impact on prices", facts.impact),
             ("it took", say.duration(facts.wall_seconds)),
             ("level rows a second", say.figure(facts.rows_per_s)),
         ),

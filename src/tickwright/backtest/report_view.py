@@ -151,7 +151,8 @@ def _add_execution(table: Table, quality: Quality) -> None:
             row.liquidity,
             f"{row.fills:,} fills ({say.percent(row.share)}), spread "
             f"{say.points(row.effective_spread.mean_bp)} bp, slippage "
-            f"{say.points(row.slippage.mean_bp)} bp, markout bp: {', '.join(marks)}",
+            f"{say.points(row.slippage.mean_bp)} bp, markout bp: {', '.join(marks)}"
+            + (f", own impact {say.money(row.impact_money)}" if row.impact_money else ""),
         )
     if quality.refusals:
         refused: dict[str, int] = {}

@@ -103,11 +103,15 @@ def test_identity_when_anything_it_depends_on_changes_then_another(market: Path,
         ("[backtest]", "[backtest]\norder_ms = 7.0"),
         ("[backtest]", '[backtest]\nqueue = "log"'),
         ("[backtest]", "[backtest]\nqueue_exponent = 3.0"),
+        (
+            "[backtest]",
+            '[backtest]\nimpact = "obizhaeva_wang"\nimpact_permanent_bps_per_million = 1.0',
+        ),
     ):
         market.write_text(CONFIG.replace(old, new))
         seen.add(trials(market).identity)
     market.write_text(CONFIG)
     evaluator = trials(market)
     seen.add(open_trials(str(market), str(made_tape), seed=99).identity)
-    assert 7 == len(seen)
+    assert 8 == len(seen)
     assert dataclasses.replace(evaluator.settings, name="x") != evaluator.settings
