@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from tickwright.core.errors import ConfigError
-from tickwright.core.nearest import nearest
+from tickwright.core.nearest import near_names, nearest
 from tickwright.strategy.parameters import StrategyParameters, bounds_of
 
 __all__ = ["Fault", "config_error", "key_text", "read_struct", "told", "within"]
@@ -92,6 +92,8 @@ def told(errors: Sequence[ErrorDetails], model: type[BaseModel]) -> list[Fault]:
             faults.append(_unknown_key(parts, model))
         else:
             text = _WORDS.get(error["type"]) or _plain(error["msg"])
+            if error["type"] == "literal_error":
+                text += _nearest_word(error["input"], context.get("expected", ""))
             value = "" if error["type"] == "missing" else _shown(key_text(parts), error["input"])
             faults.append(Fault(key_text(parts), text, value))
     return faults
@@ -111,6 +113,14 @@ def within(place: str, fault: Fault) -> Fault:
 def _plain(message: str) -> str:
     text = message.removeprefix("Value error, ").replace("Input should", "must")
     return text[:1].lower() + text[1:] if text[:1].isupper() and text[1:2].islower() else text
+
+
+def _nearest_word(value: object, expected: str) -> str:
+    """Return which of the words allowed was meant, if any looks like it."""
+    if not isinstance(value, str):
+        return ""
+    near = near_names(value, re.findall(r"'([^']*)'", expected))
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _shown(key: str, value: object) -> str:

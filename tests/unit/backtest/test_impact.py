@@ -14,7 +14,10 @@ import pytest
 
 from tests.unit.backtest.tapes import BTC, Hand, Ran, ioc, limit, market, run
 from tickwright.backtest.impact import MODEL, ImpactSpec
+from tickwright.backtest.report import make_report
+from tickwright.backtest.report_page import make_page
 from tickwright.core.orders import Side, TimeInForce
+from tickwright.matching import BookOrder, MatchingBook, OrderIds
 from tickwright.matching.impact import FINE_UNITS, PARTS_MAX
 from tickwright.matching.levels import ExternalLevels
 
@@ -214,8 +217,6 @@ def test_run_when_repeated_with_a_model_then_is_the_same_and_says_which(tmp_path
 def test_impact_when_one_takes_more_than_a_market_holds_then_ends_at_quarters_of_the_price():
     levels = ExternalLevels()
     levels.set_level(SELL, ASK, 10**9)
-    from tickwright.matching import BookOrder, MatchingBook, OrderIds
-
     moved = spec(permanent="1000", transient="1000").levels(BTC, levels)
     book = MatchingBook(moved, new_id=OrderIds(), lot_units=1, tick_units=BTC.tick_units)
     book.submit(BookOrder(1, 1, BUY, 10**9, ASK, time_in_force=TimeInForce.IOC), 0)
@@ -226,8 +227,6 @@ def test_impact_when_one_takes_more_than_a_market_holds_then_ends_at_quarters_of
 
 @pytest.mark.parametrize("age", range(0, 1_000, 37))
 def test_decay_when_compared_with_the_exponential_then_is_it_to_the_tick(age: int):
-    from tickwright.matching import BookOrder, MatchingBook, OrderIds
-
     levels = ExternalLevels()
     levels.set_level(SELL, ASK, 10**6)
     moved = spec(permanent="0", half_life_ms="0.0003").levels(BTC, levels)
@@ -236,3 +235,26 @@ def test_decay_when_compared_with_the_exponential_then_is_it_to_the_tick(age: in
     moved.see_time(age)
     start = ASK * 80 / 1e4 * (ASK * 50_000 / 1e4) / 1e6
     assert abs(start * 2 ** (-age / 300) - moved.moved_units(BUY)) <= BTC.tick_units / 2 + 1e-6
+
+
+def test_report_when_a_run_had_a_model_then_names_it_and_says_what_it_cost(tmp_path: Path):
+    script = {10: [ioc(BUY, ASK, 4_000)], 210: [ioc(BUY, ASK + FAR, 1_500)]}
+    report = make_report(ran(tmp_path, quiet(), script).record)
+    # 600 price units of 0.1 on 1.500, of a price that would have been 50,002.0.
+    moved, whole = Decimal(60), Decimal("50001") * 4 + Decimal("50062") * Decimal("1.5")
+    rows = {row.liquidity: row for row in report.quality.liquidity}
+    assert pytest.approx(90.0) == rows["taker"].impact_money == rows["all"].impact_money
+    mean_bp = float(moved * Decimal("1.5") / whole * 10_000)
+    assert pytest.approx(mean_bp) == rows["taker"].impact.mean_bp
+    assert (0.0, None) == (rows["maker"].impact_money, rows["maker"].impact.mean_bp)
+    assert report.facts.impact.startswith(MODEL)
+    assert any(MODEL in note for note in report.notes)
+    page = make_page(report)
+    assert "own impact, money" in page and "+90.00" in page
+
+
+def test_report_when_a_run_had_no_model_then_says_so(tmp_path: Path):
+    script = {10: [ioc(BUY, ASK, 4_000)], 210: [ioc(BUY, ASK + FAR, 1_500)]}
+    report = make_report(ran(tmp_path, quiet(), script, impact=None).record)
+    assert ("none", 0.0) == (report.facts.impact, report.quality.liquidity[0].impact_money)
+    assert not any("impact" in note for note in report.notes)
