@@ -19,7 +19,7 @@ import tempfile
 import time
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -65,7 +65,14 @@ from tickwright.strategy.base import Strategy
 from tickwright.venues.bybit.hosts import Hosts
 from tickwright.venues.bybit.sign import Credentials, Secret
 
-__all__ = ["STRATEGY_ID", "OrderingStrategy", "bench_settings", "main"]
+__all__ = [
+    "STRATEGY_ID",
+    "FedTrader",
+    "OrderingStrategy",
+    "bench_settings",
+    "main",
+    "sender_settings",
+]
 
 _ACCOUNT: Final = AccountId("bybit", "bench")
 STRATEGY_ID: Final = StrategyId("bench")
@@ -197,16 +204,18 @@ def bench_settings(
     )
 
 
-def _settings(options: argparse.Namespace, tape: Tape, folder: Path) -> TraderSettings:
-    """Return a trader whose books come from the sender and whose account is the simulator's."""
-    url = urlsplit(options.url)
+def sender_settings(
+    url: str, rest: str, private: str, tape: Tape, folder: Path, *, has_log: bool
+) -> TraderSettings:
+    """Return a trader whose books come from the sender at a URL and whose account is elsewhere."""
+    place = urlsplit(url)
     # One name on both sockets: the sender must not take an earlier trader's for this one's.
     name = f"trade={os.getpid()}"
     hosts = Hosts(
-        rest=options.rest,
-        public=f"{options.url}/{name}/delay_ms={_START_DELAY_MS}",
-        private=options.private,
-        trade=f"{url.scheme}://{url.netloc}/trade/{name}",
+        rest=rest,
+        public=f"{url}/{name}/delay_ms={_START_DELAY_MS}",
+        private=private,
+        trade=f"{place.scheme}://{place.netloc}/trade/{name}",
     )
     # No companions and no audits: the sender answers subscriptions before a run only, and its books
     # are not the simulator's.
@@ -220,30 +229,71 @@ def _settings(options: argparse.Namespace, tape: Tape, folder: Path) -> TraderSe
         instruments_interval_s=0.0,
     )
     symbols = [instrument.symbol for instrument in tape.instruments]
-    return bench_settings(
-        hosts, feed, symbols, OrderingStrategy, folder, has_log=not options.no_log
-    )
+    return bench_settings(hosts, feed, symbols, OrderingStrategy, folder, has_log=has_log)
+
+
+class FedTrader:
+    """A whole trader on a sender's frames: `start`, then attach what it should also do, then `run`.
+
+    `history` hears of its notices and runs with it.
+    """
+
+    def __init__(self, settings: TraderSettings) -> None:
+        self.refusals: Counter[str] = Counter()
+        self.history: HistoryTap | None = None
+        self.trader = Trader(settings, on_notice=self._on_notice)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self, updates: int, orders_every: int) -> OrderingStrategy:
+        """Start; return its strategy, with room for the notes of so many updates."""
+        await self.trader.start()
+        strategy = self.trader.engine.state.runs[STRATEGY_ID].strategy
+        assert isinstance(strategy, OrderingStrategy)
+        strategy.prepare(updates, orders_every)
+        return strategy
+
+    async def run(self, wait_s_max: float, on_look: Callable[[], None] = lambda: None) -> None:
+        """Trade until the sender closes; looks 50 times a second, `on_look` with it."""
+        running = asyncio.create_task(self.trader.run())
+        self._tasks = [running]
+        if self.history is not None:
+            self._tasks.append(asyncio.create_task(self.history.run()))
+        connection = self.trader.feeds[0].connections[0]
+        deadline = time.monotonic() + wait_s_max
+        # Looking now and then, because nothing in a trader calls out when a connection is lost.
+        while not connection.counts.drops and not running.done() and time.monotonic() < deadline:
+            await asyncio.sleep(_LOOK_S)
+            on_look()
+
+    async def stop(self) -> None:
+        """End at once: an orderly end would wait for answers that nobody gives."""
+        await self.trader.feeds[0].stop()
+        await self.trader.links[_ACCOUNT].stop()
+        # The history last: while it brings its rows home, a feed would dial the sender again.
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        if self.history is not None:
+            await self.history.aclose()
+
+    def _on_notice(self, notice: Notice) -> None:
+        if self.history is not None:
+            self.history.on_notice(notice)
+        if isinstance(notice, SignalNotice) and isinstance(notice.verdict, Rejected):
+            self.refusals[str(notice.verdict.reason)] += 1
 
 
 async def _trade(options: argparse.Namespace, tape: Tape, folder: Path) -> dict[str, Any]:
     """Run a trader until the sender closes; return its figures but for latencies."""
-    refusals: Counter[str] = Counter()
-
-    history: HistoryTap | None = None
-
-    def on_notice(notice: Notice) -> None:
-        if history is not None:
-            history.on_notice(notice)
-        if isinstance(notice, SignalNotice) and isinstance(notice.verdict, Rejected):
-            refusals[str(notice.verdict.reason)] += 1
-
-    trader = Trader(_settings(options, tape, folder), on_notice=on_notice)
-    await trader.start()
-    strategy = trader.engine.state.runs[STRATEGY_ID].strategy
-    assert isinstance(strategy, OrderingStrategy)
-    strategy.prepare(len(tape.frames), options.orders_every)
+    settings = sender_settings(
+        options.url, options.rest, options.private, tape, folder, has_log=not options.no_log
+    )
+    fed = FedTrader(settings)
+    trader = fed.trader
+    strategy = await fed.start(len(tape.frames), options.orders_every)
     if options.history:
-        history = attach_history(trader, options.history, HistoryConfig())
+        fed.history = attach_history(trader, options.history, HistoryConfig())
     mirror = None
     if options.redis:
         mirror = attach_mirror(
@@ -251,16 +301,8 @@ async def _trade(options: argparse.Namespace, tape: Tape, folder: Path) -> dict[
         )
     gc.collect()
     gc.freeze()
-    running = asyncio.create_task(trader.run())
-    writing = asyncio.create_task(history.run()) if history is not None else None
     mirroring = asyncio.create_task(mirror.run()) if mirror is not None else None
-    connection = trader.feeds[0].connections[0]
-    deadline = time.monotonic() + _WAIT_S_MAX
-    # Looking now and then, because nothing in a trader calls out when a connection is lost.
-    while (  # noqa: ASYNC110
-        not connection.counts.drops and not running.done() and time.monotonic() < deadline
-    ):
-        await asyncio.sleep(_LOOK_S)
+    await fed.run(_WAIT_S_MAX)
     ended_ns, ended_cpu_ns = time.monotonic_ns(), time.process_time_ns()
     await asyncio.sleep(_SETTLE_S)
     if mirror is not None and mirroring is not None:
@@ -270,16 +312,7 @@ async def _trade(options: argparse.Namespace, tape: Tape, folder: Path) -> dict[
             await asyncio.sleep(_LOOK_S)
         mirroring.cancel()
         await mirror.aclose()
-    # Ended at once: an orderly end would wait for answers that nobody gives.
-    await trader.feeds[0].stop()
-    await trader.links[_ACCOUNT].stop()
-    running.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await running
-    if history is not None and writing is not None:
-        # Only now: while this waits, a feed would dial the sender again.
-        writing.cancel()
-        await history.aclose()
+    await fed.stop()
     trader.take_notices()
     books = [book for book in trader.feeds[0].books if book is not None]
     frames = sum(session.book_frame_count for session in trader.feeds[0].sessions)
@@ -305,14 +338,14 @@ async def _trade(options: argparse.Namespace, tape: Tape, folder: Path) -> dict[
         "tops": {symbol: list(top) for symbol, top in sorted(tops_of(books).items())},
         "orders": len(sent),
         "sent_by_socket": trader.links[_ACCOUNT].counts.sent_by_socket,
-        "refusals": dict(refusals),
+        "refusals": dict(fed.refusals),
         "halt_reason": halt,
         "tick_to_order_us": _inside(trader.door.tick_to_order),
         "is_synced": trader.links[_ACCOUNT].is_synced,
         "gaps": sum(book.gap_count for book in books),
     }
-    if history is not None:
-        figures["history"] = msgspec.to_builtins(history.report())
+    if fed.history is not None:
+        figures["history"] = msgspec.to_builtins(fed.history.report())
     if mirror is not None:
         figures["mirror"] = msgspec.to_builtins(mirror.report())
     figures |= _latencies(strategy, sent, tape, fetch_plan(options.url))

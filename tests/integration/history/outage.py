@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 
 import msgspec
@@ -28,25 +29,18 @@ from tickwright.app.config_model import HistoryConfig
 from tickwright.app.history import migrate_history
 from tickwright.app.history_open import attach_history
 from tickwright.app.history_spool import HISTORY_FOLDER, drain_spool, read_state, spool_status
-from tickwright.app.history_tap import HistoryTap
-from tickwright.app.trader import Trader
 from tickwright.bench.postgres import postgres
 from tickwright.bench.senders import started_sender
 from tickwright.bench.tape import COMPOSED_SHAPE, load_tape, make_tape, save_tape
-from tickwright.bench.trading import STRATEGY_ID, OrderingStrategy, bench_settings
+from tickwright.bench.trading import FedTrader, sender_settings
 from tickwright.bench.venue import listed_instruments, started_venue
-from tickwright.core.commands import Notice
-from tickwright.core.identity import Category
-from tickwright.feed.feed import FeedOptions
 from tickwright.net.loop import make_loop_factory
 from tickwright.storage.segment_writer import SegmentOptions
 from tickwright.storage.segments import RecordKind, read_segments
-from tickwright.venues.bybit.hosts import Hosts
 
 SYMBOLS = 50
 TAPE_FRAMES = 100_000
 ORDERS_EVERY = 2_000
-START_DELAY_MS = 1_500
 DRAINING_S = 0.7
 LOOK_S = 0.02
 
@@ -54,54 +48,24 @@ LOOK_S = 0.02
 async def trade(options: argparse.Namespace) -> None:
     """Trade until the sender closes and print what became of the history."""
     tape = load_tape(options.tape)
-    hosts = Hosts(
-        rest=options.rest,
-        public=f"{options.url}/paced/rate={options.rate}/laps={options.laps}/trade=outage"
-        f"/delay_ms={START_DELAY_MS}",
-        private=options.private,
-        trade=f"{options.url}/trade/trade=outage",
+    settings = sender_settings(
+        options.url, options.rest, options.private, tape, options.folder, has_log=True
     )
-    feed = FeedOptions(
-        venue="bybit",
-        category=Category(tape.category),
-        depth=tape.depth,
-        capacity=tape.depth,
-        has_companion=False,
-        audit_interval_s=0.0,
-        instruments_interval_s=0.0,
-    )
-    symbols = [instrument.symbol for instrument in tape.instruments]
-    settings = bench_settings(hosts, feed, symbols, OrderingStrategy, options.folder, has_log=True)
     wide = SegmentOptions(bytes_max=1 << 40, disk_free_min=0)
-    history: HistoryTap | None = None
-
-    def on_notice(notice: Notice) -> None:
-        if history is not None:
-            history.on_notice(notice)
-
-    trader = Trader(msgspec.structs.replace(settings, session_options=wide), on_notice=on_notice)
-    await trader.start()
-    strategy = trader.engine.state.runs[STRATEGY_ID].strategy
-    assert isinstance(strategy, OrderingStrategy)
-    strategy.prepare(len(tape.frames) * options.laps, ORDERS_EVERY)
-    history = attach_history(trader, options.dsn, HistoryConfig(spool_mb_max=options.spool_mb_max))
-    running = asyncio.create_task(trader.run())
-    writing = asyncio.create_task(history.run())
-    connection = trader.feeds[0].connections[0]
+    fed = FedTrader(msgspec.structs.replace(settings, session_options=wide))
+    trader = fed.trader
+    await fed.start(len(tape.frames) * options.laps, ORDERS_EVERY)
+    history = fed.history = attach_history(
+        trader, options.dsn, HistoryConfig(spool_mb_max=options.spool_mb_max)
+    )
     behind_s = 0.0
-    while not connection.counts.drops and not running.done():
-        await asyncio.sleep(LOOK_S)
+
+    def look() -> None:
+        nonlocal behind_s
         behind_s = max(behind_s, history.state.behind_s)
-    await trader.feeds[0].stop()
-    for link in trader.links.values():
-        await link.stop()
-    running.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await running
-    writing.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await writing
-    await history.aclose()
+
+    await fed.run(inf, look)
+    await fed.stop()
     snapshot = trader.snapshot()
     await trader.close()
     figures = {
@@ -167,9 +131,9 @@ def campaign(outage_s: float, *, rate: int, around_s: float, says: bool) -> dict
         with started_sender(folder / "tape") as url:
             command = [
                 sys.executable, "-m", "tests.integration.history.outage", "--trader",
-                "--url", url, "--rest", venue.rest, "--private", venue.private,
-                "--tape", str(folder / "tape"), "--dsn", server.dsn(),
-                "--folder", str(folder / "run"), "--rate", str(rate), "--laps", str(laps),
+                "--url", f"{url}/paced/rate={rate}/laps={laps}", "--laps", str(laps),
+                "--rest", venue.rest, "--private", venue.private, "--dsn", server.dsn(),
+                "--tape", str(folder / "tape"), "--folder", str(folder / "run"),
             ]  # fmt: skip
             with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as trader:
                 _await_rows(folder / "run", trader)
