@@ -67,6 +67,9 @@ CANCELLED_FOR_COST = "CancelByCannotAffordOrderCost"
 """How an order ends whose margin was gone when it reached the book."""
 
 _MS = 1_000_000
+_LINEAR = Category.LINEAR
+_WAITING = ("Created", "Untriggered")
+_NO_STOPS: tuple[int | None, int | None] = (None, None)
 _CATEGORIES = {"linear": Category.LINEAR, "spot": Category.SPOT}
 
 
@@ -142,7 +145,7 @@ class Desk:
         store.add(order)
         if reduce_only and may_rest(terms):
             desk.reducing[order.number] = order
-        self._later(lambda: self._enter(desk, order))
+        self._later(lambda _: self._enter(desk, order))
         return order
 
     def amend(self, account: Account, request: AmendRequest) -> VenueOrder:
@@ -150,7 +153,7 @@ class Desk:
         market = self.market(request.category, request.symbol)
         order = self._find(account, market, request.order_id, request.order_link_id)
         instrument = market.instrument
-        conditional = order.is_conditional and order.status in ("Untriggered", "Created")
+        conditional = order.trigger_price_units > 0 and order.status in _WAITING
         size = price = trigger = None
         if request.qty:
             size = size_of(instrument, request.qty, is_market=False)
@@ -162,24 +165,24 @@ class Desk:
         if request.price and order.order_type == "Limit":
             price = price_of(instrument, request.price)
             if not conditional:
-                adjusts = account.adjusts[order.category]
+                adjusts = account.adjusts[instrument.category]
                 price = clamp_price(market, order.side, price, adjusts=adjusts)
         if request.trigger_price and conditional:
             trigger = price_of(instrument, request.trigger_price, "triggerPrice")
         stops = self._amended_stops(order, request, market, price)
-        unchanged = (
-            size in (None, order.size_units)
-            and price in (None, order.price_units)
-            and trigger in (None, order.trigger_price_units)
-            and stops == (None, None)
+        is_changed = (
+            (price is not None and price != order.price_units)
+            or (size is not None and size != order.size_units)
+            or (trigger is not None and trigger != order.trigger_price_units)
+            or stops != _NO_STOPS
         )
-        if unchanged:
+        if not is_changed:
             raise parameter(
                 "The order remains unchanged as the parameters entered match the existing ones."
             )
         self.funds.check_amend(order, size, price)
         desk = self.desk_of(market)
-        self._later(lambda: self._amend(desk, order, size, price, trigger, stops))
+        self._later(lambda _: self._amend(desk, order, size, price, trigger, stops))
         return order
 
     def cancel(self, account: Account, request: CancelRequest) -> VenueOrder:
@@ -187,7 +190,7 @@ class Desk:
         market = self.market(request.category, request.symbol)
         order = self._find(account, market, request.order_id, request.order_link_id)
         desk = self.desk_of(market)
-        self._later(lambda: self._cancel(desk, order))
+        self._later(lambda _: self._cancel(desk, order))
         return order
 
     def cancel_all(self, account: Account, request: CancelAllRequest) -> list[VenueOrder]:
@@ -226,7 +229,7 @@ class Desk:
                 chosen.append(order)
         for order in chosen:
             self._later(
-                lambda order=order: self._cancel(self._desk_of(order), order)  # type: ignore[misc]
+                lambda _, order=order: self._cancel(self._desk_of(order), order)  # type: ignore[misc]
             )
         return chosen
 
@@ -350,8 +353,8 @@ class Desk:
 
     # the book's side --------------------------------------------------------------------------
 
-    def _later(self, action: Callable[[], None]) -> None:
-        self.venue.schedule(self.venue.now_ns + self.latency_ns, lambda due_ns: action())
+    def _later(self, action: Callable[[int], None]) -> None:
+        self.venue.schedule(self.venue.now_ns + self.latency_ns, action)
 
     def settle(self, desk: SymbolDesk) -> None:
         """Carry a cause through: the engine's events, the stops that follow, margins."""
@@ -359,7 +362,7 @@ class Desk:
         while self.stops.follow(desk) or trim(desk, self.venue.now_ns):
             self.settlement.apply_events(desk)
         self.settlement.announce()
-        if desk.market.instrument.category is Category.LINEAR:
+        if desk.market.instrument.category is _LINEAR:
             self.liquidator.watch(desk, self.accounts.by_uid, always=True)
 
     def _enter(self, desk: SymbolDesk, order: VenueOrder) -> None:
@@ -512,7 +515,7 @@ class Desk:
         self, order: VenueOrder, request: AmendRequest, market: SymbolMarket, price: int | None
     ) -> tuple[int | None, int | None]:
         if not (request.take_profit or request.stop_loss):
-            return None, None
+            return _NO_STOPS
         if order.reduce_only or order.is_spot:
             raise parameter("Can not set tp/sl on this order")
         base = price or order.price_units or market.last_or_mid_units()

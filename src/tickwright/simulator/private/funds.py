@@ -11,11 +11,11 @@ from tickwright.simulator.private.accounts import Account
 from tickwright.simulator.private.ledger import PPM, money_of, share_of
 from tickwright.simulator.private.margin import (
     SETTLE_ASSET,
-    Claim,
+    Claims,
     MarketOf,
-    effect_of,
     locked,
-    worth,
+    margin_of,
+    value_of,
 )
 from tickwright.simulator.private.records import VenueOrder
 from tickwright.simulator.private.refusals import VenueRefusal, insufficient_balance, risk_limit
@@ -23,6 +23,9 @@ from tickwright.simulator.private.store import OrderStore
 from tickwright.simulator.tiers import leverage_for, value_limit
 
 __all__ = ["Funds"]
+
+_LINEAR = Category.LINEAR
+_SELL = Side.SELL
 
 
 class Funds:
@@ -45,7 +48,6 @@ class Funds:
     def check_order(self, order: VenueOrder) -> None:
         """Refuse an order the account can't pay: margin and fee on contracts, the asset on spot."""
         account, market_of = order.account, self._market_of
-        live = self._stores[account.uid].live.values()
         if order.is_spot:
             asset, needed = locked(order)
             if not needed:
@@ -56,14 +58,19 @@ class Funds:
         if order.reduce_only or (order.is_conditional and order.status != "Triggered"):
             return
         order.seen_revision = account.ledger.revision
-        others = [other for other in live if other is not order]
-        notional = self._notional(order)
-        key = order.instrument.symbol, order.position_index
-        effect = effect_of(account, others, market_of, Claim(key, order.side, notional))
-        if effect.exposure > effect.before:
-            self.check_tier(account, order.instrument, effect.exposure)
-        fee = share_of(notional, account.fees_ppm[Category.LINEAR][1], PPM)
-        if effect.added > 0 and effect.added + fee > effect.now.available:
+        notional, symbol = self._notional(order), order.instrument.symbol
+        key = symbol, order.position_index
+        others = Claims(self._stores[account.uid].live.values(), but=order)
+        value = value_of(account, market_of, key)
+        before = others.exposure(key, value)
+        exposure = others.exposure_with(key, value, order.side, notional)
+        if exposure <= before:
+            return  # it binds nothing more
+        self.check_tier(account, order.instrument, exposure)
+        leverage = account.leverage(symbol)
+        added = margin_of(exposure, leverage) - margin_of(before, leverage)
+        fee = share_of(notional, account.fees_ppm[_LINEAR][1], PPM)
+        if added > 0 and added + fee > others.worth(account, market_of).available:
             raise insufficient_balance(is_spot=False)
 
     def _notional(self, order: VenueOrder) -> int:
@@ -73,7 +80,7 @@ class Funds:
         filled no worse than where the market is, so that it costs the mark.
         """
         price = order.price_units or order.trigger_price_units
-        if order.side is Side.SELL:
+        if order.side is _SELL:
             price = max(price, self._market_of(order.instrument.symbol).mark_units)
         return money_of(order.instrument, price, order.leaves_units)
 
@@ -87,18 +94,11 @@ class Funds:
 
     def free(self, account: Account, asset: str, *, but: VenueOrder | None = None) -> int:
         """Return what an account may spend of an asset, as if the order `but` were not there."""
-        others = [order for order in self._stores[account.uid].live.values() if order is not but]
-        bound = sum(
-            amount
-            for other in others
-            if other.is_spot
-            for held, amount in [locked(other)]
-            if held == asset
-        )
-        free = account.ledger.wallet.get(asset, 0) - bound
+        others = Claims(self._stores[account.uid].live.values(), but=but)
+        free = account.ledger.wallet.get(asset, 0) - others.locks.get(asset, 0)
         if asset == SETTLE_ASSET:
             # Margin of contracts and spot locks come out of one pot.
-            free = min(free, worth(account, others, self._market_of).available)
+            free = min(free, others.worth(account, self._market_of).available)
         return free
 
     def check_amend(self, order: VenueOrder, size: int | None, price: int | None) -> None:

@@ -6,6 +6,8 @@ nothing; spot orders lock what they would pay. Maintenance margin follows the ri
 """
 
 from collections.abc import Callable, Iterable
+from decimal import Decimal
+from functools import lru_cache
 
 import msgspec
 
@@ -14,30 +16,33 @@ from tickwright.core.orders import Side
 from tickwright.core.units import MONEY_DECIMALS, MONEY_ONE
 from tickwright.simulator.market import SymbolMarket
 from tickwright.simulator.private.accounts import Account
-from tickwright.simulator.private.ledger import PPM, Position, PositionKey, money_of, share_of
-from tickwright.simulator.private.records import VenueOrder
+from tickwright.simulator.private.ledger import PPM, PositionKey, money_of, share_of
+from tickwright.simulator.private.records import FINAL_STATUSES, VenueOrder
 from tickwright.simulator.tiers import RISK_TIERS, tier_of
 
 __all__ = [
     "SETTLE_ASSET",
     "Claim",
-    "Effect",
-    "MarketOf",
+    "Claims",
     "Worth",
-    "claim_of",
-    "effect_of",
     "exposure_of",
+    "liquidation_at",
     "liquidation_price",
     "locked",
     "maintenance_of",
+    "margin_of",
+    "margins_of",
     "standing",
-    "unrealised",
+    "value_of",
     "worth",
 ]
 
 SETTLE_ASSET = "USDT"
 
-_FLAT = Position()
+_FIGURES_KEPT = 4_096
+"""Values and legs whose margins and liquidation prices are remembered."""
+_SPOT = Category.SPOT
+_BUY, _SELL = Side.BUY, Side.SELL
 
 MarketOf = Callable[[str], SymbolMarket]
 """The linear market of a symbol."""
@@ -92,6 +97,18 @@ def maintenance_of(value: int) -> int:
     return margin
 
 
+def margin_of(value: int, leverage: Decimal) -> int:
+    """Return what a value binds at a leverage, both in money units."""
+    numerator, denominator = leverage.as_integer_ratio()
+    return share_of(value, denominator, numerator)
+
+
+@lru_cache(maxsize=_FIGURES_KEPT)
+def margins_of(value: int, leverage: Decimal) -> tuple[int, int]:
+    """Return the (initial, maintenance) margin of a position's value: every request asks again."""
+    return margin_of(value, leverage), maintenance_of(value)
+
+
 def standing(account: Account, market_of: MarketOf) -> tuple[int, int]:
     """Return (equity, maintenance margin) of an account: what liquidation compares."""
     profit = maintenance = 0
@@ -100,7 +117,7 @@ def standing(account: Account, market_of: MarketOf) -> tuple[int, int]:
             market = market_of(symbol)
             value = money_of(market.instrument, market.mark_units, position.size_units)
             profit += value - position.cost
-            maintenance += maintenance_of(abs(value))
+            maintenance += margins_of(abs(value), account.leverage(symbol))[1]
     return account.ledger.wallet.get(SETTLE_ASSET, 0) + profit, maintenance
 
 
@@ -109,18 +126,33 @@ def liquidation_price(
 ) -> int:
     """Return the mark, on the tick, at which this leg alone would bring liquidation; 0: none.
 
-    Everything else stays at its mark. The leg passes through the risk tiers on the way: each tier
-    has its own straight line, and the one that crosses zero inside its tier is the answer.
+    Everything else stays at its mark.
     """
     if not size:
         return 0
-    instrument, mark = market.instrument, market.mark_units
     equity, maintenance = standing(account, market_of)
-    unit = money_of(instrument, 1, size)
-    value = abs(unit) * mark
-    others = maintenance - maintenance_of(value)
-    # equity + unit x (p - mark) = others + rate x |unit| x p - deduction, solved for p.
-    free = equity - unit * mark - others
+    own = maintenance_of(abs(money_of(market.instrument, market.mark_units, size)))
+    return liquidation_at(market, market.mark_units, size, equity - (maintenance - own))
+
+
+def liquidation_at(market: SymbolMarket, mark: int, size: int, free: int) -> int:
+    """Return the liquidation price of a leg whose account has so much `free` at its mark.
+
+    That is its equity less the maintenance margin of everything else.
+    """
+    instrument = market.instrument
+    unit, tick = money_of(instrument, 1, size), instrument.tick_units
+    price = _crossing(unit, free - unit * mark) // tick * tick
+    return price if 0 < price < mark * 100 else 0
+
+
+@lru_cache(maxsize=_FIGURES_KEPT)
+def _crossing(unit: int, free: int) -> int:
+    """Solve `free + unit x price = rate x |unit| x price - deduction` for the price.
+
+    The leg passes through the risk tiers on the way: each tier has its own straight line, and the
+    one that crosses zero inside its tier is the answer.
+    """
     bottom, price = -1, 0
     for tier in RISK_TIERS:
         top = tier.value_max * MONEY_ONE if tier is not RISK_TIERS[-1] else None
@@ -129,25 +161,18 @@ def liquidation_price(
         if abs(unit) * price > bottom and (top is None or abs(unit) * price <= top):
             break
         bottom = tier.value_max * MONEY_ONE
-    tick = instrument.tick_units
-    price = price // tick * tick
-    return price if 0 < price < mark * 100 else 0
+    return price
 
 
-def unrealised(market: SymbolMarket, size_units: int, cost: int) -> int:
-    """Return the profit of a position if closed at the mark."""
-    return money_of(market.instrument, market.mark_units, size_units) - cost
-
-
-def claim_of(order: VenueOrder) -> Claim | None:
-    """Return what a live linear order binds; None when it binds nothing."""
-    if order.category is not Category.LINEAR or order.reduce_only or order.close_on_trigger:
-        return None
-    if order.status == "Untriggered" or (order.status == "Created" and order.is_conditional):
-        return None
+def _claimed(order: VenueOrder) -> int:
+    """Return what a live linear order binds, in money; 0 when it binds nothing."""
+    status = order.status
+    if order.reduce_only or order.close_on_trigger or status in FINAL_STATUSES:
+        return 0
+    if status == "Untriggered" or (status == "Created" and order.trigger_price_units):
+        return 0
     price = order.price_units or order.trigger_price_units
-    notional = money_of(order.instrument, price, order.leaves_units)
-    return Claim((order.instrument.symbol, order.position_index), order.side, notional)
+    return money_of(order.instrument, price, order.size_units - order.filled_units)
 
 
 def locked(order: VenueOrder) -> tuple[str, int]:
@@ -157,7 +182,7 @@ def locked(order: VenueOrder) -> tuple[str, int]:
     is_waiting = order.status in ("Untriggered", "Created") and order.is_conditional
     if is_waiting and order.order_filter == "StopOrder":
         return instrument.quote, 0
-    if order.side is Side.SELL:
+    if order.side is _SELL:
         if order.quote_amount is not None:
             # Sold until the amount is reached: bind what that takes at the present price.
             size = order.quote_units_left // price
@@ -169,70 +194,77 @@ def locked(order: VenueOrder) -> tuple[str, int]:
     return instrument.quote, money_of(instrument, price, order.leaves_units)
 
 
-class Effect(msgspec.Struct, frozen=True, gc=False):
-    """What one more order would do: the account without it, margin it adds, its leg's exposure.
+class Claims:
+    """What an account's live orders, all `but` one, claim: by leg, and what spot orders lock."""
 
-    All in money units; `before` and `exposure` are the leg's largest value without and with it.
-    """
+    __slots__ = ("_legs", "locks")
 
-    now: Worth
-    added: int
-    before: int
-    exposure: int
-
-
-class _Claims:
-    """What an account's live orders claim: sums by leg and side, and what spot orders lock."""
-
-    __slots__ = ("bound", "buys", "sells")
-
-    def __init__(self, live: Iterable[VenueOrder]) -> None:
-        self.buys: dict[PositionKey, int] = {}
-        self.sells: dict[PositionKey, int] = {}
-        self.bound = 0
+    def __init__(self, live: Iterable[VenueOrder], *, but: VenueOrder | None = None) -> None:
+        self._legs: dict[PositionKey, list[int]] = {}
+        self.locks: dict[str, int] = {}
         for order in live:
-            if order.is_spot:
-                asset, amount = locked(order)
-                self.bound += amount if asset == SETTLE_ASSET else 0
+            if order is but:
                 continue
-            claim = claim_of(order)
-            if claim is not None:
-                self.add(claim)
+            if order.instrument.category is _SPOT:
+                asset, amount = locked(order)
+                self.locks[asset] = self.locks.get(asset, 0) + amount
+                continue
+            notional = _claimed(order)
+            if notional:
+                self.add((order.instrument.symbol, order.position_index), order.side, notional)
 
-    def add(self, claim: Claim) -> None:
+    def add(self, key: PositionKey, side: Side, notional: int) -> None:
         """Count one more claim."""
-        sums = self.buys if claim.side is Side.BUY else self.sells
-        sums[claim.key] = sums.get(claim.key, 0) + claim.notional
+        # A leg of a hedge can't pass through zero: orders that shrink it bind nothing.
+        if key[1] == (2 if side is _BUY else 1):
+            return
+        sums = self._legs.get(key)
+        if sums is None:
+            sums = self._legs[key] = [0, 0]
+        sums[side is _SELL] += notional
 
     def exposure(self, key: PositionKey, value: int) -> int:
         """Return the largest value a leg now worth `value` (signed) can come to."""
-        # A leg of a hedge can't pass through zero: orders that shrink it bind nothing.
-        index = key[1]
-        more_long = self.buys.get(key, 0) if index != 2 else 0
-        more_short = self.sells.get(key, 0) if index != 1 else 0
-        return max(abs(value), abs(value + more_long), abs(value - more_short))
+        buys, sells = self._legs.get(key, _NOTHING)
+        return max(value + buys, sells - value)
+
+    def exposure_with(self, key: PositionKey, value: int, side: Side, notional: int) -> int:
+        """Return the same with one more order on the leg, which isn't kept."""
+        buys, sells = self._legs.get(key, _NOTHING)
+        if side is _BUY:
+            more = notional if key[1] != 2 else 0
+            return max(value + buys + more, sells - value)
+        more = notional if key[1] != 1 else 0
+        return max(value + buys, sells + more - value)
 
     def worth(self, account: Account, market_of: MarketOf) -> Worth:
         """Return the account's totals with these claims."""
         profit = position_margin = order_margin = maintenance = 0
-        positions = account.ledger.positions
-        keys = self.buys.keys() | self.sells.keys()
-        keys.update(key for key, position in positions.items() if position.size_units)
-        for key in keys:
-            market = market_of(key[0])
-            position = positions.get(key, _FLAT)
-            value = money_of(market.instrument, market.mark_units, position.size_units)
+        legs, ledger, held = self._legs, account.ledger, 0
+        for key, position in ledger.positions.items():
+            size = position.size_units
+            if not size:
+                continue
+            symbol = key[0]
+            market, leverage = market_of(symbol), account.leverage(symbol)
+            value = money_of(market.instrument, market.mark_units, size)
             profit += value - position.cost
-            numerator, denominator = account.leverage_ratio(key[0])
-            held = share_of(abs(value), denominator, numerator)
-            position_margin += held
-            exposure = self.exposure(key, value)
-            if exposure != abs(value):
-                order_margin += share_of(exposure, denominator, numerator) - held
-            if value:
-                maintenance += maintenance_of(abs(value))
-        wallet = account.ledger.wallet.get(SETTLE_ASSET, 0)
-        return Worth(wallet, profit, position_margin, order_margin, maintenance, self.bound)
+            margin, kept = margins_of(abs(value), leverage)
+            position_margin += margin
+            maintenance += kept
+            if key in legs:
+                held += 1
+                order_margin += margin_of(self.exposure(key, value), leverage) - margin
+        if held < len(legs):
+            for key, sums in legs.items():
+                position_or_none = ledger.positions.get(key)
+                if position_or_none is None or not position_or_none.size_units:
+                    order_margin += margin_of(max(sums), account.leverage(key[0]))
+        wallet, bound = ledger.wallet.get(SETTLE_ASSET, 0), self.locks.get(SETTLE_ASSET, 0)
+        return Worth(wallet, profit, position_margin, order_margin, maintenance, bound)
+
+
+_NOTHING = [0, 0]
 
 
 def worth(
@@ -243,32 +275,19 @@ def worth(
     more: Claim | None = None,
 ) -> Worth:
     """Return an account's totals with its live orders, and with one more order if given."""
-    claims = _Claims(live)
+    claims = Claims(live)
     if more is not None:
-        claims.add(more)
+        claims.add(more.key, more.side, more.notional)
     return claims.worth(account, market_of)
 
 
-def effect_of(
-    account: Account, live: Iterable[VenueOrder], market_of: MarketOf, more: Claim
-) -> Effect:
-    """Return what one more order beside the live ones would do to the account and its leg."""
-    claims, key = _Claims(live), more.key
-    now = claims.worth(account, market_of)
-    position, value = account.ledger.positions.get(key), 0
-    if position is not None and position.size_units:
-        market = market_of(key[0])
-        value = money_of(market.instrument, market.mark_units, position.size_units)
-    before = claims.exposure(key, value)
-    claims.add(more)
-    exposure = claims.exposure(key, value)
-    if exposure == before:
-        return Effect(now, 0, before, exposure)
-    numerator, denominator = account.leverage_ratio(key[0])
-    margin = share_of(exposure, denominator, numerator)
-    if before:
-        margin -= share_of(before, denominator, numerator)
-    return Effect(now, margin, before, exposure)
+def value_of(account: Account, market_of: MarketOf, key: PositionKey) -> int:
+    """Return what a leg is worth at its mark, signed, in money."""
+    position = account.ledger.positions.get(key)
+    if position is None or not position.size_units:
+        return 0
+    market = market_of(key[0])
+    return money_of(market.instrument, market.mark_units, position.size_units)
 
 
 def exposure_of(
@@ -278,7 +297,4 @@ def exposure_of(
     live: Iterable[VenueOrder],
 ) -> int:
     """Return the largest value, in money, that a leg can come to with its live orders."""
-    claims = _Claims(live)
-    market = market_of(key[0])
-    size = account.ledger.positions.get(key, _FLAT).size_units
-    return claims.exposure(key, money_of(market.instrument, market.mark_units, size))
+    return Claims(live).exposure(key, value_of(account, market_of, key))

@@ -33,13 +33,19 @@ from tickwright.simulator.private.accounts import Account
 from tickwright.simulator.private.ledger import Booked, Ledger, Position, money_of, share_of
 from tickwright.simulator.private.margin import (
     SETTLE_ASSET,
-    liquidation_price,
-    locked,
-    maintenance_of,
-    worth,
+    Claims,
+    Worth,
+    liquidation_at,
+    margins_of,
+    standing,
 )
 from tickwright.simulator.private.past import Past
-from tickwright.simulator.private.records import ExecutionRecord, LogRecord, VenueOrder
+from tickwright.simulator.private.records import (
+    FINAL_STATUSES,
+    ExecutionRecord,
+    LogRecord,
+    VenueOrder,
+)
 from tickwright.simulator.private.shapes import (
     Row,
     execution_row,
@@ -60,6 +66,7 @@ from tickwright.simulator.venue import SimulatedVenue
 __all__ = ["TRIGGER_WORDS", "Publish", "Settlement", "SymbolDesk", "account_of", "position_key"]
 
 _MS = 1_000_000
+_LINEAR, _SPOT = Category.LINEAR, Category.SPOT
 _USD_PRICES = {"USDT": Decimal(1), "USDC": Decimal(1)}
 
 Publish = Callable[[Account, str, list[Row]], None]
@@ -213,15 +220,17 @@ class Settlement:
             has_rows = self.past.is_kept or self.is_heard(account)
             if listener is None and not has_rows:
                 continue
+            wallet = self.wallet(account) if changed.is_wallet_changed else None
+            worth = None if wallet is None else wallet.worth
             told = Announcement(
                 account,
                 [*changed.passing, *changed.orders.values()],
                 changed.executions,
                 [
-                    self.position(account, desk, index)
+                    self.position(account, desk, index, worth)
                     for (_, index), desk in changed.positions.items()
                 ],
-                self.wallet(account) if changed.is_wallet_changed else None,
+                wallet,
             )
             if listener is not None:
                 listener(told)
@@ -256,63 +265,76 @@ class Settlement:
         """Return the wallet row as it is now."""
         return wallet_row(account, self.wallet(account))
 
-    def position(self, account: Account, desk: SymbolDesk, index: int) -> PositionFacts:
-        """Return what there is to say of a position now."""
+    def position(
+        self, account: Account, desk: SymbolDesk, index: int, worth: Worth | None = None
+    ) -> PositionFacts:
+        """Return what there is to say of a position now; `worth` is the account's, if known."""
         market = desk.market
         symbol, mark = market.instrument.symbol, market.mark_units
         position = account.ledger.positions.get((symbol, index)) or Position()
         held = position.size_units
         key = position_key(account.uid, index)
         value = abs(money_of(market.instrument, mark, held))
-        numerator, denominator = account.leverage_ratio(symbol)
+        margin, maintenance = margins_of(value, account.leverage(symbol))
+        liquidation_units = 0
+        if held:
+            if worth is None:
+                equity, whole = standing(account, self.linear_market)
+            else:
+                equity, whole = worth.equity, worth.maintenance_margin
+            free = equity - (whole - maintenance)
+            liquidation_units = liquidation_at(market, mark, held, free)
         return PositionFacts(
             market,
             index,
             position,
             mark,
             value,
-            share_of(value, denominator, numerator),
-            maintenance_of(value),
+            margin,
+            maintenance,
             desk.matching.stops(key),
             self.trailing_of(desk, key),
-            liquidation_price(account, market, held, self.linear_market) if held else 0,
+            liquidation_units,
         )
 
     def wallet(self, account: Account) -> WalletFacts:
         """Return what there is to say of an account's money now."""
-        live = self.stores[account.uid].live.values()
-        locks: dict[str, int] = {}
-        for order in live:
-            if order.is_spot:
-                asset, amount = locked(order)
-                locks[asset] = locks.get(asset, 0) + amount
-        prices = dict(_USD_PRICES)
+        claims = Claims(self.stores[account.uid].live.values())
+        prices = _USD_PRICES
         for asset in account.ledger.wallet:
             if asset == SETTLE_ASSET:
                 continue
-            market = self._venue.markets.get((Category.SPOT, f"{asset}USDT"))
+            market = self._venue.markets.get((_SPOT, f"{asset}USDT"))
             if market is not None:
                 decimals = market.instrument.price_decimals
-                prices[asset] = decimal_from_units(market.last_or_mid_units(), decimals)
-        return WalletFacts(worth(account, live, self.linear_market), locks, prices)
+                price = decimal_from_units(market.last_or_mid_units(), decimals)
+                prices = {**prices, asset: price}
+        return WalletFacts(claims.worth(account, self.linear_market), claims.locks, prices)
 
     def linear_market(self, symbol: str) -> SymbolMarket:
         """Return the linear market of a symbol that is known to exist."""
-        return self._venue.markets[Category.LINEAR, symbol]
+        return self._venue.markets[_LINEAR, symbol]
 
     # events -----------------------------------------------------------------------------------
 
     def _apply(self, desk: SymbolDesk, event: MatchEvent) -> None:
         if self.on_event is not None:
             self.on_event(desk, event)
-        if isinstance(event, Execution):
-            self._execution(desk, event)
-        elif isinstance(event, Working):
+        if isinstance(event, Working):
             order = desk.orders[event.order.order_id]
             order.status = "PartiallyFilled" if order.filled_units else "New"
             if order.reduce_only:
                 desk.reducing[order.number] = order
             self._changed(desk, order)
+        elif isinstance(event, (Amended, Trimmed)):
+            order = desk.orders[event.order.order_id]
+            order.size_units = event.size_units
+            if isinstance(event, Amended):
+                order.price_units = event.price_units or order.price_units
+                order.trigger_price_units = event.order.trigger_price_units
+            self._changed(desk, order)
+        elif isinstance(event, Execution):
+            self._execution(desk, event)
         elif isinstance(event, Armed):
             order = desk.orders.get(event.order.order_id) or self._adopt(desk, event.order)
             order.status = "Untriggered"
@@ -324,13 +346,6 @@ class Settlement:
             self._changed(desk, order)
             # A passing state: clients see it once, before what became of the order.
             self._of(order.account).passing.append(frozen(order))
-        elif isinstance(event, (Amended, Trimmed)):
-            order = desk.orders[event.order.order_id]
-            order.size_units = event.size_units
-            if isinstance(event, Amended):
-                order.price_units = event.price_units or order.price_units
-                order.trigger_price_units = event.order.trigger_price_units
-            self._changed(desk, order)
         elif isinstance(event, Cancelled):
             self._cancelled(desk, event)
         else:
@@ -597,15 +612,15 @@ class Settlement:
 
     def _changed(self, desk: SymbolDesk, order: VenueOrder) -> None:
         order.updated_ms = self._venue.now_ns // _MS
-        news = self._of(order.account)
-        news.orders.pop(order.number, None)
-        news.orders[order.number] = order
+        news, number, instrument = self._of(order.account), order.number, order.instrument
+        news.orders.pop(number, None)
+        news.orders[number] = order
         news.is_wallet_changed = True
-        if not order.is_spot:
+        if instrument.category is not _SPOT:
             # The venue shows the position after every order request, changed or not.
-            news.positions[order.instrument.symbol, order.position_index] = desk
-        if not order.is_live and desk.orders.pop(order.number, None) is not None:
-            desk.reducing.pop(order.number, None)
+            news.positions[instrument.symbol, order.position_index] = desk
+        if order.status in FINAL_STATUSES and desk.orders.pop(number, None) is not None:
+            desk.reducing.pop(number, None)
             self.stores[order.account.uid].finish(order)
 
     def _of(self, account: Account) -> _News:
