@@ -19,6 +19,7 @@ from tickwright.app.settings import trading_plan
 from tickwright.core.errors import ConfigError, UnitsError
 from tickwright.core.identity import Category, InstrumentId
 from tickwright.core.instrument import Instrument
+from tickwright.core.orders import SelfTradeRule
 from tickwright.core.units import decimals_of, units_from_decimal
 
 if TYPE_CHECKING:
@@ -83,8 +84,9 @@ def backtest_settings(
             balances=tuple(wanted.get(name, file.paper.balances).items()),
             fees_ppm={Category.LINEAR: told.fees_linear_ppm, Category.SPOT: told.fees_spot_ppm},
             leverage=Decimal(told.leverage),
+            self_trade=SelfTradeRule(account.self_trade),
         )
-        for name in file.accounts
+        for name, account in file.accounts.items()
     }
     if not accounts:
         raise ConfigError(f"{config.path}: a backtest needs an account; no [accounts.NAME] there")

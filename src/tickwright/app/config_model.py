@@ -146,13 +146,15 @@ class AccountConfig(_Section):
     `kill_key_file` holds the kill switch's own key. `risk` holds limits of this account alone, in
     place of those in `[risk]`. With `batch`, creates, amends or cancels of one step leave in one
     message; off by default, because one lost answer then leaves all of them unknown until the venue
-    shows them.
+    shows them. `self_trade`: what every order asks the venue to do where it would meet another of
+    this account.
     """
 
     venue: Name
     key_file: FilePath | None = None
     kill_key_file: FilePath | None = None
     batch: bool = False
+    self_trade: Literal["none", "cancel_maker", "cancel_taker", "cancel_both"] = "none"
     risk: _Table = {}
 
 

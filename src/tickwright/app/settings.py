@@ -16,6 +16,7 @@ from tickwright.app.trader_settings import (
     VenueSettings,
 )
 from tickwright.core.identity import Category, InstrumentId
+from tickwright.core.orders import SelfTradeRule
 from tickwright.engine.plan import StrategyPlan, TradingPlan
 from tickwright.venues.bybit.hosts import Hosts
 
@@ -77,6 +78,7 @@ def trader_settings(
                 categories=_categories(config, name),
                 orders_by_rest=not (file.is_paper or hosts[account.venue].trade),
                 batches_orders=account.batch,
+                self_trade=SelfTradeRule(account.self_trade),
             )
             for name, account in file.accounts.items()
         ),

@@ -188,7 +188,12 @@ class Trader:
         clients = self.clients
         for account in settings.accounts:
             kit = self._account_kits[account.account_id.venue]
-            client = kit.client(account.account_id, account.credentials, self._instrument_of)
+            client = kit.client(
+                account.account_id,
+                account.credentials,
+                self._instrument_of,
+                self_trade=account.self_trade,
+            )
             await self._check_key(client)
             clients[account.account_id] = client
         started_ns = utc_now_ns()
@@ -363,6 +368,7 @@ class Trader:
             on_note=self._note,
             wants_trade_socket=not account.orders_by_rest,
             batches=account.batches_orders,
+            self_trade=account.self_trade,
             fence=self._fence,
             reconcile_s=self.settings.plan.engine.execution.reconcile_ms / 1e3,
             seen_ns=seen_ns,

@@ -6,6 +6,7 @@ import msgspec
 
 from tickwright.app.paper_settings import PaperSettings
 from tickwright.core.identity import AccountId, Category
+from tickwright.core.orders import SelfTradeRule
 from tickwright.engine.plan import TradingPlan
 from tickwright.feed.feed import FeedOptions
 from tickwright.storage.journal import SyncPolicy
@@ -44,6 +45,8 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True):
     orders_by_rest: bool = False
     batches_orders: bool = False
     """Whether requests of one step leave in one message where they may."""
+    self_trade: SelfTradeRule = SelfTradeRule.NONE
+    """What its orders ask for when one would meet another of them."""
 
 
 class TraderSettings(msgspec.Struct, frozen=True, kw_only=True):

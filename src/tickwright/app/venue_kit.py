@@ -16,6 +16,7 @@ from tickwright.core.errors import ConfigError
 from tickwright.core.events import ClockNotice, RateLimitReport
 from tickwright.core.identity import AccountId, Category, InstrumentId
 from tickwright.core.instrument import Instrument
+from tickwright.core.orders import SelfTradeRule
 from tickwright.feed.account_link import AccountDoor, AccountLink, OrderFence
 from tickwright.feed.door import Door
 from tickwright.feed.feed import FeedOptions, PublicFeed
@@ -137,6 +138,7 @@ class BybitKit:
         instrument_of: InstrumentOf,
         *,
         on_limit: Callable[[RateLimitReport], None] | None = None,
+        self_trade: SelfTradeRule = SelfTradeRule.NONE,
     ) -> BybitAccountClient:
         """Return the REST client of one account.
 
@@ -153,6 +155,7 @@ class BybitKit:
             instrument_of,
             on_limit=on_limit,
             batched=batched,
+            self_trade=self_trade,
         )
 
     def link(
@@ -173,6 +176,7 @@ class BybitKit:
         reconcile_s: float = 0.0,
         seen_ns: int = 0,
         batches: bool = False,
+        self_trade: SelfTradeRule = SelfTradeRule.NONE,
     ) -> AccountLink:
         """Return the link of one account.
 
@@ -201,7 +205,9 @@ class BybitKit:
         private.set_clock_offset(self.clock.offset_ns)
         trade = None
         if wants_trade_socket and self.hosts.trade:
-            encoder = OrderEncoder(lambda one: instrument_of(one.category, one.symbol))
+            encoder = OrderEncoder(
+                lambda one: instrument_of(one.category, one.symbol), self_trade=self_trade
+            )
             session = TradeSession(
                 account_id, credentials, encoder, link, wake=link.wake, on_clock_doubt=doubt
             )

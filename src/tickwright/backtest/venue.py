@@ -19,7 +19,7 @@ from tickwright.backtest.tape import Tape
 from tickwright.core.errors import ConfigError
 from tickwright.core.identity import AccountId, Category, InstrumentId
 from tickwright.core.instrument import Instrument
-from tickwright.core.orders import Side, TriggerBy
+from tickwright.core.orders import SelfTradeRule, Side, TriggerBy
 from tickwright.matching import Execution, FillCause, MatchEvent, QueueModel, Working
 from tickwright.matching.impact import ImpactLevels
 from tickwright.matching.levels import ExternalLevels, LevelSource
@@ -50,6 +50,7 @@ class AccountTerms:
     balances: tuple[tuple[str, Decimal], ...]
     fees_ppm: Mapping[Category, tuple[int, int]] = field(default_factory=lambda: FEES_PPM)
     leverage: Decimal = Decimal(10)
+    self_trade: SelfTradeRule = SelfTradeRule.NONE
 
 
 class FillCircumstance(msgspec.Struct, frozen=True, gc=False):
@@ -207,7 +208,7 @@ class TapeVenue:
                 on_news(account_id, news, self._venue.now_ns)
 
             self.gateways[account_id] = AccountGateway(
-                self.whole, account_id, key, instruments, told
+                self.whole, account_id, key, instruments, told, self_trade=terms.self_trade
             )
         self.fills: deque[FillCircumstance] = deque(maxlen=FACTS_WAITING_MAX)
         """In the order of the executions that `on_news` tells."""

@@ -32,6 +32,7 @@ __all__ = [
     "Purpose",
     "RequestKind",
     "RequestState",
+    "SelfTradeRule",
     "Side",
     "TimeInForce",
     "TriggerBy",
@@ -83,6 +84,21 @@ class TriggerBy(enum.Enum):
     LAST = "last"
     MARK = "mark"
     INDEX = "index"
+
+
+class SelfTradeRule(enum.Enum):
+    """What the venue does when an order of ours would meet another of ours.
+
+    The rule of the order that arrives counts, not that of the one that rests.
+    """
+
+    NONE = "none"
+    """They trade with each other."""
+    CANCEL_MAKER = "cancel_maker"
+    """The one that rests is cancelled, and the other goes on."""
+    CANCEL_TAKER = "cancel_taker"
+    """The one that arrives is cancelled: what it had left."""
+    CANCEL_BOTH = "cancel_both"
 
 
 class Purpose(enum.Enum):

@@ -31,7 +31,7 @@ from tickwright.core.events import (
 )
 from tickwright.core.identity import AccountId, Category, ClientId, InstrumentId, VenueOrderId
 from tickwright.core.instrument import FeeRates, Instrument
-from tickwright.core.orders import RequestKind
+from tickwright.core.orders import RequestKind, SelfTradeRule
 from tickwright.simulator.inputs import InputMaker, Told
 from tickwright.simulator.private.accounts import ApiKey
 from tickwright.simulator.private.margin import SETTLE_ASSET
@@ -75,6 +75,8 @@ class AccountGateway:
         key: ApiKey,
         instruments: dict[InstrumentId, Instrument],
         on_news: Callable[[News], None],
+        *,
+        self_trade: SelfTradeRule = SelfTradeRule.NONE,
     ) -> None:
         self.account_id = account_id
         self._whole = whole
@@ -84,7 +86,7 @@ class AccountGateway:
         self._rows = RowReader(account_id, lambda category, symbol: by_symbol[category, symbol])
         self._inputs = InputMaker(account_id, by_symbol)
         self._on_news = on_news
-        self._encoder = OrderEncoder(instruments.__getitem__)
+        self._encoder = OrderEncoder(instruments.__getitem__, self_trade=self_trade)
         self._markets = {
             one.id: whole.venue.markets[one.id.category, one.symbol] for one in instruments.values()
         }
@@ -280,4 +282,5 @@ def typed_request(kind: RequestKind, form: OrderForm) -> TypedRequest:
         tp_trigger_by=form.tpTriggerBy,
         sl_trigger_by=form.slTriggerBy,
         tpsl_mode=form.tpslMode,
+        smp_type=form.smpType,
     )

@@ -32,7 +32,7 @@ from tickwright.core.events import (
 )
 from tickwright.core.identity import AccountId, Category, ClientId, InstrumentId, VenueOrderId
 from tickwright.core.instrument import FeeRates, Instrument
-from tickwright.core.orders import Fill, RequestKind
+from tickwright.core.orders import Fill, RequestKind, SelfTradeRule
 from tickwright.net.http import NeverSent
 from tickwright.venues.bybit.account_calls import (
     CANCEL_ALL_PATH,
@@ -107,6 +107,7 @@ class BybitAccountClient:
         settle_assets: Iterable[str] = SETTLE_ASSETS,
         on_limit: Callable[[RateLimitReport], None] | None = None,
         batched: Iterable[Category] = (Category.LINEAR, Category.SPOT),
+        self_trade: SelfTradeRule = SelfTradeRule.NONE,
     ) -> None:
         self.account_id = account_id
         self.unlisted_rows = 0
@@ -114,7 +115,7 @@ class BybitAccountClient:
         self._caller = caller
         self._instrument_of = instrument_of
         self._rows = RowReader(account_id, instrument_of)
-        self._encoder = OrderEncoder(self._instrument)
+        self._encoder = OrderEncoder(self._instrument, self_trade=self_trade)
         self._settle_assets = tuple(settle_assets)
         self._on_limit = on_limit
         self._batched = frozenset(batched)

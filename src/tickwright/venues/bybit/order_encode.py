@@ -12,7 +12,14 @@ from tickwright.core.commands import AmendOrder, CancelOrder, PlaceOrder
 from tickwright.core.errors import InstrumentUnknown
 from tickwright.core.identity import ClientId, InstrumentId, Leg
 from tickwright.core.instrument import Instrument
-from tickwright.core.orders import OrderType, RequestKind, Side, TimeInForce, TriggerBy
+from tickwright.core.orders import (
+    OrderType,
+    RequestKind,
+    SelfTradeRule,
+    Side,
+    TimeInForce,
+    TriggerBy,
+)
 from tickwright.core.units import units_writer
 from tickwright.venues.bybit.private_decode import leg_index
 from tickwright.venues.port import OrderRequest, Unsendable
@@ -25,6 +32,13 @@ _TRIGGERS = {
     TriggerBy.LAST: "LastPrice",
     TriggerBy.MARK: "MarkPrice",
     TriggerBy.INDEX: "IndexPrice",
+}
+_SELF_TRADES = {
+    # The venue's own default, which needs no word.
+    SelfTradeRule.NONE: "",
+    SelfTradeRule.CANCEL_MAKER: "CancelMaker",
+    SelfTradeRule.CANCEL_TAKER: "CancelTaker",
+    SelfTradeRule.CANCEL_BOTH: "CancelBoth",
 }
 _KINDS: dict[type[OrderRequest], RequestKind] = {
     PlaceOrder: RequestKind.CREATE,
@@ -63,6 +77,7 @@ class OrderForm(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     marketUnit: str = ""  # noqa: N815
     isLeverage: int | None = None  # noqa: N815
     orderFilter: str = ""  # noqa: N815
+    smpType: str = ""  # noqa: N815
 
 
 def request_kind_of(request: OrderRequest) -> RequestKind:
@@ -85,7 +100,7 @@ class _Fragments:
 
     __slots__ = ("category", "head", "instrument", "legs", "tail", "write_price", "write_size")
 
-    def __init__(self, instrument: Instrument) -> None:
+    def __init__(self, instrument: Instrument, self_trade: str) -> None:
         self.instrument = instrument
         self.category = instrument.id.category.value
         head = msgspec.json.encode(OrderForm(self.category, instrument.symbol)).decode()
@@ -93,7 +108,9 @@ class _Fragments:
         self.legs = {
             leg: "" if instrument.is_spot else f',"positionIdx":{leg_index(leg)}' for leg in Leg
         }
-        self.tail = ',"isLeverage":0,"orderFilter":"Order"}' if instrument.is_spot else "}"
+        spot = ',"isLeverage":0,"orderFilter":"Order"' if instrument.is_spot else ""
+        rule = f',"smpType":"{self_trade}"' if self_trade else ""
+        self.tail = f"{spot}{rule}}}"
         self.write_price = units_writer(instrument.price_decimals)
         self.write_size = units_writer(instrument.size_decimals)
 
@@ -103,10 +120,18 @@ class OrderEncoder:
 
     Bybit must be told whether a trigger lies above or below the market. With `last_price_units`
     that is a comparison. Without it a stop is assumed: a sell waits for a fall, a buy for a rise.
+
+    Every new order carries the account's rule for meeting an order of its own.
     """
 
-    def __init__(self, instrument_of: Callable[[InstrumentId], Instrument]) -> None:
+    def __init__(
+        self,
+        instrument_of: Callable[[InstrumentId], Instrument],
+        *,
+        self_trade: SelfTradeRule = SelfTradeRule.NONE,
+    ) -> None:
         self._instrument_of = instrument_of
+        self._self_trade = _SELF_TRADES[self_trade]
         self._fragments: dict[InstrumentId, _Fragments] = {}
 
     def plain_row(self, order: PlaceOrder, now_ns: int) -> PlainRow | Unsendable | None:
@@ -126,7 +151,7 @@ class OrderEncoder:
             return Unsendable(order.client_id, RequestKind.CREATE, reason)
         fixed = self._fragments.get(order.instrument_id)
         if fixed is None or fixed.instrument is not instrument:
-            fixed = self._fragments[order.instrument_id] = _Fragments(instrument)
+            fixed = self._fragments[order.instrument_id] = _Fragments(instrument, self._self_trade)
         price_units = order.price_units
         assert price_units is not None, "a limit order without a price is a fault"
         qty, price = fixed.write_size(order.size_units), fixed.write_price(price_units)
@@ -154,7 +179,7 @@ class OrderEncoder:
             reason = _create_fault(request, instrument, now_ns)
             if reason:
                 return Unsendable(request.client_id, RequestKind.CREATE, reason)
-            return _create(request, instrument, last_price_units)
+            return _create(request, instrument, last_price_units, self._self_trade)
         order_id = "" if request.client_id else (request.venue_id or "")
         if not request.client_id and not order_id:
             return Unsendable(request.client_id, request_kind_of(request), "the order has no id")
@@ -213,7 +238,9 @@ def _create_fault(order: PlaceOrder, instrument: Instrument, now_ns: int) -> str
     return ""
 
 
-def _create(order: PlaceOrder, instrument: Instrument, last_price_units: int | None) -> OrderForm:
+def _create(
+    order: PlaceOrder, instrument: Instrument, last_price_units: int | None, self_trade: str
+) -> OrderForm:
     is_spot = instrument.is_spot
     is_market = order.order_type is OrderType.MARKET
     time_in_force = "PostOnly" if order.post_only else _TIMES[order.time_in_force]
@@ -250,6 +277,7 @@ def _create(order: PlaceOrder, instrument: Instrument, last_price_units: int | N
         marketUnit="baseCoin" if is_spot and is_market else "",
         isLeverage=0 if is_spot else None,
         orderFilter=("StopOrder" if trigger else "Order") if is_spot else "",
+        smpType=self_trade,
     )
 
 
