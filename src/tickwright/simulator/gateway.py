@@ -24,6 +24,7 @@ from tickwright.core.events import (
     FeesChanged,
     Input,
     OrderAbsent,
+    Outcome,
     RateLimitReport,
     Reply,
     SendOutcome,
@@ -53,11 +54,13 @@ News = tuple[Told, ...]
 Request = PlaceOrder | AmendOrder | CancelOrder | CancelAll | QueryOrder | SetPositionStops
 """What an account may ask of the venue."""
 
-_NAMES = {
-    RequestKind.CREATE: "order.create",
-    RequestKind.AMEND: "order.amend",
-    RequestKind.CANCEL: "order.cancel",
+_NAMES: dict[type[OrderRequest], str] = {
+    PlaceOrder: "order.create",
+    AmendOrder: "order.amend",
+    CancelOrder: "order.cancel",
 }
+_AMEND, _CANCEL = RequestKind.AMEND, RequestKind.CANCEL
+_ACCEPTED = Outcome.ACCEPTED
 _WAY = "process"
 
 
@@ -90,7 +93,7 @@ class AccountGateway:
         self._markets = {
             one.id: whole.venue.markets[one.id.category, one.symbol] for one in instruments.values()
         }
-        self._limited: set[str] = set()
+        self._limited: set[tuple[str, str]] = set()
         whole.listen(key.account, self._hear)
 
     # what is asked ------------------------------------------------------------------------------
@@ -113,24 +116,25 @@ class AccountGateway:
 
     def submit(self, request: OrderRequest, form: OrderForm) -> Sequence[Input]:
         """Let a request reach the venue now; returns what its answer would say."""
-        kind = request_kind_of(request)
-        name = _NAMES[kind]
+        kind, venue = request_kind_of(request), self._whole.venue
+        name = _NAMES[type(request)]
         reply = self._whole.service.submit(self._key, name, typed_request(kind, form), _WAY)
-        self._whole.advance(self._whole.now_ns)
+        self._whole.advance(venue.now_ns)
         answer = reply.answer
         if answer is None:
             return ()
+        code = answer.code
         told = Reply(
             account_id=self.account_id,
             client_id=request.client_id,
             request=kind,
-            outcome=outcome_of(answer.code, kind),
-            code=answer.code,
+            outcome=outcome_of(code, kind) if code else _ACCEPTED,
+            code=code,
             text=answer.text,
-            venue_id=VenueOrderId(answer.result["orderId"]) if answer.code == 0 else None,
-            venue_ns=self._whole.now_ns,
+            venue_id=None if code else VenueOrderId(answer.result["orderId"]),
+            venue_ns=venue.now_ns,
         )
-        limit = self._limit(f"{kind.value}.{form.category}", answer)
+        limit = self._limit(kind, name, form.category, answer)
         return (told,) if limit is None else (told, limit)
 
     def carry_out(self, command: CancelAll | QueryOrder | SetPositionStops) -> Sequence[Input]:
@@ -141,16 +145,18 @@ class AccountGateway:
             return self._query(command)
         return self._cancel_all(command)
 
-    def _limit(self, group: str, answer: Answer) -> RateLimitReport | None:
+    def _limit(
+        self, kind: RequestKind, name: str, category: str, answer: Answer
+    ) -> RateLimitReport | None:
         """Return what an answer says of a budget: the first time, and when it refuses for it."""
-        budget, is_exceeded = answer.budget, answer.code == 10006
-        if budget is None or (group in self._limited and not is_exceeded):
+        budget, is_exceeded, known = answer.budget, answer.code == 10006, (name, category)
+        if budget is None or (known in self._limited and not is_exceeded):
             return None
-        self._limited.add(group)
+        self._limited.add(known)
         reset_ns = budget.reset_ms * 1_000_000
         return RateLimitReport(
             account_id=self.account_id,
-            group=group,
+            group=f"{kind.value}.{category}",
             limit=budget.limit,
             remaining=0 if is_exceeded else budget.left,
             reset_ns=max(reset_ns, self._whole.now_ns + 1_000_000_000) if is_exceeded else reset_ns,
@@ -254,9 +260,9 @@ class AccountGateway:
 
 def typed_request(kind: RequestKind, form: OrderForm) -> TypedRequest:
     """Return a form as the venue's services read it: what it leaves out is at their defaults."""
-    if kind is RequestKind.CANCEL:
+    if kind is _CANCEL:
         return CancelRequest(form.category, form.symbol, form.orderId, form.orderLinkId)
-    if kind is RequestKind.AMEND:
+    if kind is _AMEND:
         return AmendRequest(
             form.category, form.symbol, form.orderId, form.orderLinkId, form.qty, form.price
         )

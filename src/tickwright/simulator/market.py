@@ -162,8 +162,10 @@ class SymbolMarket:
 
     def premium(self, seconds: int) -> int:
         """Average of the mid above the mark (contracts) or the index (spot) of late, in units."""
+        if not self._premiums:
+            return 0
         latest = list(self._premiums)[-seconds:]
-        return sum(latest) // len(latest) if latest else 0
+        return sum(latest) // len(latest)
 
     def last_or_mid_units(self) -> int:
         """Last trade price, or the mark before the first trade."""

@@ -21,6 +21,7 @@ __all__ = [
 
 LIMIT_RATIOS_BPS = {Category.SPOT: (50, 100), Category.LINEAR: (100, 200)}
 """The listed ratios X and Y of price limits."""
+_SPOT = Category.SPOT
 SPOT_PREMIUM_S = 120
 CONTRACT_PREMIUM_S = 30
 
@@ -128,14 +129,21 @@ def price_limits(market: SymbolMarket) -> tuple[int, int]:
     mid over the last two minutes (spot) or 30 seconds (contracts).
     """
     instrument, index = market.instrument, market.index_units
-    tick = instrument.tick_units
-    inner, outer = LIMIT_RATIOS_BPS[instrument.category]
-    if instrument.category is Category.SPOT:
-        premium = market.premium(SPOT_PREMIUM_S)
+    if instrument.category is _SPOT:
+        mark, premium = index, market.premium(SPOT_PREMIUM_S)
+    else:
+        mark, premium = market.mark_units, market.premium(CONTRACT_PREMIUM_S)
+    return _limits(instrument.category, instrument.tick_units, mark, index, premium)
+
+
+@lru_cache(maxsize=_TEXTS_KEPT)
+def _limits(category: Category, tick: int, mark: int, index: int, premium: int) -> tuple[int, int]:
+    """Return the price limits that these facts make: they outlive many requests."""
+    inner, outer = LIMIT_RATIOS_BPS[category]
+    if category is _SPOT:
         anchor, above, below = index, premium, premium
     else:
-        premium = market.premium(CONTRACT_PREMIUM_S)
-        anchor, above, below = market.mark_units, max(0, premium), min(0, premium)
+        anchor, above, below = mark, max(0, premium), min(0, premium)
     highest = min(
         anchor * (10_000 + outer) // 10_000,
         max(index, anchor * (10_000 + inner) // 10_000 + above),

@@ -210,7 +210,11 @@ class WholeVenue:
         self.desk.settlement.listeners[account.uid] = listener
 
     def _is_heard(self, account: Account) -> bool:
-        return any(s.key is not None and s.key.account is account for s in self.streams)
+        # A loop and not `any`: without streams, which is each step of a backtest, it is nothing.
+        for session in self.streams:
+            if session.key is not None and session.key.account is account:
+                return True
+        return False
 
     def _publish(self, account: Account, topic: str, rows: list[Row]) -> None:
         # A session may be cut by a fault of its own message.

@@ -56,6 +56,9 @@ def signature(secret: str, text: str) -> str:
 class Right(enum.Enum):
     """What a key may do beside reading."""
 
+    # Members are single objects; the hash of `Enum` is a Python call on every look-up.
+    __hash__ = object.__hash__
+
     CONTRACT_ORDERS = "Order"
     CONTRACT_POSITIONS = "Position"
     SPOT_TRADE = "SpotTrade"

@@ -15,6 +15,7 @@ ADDRESSES_MAX = 4_096
 """Addresses remembered at once; the one longest silent is forgotten first."""
 
 _SECOND_MS = 1_000
+_SPOT = Category.SPOT
 
 # Requests a second by endpoint: (contracts, spot). Endpoints without products use the first.
 _PER_SECOND: dict[str, tuple[int, int]] = {
@@ -91,14 +92,18 @@ class RequestLimits:
     ) -> Budget:
         """Ask for units of an endpoint's budget now; a refused request costs nothing."""
         contracts, spot = _PER_SECOND[endpoint]
-        full = (spot if category is Category.SPOT else contracts) * self.scale
-        limit = max(1, int(full / divisor))
-        recent = self._recent.setdefault((uid, endpoint, category), deque())
+        full = (spot if category is _SPOT else contracts) * self.scale
+        limit = int(full / divisor) or 1
+        name = uid, endpoint, category
+        recent = self._recent.get(name)
+        if recent is None:
+            recent = self._recent[name] = deque()
         while recent and recent[0] <= now_ms - _SECOND_MS:
             recent.popleft()
-        granted = max(0, min(units, limit - len(recent)))
-        recent.extend([now_ms] * granted)
         left = max(0, limit - len(recent))
+        granted = units if units <= left else left
+        recent.extend([now_ms] * granted)
+        left -= granted
         reset_ms = now_ms if left else recent[0] + _SECOND_MS
         return Budget(limit, left, reset_ms, granted, units)
 

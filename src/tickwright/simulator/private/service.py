@@ -86,6 +86,7 @@ SOCKET_OPS = frozenset(
 )
 """What the trade socket carries."""
 
+_LINEAR, _SPOT = Category.LINEAR, Category.SPOT
 _MAINTENANCE = frozenset({FaultKind.MAINTENANCE})
 _TOO_MANY = VenueRefusal(10006, "Too many visits")
 
@@ -376,14 +377,14 @@ class Service:
     def _spend(self, key: ApiKey, name: str, category: object, units: int = 1) -> Budget:
         kind = None
         if category == "linear":
-            kind = Category.LINEAR
+            kind = _LINEAR
         elif category == "spot":
-            kind = Category.SPOT
+            kind = _SPOT
         now_ms = self.desk.venue.now_ns // 1_000_000
-        is_halved = self._strike(FaultKind.HALVED_LIMITS, name) is not None
-        return self._limits.spend(
-            key.account.uid, name, kind, now_ms, units, divisor=2 if is_halved else 1
-        )
+        divisor = 1
+        if self._faults.has_private_faults:
+            divisor = 1 if self._strike(FaultKind.HALVED_LIMITS, name) is None else 2
+        return self._limits.spend(key.account.uid, name, kind, now_ms, units, divisor=divisor)
 
 
 def _category(body: Any) -> Any:

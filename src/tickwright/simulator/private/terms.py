@@ -6,6 +6,7 @@ Every refusal here depends on the request, the instrument and the market alone.
 import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 
 from tickwright.core.errors import UnitsError
 from tickwright.core.identity import Category
@@ -57,6 +58,8 @@ _TIMES = {
     "FOK": TimeInForce.FOK,
     "PostOnly": TimeInForce.GTC,
 }
+_TEXTS_KEPT = 4_096
+_KEPT_LENGTH_MAX = 40
 BBO_LEVELS = ("1", "2", "3", "4", "5")
 _DECIMAL = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
 _LINK_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
@@ -103,11 +106,20 @@ def position_index(value: int | str) -> int:
     return int(value)
 
 
+_known_units = lru_cache(maxsize=_TEXTS_KEPT)(units_from_text)
+
+
+def _units_of(text: str, decimals: int) -> int:
+    """Read a price or size; orders come back to the same ones. What is refused isn't kept."""
+    read = _known_units if len(text) <= _KEPT_LENGTH_MAX else units_from_text
+    return read(text, decimals)
+
+
 def price_of(instrument: VenueInstrument, text: str, name: str = "price") -> int:
     """Read a price and check it against the tick."""
     spot = instrument.category is Category.SPOT
     try:
-        units = units_from_text(text, instrument.price_decimals)
+        units = _units_of(text, instrument.price_decimals)
     except UnitsError:
         if spot and is_decimal(text):
             raise VenueRefusal(170134, "Order price has too many decimals.") from None
@@ -125,7 +137,7 @@ def size_of(instrument: VenueInstrument, text: str, *, is_market: bool) -> int:
     """Read a size and check it against step, minimum and maximum."""
     spot = instrument.category is Category.SPOT
     try:
-        units = units_from_text(text, instrument.size_decimals)
+        units = _units_of(text, instrument.size_decimals)
     except UnitsError:
         if spot and is_decimal(text):
             raise VenueRefusal(170137, "Order volume decimal too long.") from None
