@@ -16,7 +16,7 @@ from tickwright.backtest.tape import MESSAGE, MessageKind, Tape, TapeWriter
 from tickwright.backtest.venue import AccountTerms
 from tickwright.core.identity import Category
 from tickwright.core.instrument import Instrument
-from tickwright.core.orders import OrderIntent, OrderType, Side, TimeInForce
+from tickwright.core.orders import OrderIntent, OrderType, SelfTradeRule, Side, TimeInForce
 from tickwright.core.signals import AmendIntent, CancelIntent, Decision
 from tickwright.engine.config import EngineConfig
 from tickwright.engine.plan import StrategyPlan, TradingPlan
@@ -282,6 +282,7 @@ def run(
         balances=(("USDT", Decimal(money)),),
         fees_ppm={Category.LINEAR: fees_ppm, Category.SPOT: (1_000, 1_000)},
         leverage=more.pop("leverage", Decimal(10)),
+        self_trade=more.pop("self_trade", SelfTradeRule.NONE),
     )
     settings = BacktestSettings(
         tape=tape.folder,

@@ -16,7 +16,7 @@ from tests.unit.backtest.tapes import (
     run,
 )
 from tickwright.core.identity import Category, InstrumentId
-from tickwright.core.orders import Side, TimeInForce, TriggerBy
+from tickwright.core.orders import SelfTradeRule, Side, TimeInForce, TriggerBy
 from tickwright.core.units import MONEY_ONE
 from tickwright.matching import QueueModel
 
@@ -168,6 +168,40 @@ def test_own_orders_when_they_cross_then_trade_with_each_other_and_the_position_
     assert {(-1, ASK, 1_000), (1, ASK, 1_000)} == set(ran.fills)
     assert 0 == ran.position
     assert all(row.fee > 0 for row in ran.rows)
+
+
+@pytest.mark.parametrize(
+    ("rule", "fills", "states"),
+    [
+        # The offers of 1.000 and 2.000 are ours, the 4.000 behind them others'.
+        (
+            SelfTradeRule.NONE,
+            {(-1, ASK, 1_000), (-1, ASK + 1, 2_000), (1, ASK, 1_000), (1, ASK + 1, 2_000)}
+            | {(1, ASK + 2, 500)},
+            ("filled", "filled", "filled"),
+        ),
+        (SelfTradeRule.CANCEL_MAKER, {(1, ASK + 2, 3_500)}, ("cancelled", "cancelled", "filled")),
+        (SelfTradeRule.CANCEL_TAKER, set(), ("working", "working", "cancelled")),
+        (SelfTradeRule.CANCEL_BOTH, set(), ("cancelled", "working", "cancelled")),
+    ],
+)
+def test_own_orders_when_the_account_has_a_rule_then_it_decides_what_meets(
+    tmp_path: Path,
+    rule: SelfTradeRule,
+    fills: set[tuple[int, int, int]],
+    states: tuple[str, ...],
+):
+    hand = quiet().delta(5, [], [(ASK, 0), (ASK + 2, 4_000)]).trade(1_000, BUY, ASK + 2, 1)
+    script = {
+        10: [limit(SELL, ASK, 1_000)],
+        15: [limit(SELL, ASK + 1, 2_000)],
+        20: [limit(BUY, ASK + 2, 3_500)],
+    }
+    ran = run(hand.write(tmp_path / "t"), script, self_trade=rule)
+    assert fills == set(ran.fills)
+    assert states == tuple(one.state for one in ran.orders)
+    ended = [one.reason for one in ran.orders if one.state == "cancelled"]
+    assert ["EC_BySelfMatch CancelBySmp"] * states.count("cancelled") == ended
 
 
 def test_size_when_it_breaks_a_filter_then_never_reaches_the_book(tmp_path: Path):

@@ -18,7 +18,7 @@ from tests.unit.venues.bybit.accounts import (
     place,
 )
 from tickwright.core.identity import Category, ClientId, InstrumentId, Leg, VenueOrderId
-from tickwright.core.orders import OrderType, Side, TimeInForce, TriggerBy
+from tickwright.core.orders import OrderType, SelfTradeRule, Side, TimeInForce, TriggerBy
 from tickwright.venues.bybit.order_encode import OrderEncoder
 from tickwright.venues.port import OrderRequest, Unsendable
 
@@ -193,6 +193,31 @@ def test_plain_row_when_any_order_then_the_bytes_of_its_form(changes: dict[str, 
     else:
         assert plain.text.encode() == msgspec.json.encode(form)
         assert plain.category == form.category
+
+
+@pytest.mark.parametrize(
+    ("rule", "word"),
+    [
+        (SelfTradeRule.NONE, None),
+        (SelfTradeRule.CANCEL_MAKER, "CancelMaker"),
+        (SelfTradeRule.CANCEL_TAKER, "CancelTaker"),
+        (SelfTradeRule.CANCEL_BOTH, "CancelBoth"),
+    ],
+)
+def test_create_when_the_account_has_a_rule_for_its_own_orders_then_it_is_named(
+    rule: SelfTradeRule, word: str | None
+):
+    encoder = OrderEncoder(instrument_by_id, self_trade=rule)
+    market = {"order_type": OrderType.MARKET, "price_units": None}
+    for changes in ({}, {"instrument_id": SPOT_BTC.id}, {"reduce_only": True}, market):
+        order = place(**changes)
+        form, plain = encoder.row(order, NOW), encoder.plain_row(order, NOW)
+        assert not isinstance(form, Unsendable)
+        made = msgspec.json.encode(form)
+        assert word == msgspec.json.decode(made).get("smpType")
+        assert plain is None or (not isinstance(plain, Unsendable) and made.decode() == plain.text)
+    for request in (amend(), cancel()):
+        assert b"smpType" not in msgspec.json.encode(encoder.row(request, NOW))
 
 
 def test_amend_when_price_changes_then_price_alone():
