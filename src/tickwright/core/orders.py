@@ -174,23 +174,9 @@ class ExecutionKind(enum.Enum):
     SETTLE = "settle"
     OTHER = "other"
 
-    @property
-    def moves_position(self) -> bool:
+    def __init__(self, word: str) -> None:
+        self.moves_position = word not in ("funding", "settle", "other")
         """Whether the row changes the size held."""
-        return self in _MOVES_POSITION
-
-
-_MOVES_POSITION = frozenset(
-    {
-        ExecutionKind.TRADE,
-        ExecutionKind.BLOCK_TRADE,
-        ExecutionKind.ADL,
-        ExecutionKind.LIQUIDATION,
-        ExecutionKind.MOVE_POSITION,
-        ExecutionKind.FUTURE_SPREAD,
-        ExecutionKind.DELIVERY,
-    }
-)
 
 
 class OrderIntent(msgspec.Struct, frozen=True, kw_only=True, tag="order_intent"):

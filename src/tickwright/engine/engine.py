@@ -135,8 +135,8 @@ class Engine:
             PromisesRestored: evidence.on_promises,
             Reconciliation: evidence.on_reconciliation,
             BalanceReport: evidence.on_balance,
-            PositionReport: self._on_account_event,
-            AccountState: self._on_account_event,
+            PositionReport: evidence.on_position,
+            AccountState: evidence.on_totals,
             RateLimitReport: self._on_rate_limit,
             TimerFired: self._on_timer,
             ClockNotice: market.on_clock,
@@ -354,16 +354,6 @@ class Engine:
     def _keep_house(self, _: str) -> None:
         self._market.keep_house()
         self._state.deadlines.add(self._moment.now_ns + _SECOND_NS, Deadline.HOUSEKEEPING)
-
-    def _on_account_event(self, event: PositionReport | AccountState) -> None:
-        if isinstance(event, PositionReport):
-            self._positions.stops.on_report(event)
-        portfolio = self._state.portfolio
-        if isinstance(event, PositionReport):
-            portfolio.note_position(event)
-        else:
-            portfolio.note_totals(event)
-        self._evidence.deliver_account(event.account_id, event)
 
     def _on_rate_limit(self, report: RateLimitReport) -> None:
         self._state.budget.learn(report, self._moment.now_ns)

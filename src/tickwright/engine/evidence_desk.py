@@ -9,6 +9,7 @@ import msgspec
 
 from tickwright.core.commands import CancelOrder, OrderNotice
 from tickwright.core.events import (
+    AccountState,
     BalanceReport,
     OrderAbsent,
     OrderReport,
@@ -60,6 +61,9 @@ _ANSWERS = {
     for outcome in Outcome
 }
 """An answer in words."""
+# Looking a member up in its class is a Python call, and these are asked for every fill.
+_NET = Leg.NET
+_STOP_LOSS = Purpose.STOP_LOSS
 
 
 class EvidenceDesk:
@@ -230,10 +234,11 @@ class EvidenceDesk:
             return
         if not state.blotter.is_new_fill(fill):
             return
-        fill = self._with_leg(fill)
+        record = state.blotter.find(fill.account_id, fill.client_id, fill.venue_id)
+        fill = self._with_leg(fill, record)
         if state.blotter.is_refused_again(fill):
             return
-        owner = self._owner(fill)
+        owner = self._owner(fill) if record is None else record.order.strategy_id
         share = None
         realised = 0
         if owner is not None:
@@ -286,18 +291,16 @@ class EvidenceDesk:
         if change is not None:
             self._after(change, "a fill that an earlier run counted")
 
-    def _with_leg(self, fill: Fill) -> Fill:
+    def _with_leg(self, fill: Fill, record: Record | None) -> Fill:
         """Name the leg of a fill: executions don't, the order that made it does."""
-        if fill.leg is not Leg.NET or fill.venue_id is None:
+        if fill.leg is not _NET or fill.venue_id is None:
             return fill
-        blotter = self._state.blotter
-        record = blotter.find(fill.account_id, fill.client_id, fill.venue_id)
         if record is not None:
             leg = record.order.intent.leg
         else:
-            foreign = blotter.foreign.get((fill.account_id, fill.venue_id))
-            leg = Leg.NET if foreign is None else foreign.leg
-        return fill if leg is Leg.NET else msgspec.structs.replace(fill, leg=leg)
+            foreign = self._state.blotter.foreign.get((fill.account_id, fill.venue_id))
+            leg = _NET if foreign is None else foreign.leg
+        return fill if leg is _NET else msgspec.structs.replace(fill, leg=leg)
 
     def _check_shares(self, account_id: AccountId, instrument_id: InstrumentId) -> None:
         """Halt an instrument whose shares don't make up the account's position: a bug of ours."""
@@ -503,6 +506,17 @@ class EvidenceDesk:
         self._protections.watch_losses(report.account_id)
         self.deliver_account(report.account_id, report)
 
+    def on_position(self, report: PositionReport) -> None:
+        """Take in what the venue says of a position: the stops it holds, its margin."""
+        self._positions.stops.on_report(report)
+        self._state.portfolio.note_position(report)
+        self.deliver_account(report.account_id, report)
+
+    def on_totals(self, report: AccountState) -> None:
+        """Take in what the venue says of a whole account."""
+        self._state.portfolio.note_totals(report)
+        self.deliver_account(report.account_id, report)
+
     def deliver_account(self, account_id: AccountId, event: object) -> None:
         """Tell the strategies of an account about a report of it."""
         calls = self._dispatch.account_calls.get(account_id)
@@ -538,7 +552,7 @@ class EvidenceDesk:
 
     def on_answer_due(self, kind: RequestKind, client_id: str) -> None:
         """Take a request that nobody answered in time for unknown, and let everybody know."""
-        change = self._orders.on_answer_due(kind, client_id)
+        change = self._orders.on_answer_due(kind, ClientId(client_id))
         if change is not None:
             self._after(change, "no answer: unknown")
 
@@ -556,7 +570,7 @@ class EvidenceDesk:
 def _is_stop(fill: Fill, change: Change | None) -> bool | None:
     """Whether a fill is of a stop loss of ours; None when no order of ours stands behind it."""
     if change is not None:
-        return change.record.order.intent.purpose is Purpose.STOP_LOSS
+        return change.record.order.intent.purpose is _STOP_LOSS
     return None if fill.client_id is None else False
 
 

@@ -372,10 +372,10 @@ class OrderDesk:
 
     # answers that do not come ---------------------------------------------------------------------
 
-    def on_answer_due(self, kind: RequestKind, client_id: str) -> Change | None:
+    def on_answer_due(self, kind: RequestKind, client_id: ClientId) -> Change | None:
         """Take a request that nobody answered in time for unknown; a cancel is sent again."""
         state = self._state
-        record = state.blotter.find_ours(ClientId(client_id))
+        record = state.blotter.find_ours(client_id)
         request = None if record is None else record.request(kind)
         if record is None or request is None or request.state is not RequestState.SENT:
             # Answered, as nearly always, or asked about already.

@@ -23,6 +23,7 @@ from tickwright.execution.plan_state import restore_levels, restore_plan
 from tickwright.execution.planner import Bracket
 from tickwright.execution.position_plan import PositionPlan
 from tickwright.execution.records import Record
+from tickwright.portfolio.position import Position
 
 __all__ = ["PositionDesk"]
 
@@ -59,7 +60,10 @@ class PositionDesk:
         """Go on with the plan of an earlier run, for the share that the ledger knows."""
         plan = self.plan(record.strategy_id, record.instrument_id)
         lane = self._state.lane(record.instrument_id)
-        size_units = self._held_units(plan, lane)
+        share = self._state.portfolio.strategy_position(
+            plan.strategy_id, plan.account_id, plan.instrument_id
+        )
+        size_units = _held_units(share, lane)
         is_same = restore_plan(plan, record, size_units, lane.instrument)
         side = plan.side
         if side is not None:
@@ -89,21 +93,20 @@ class PositionDesk:
         """Follow the strategy's attributed position: its levels, who holds them, its time stop."""
         state = self._state
         lane = state.lane(plan.instrument_id)
-        instrument = lane.instrument
         share = state.portfolio.strategy_position(
             plan.strategy_id, plan.account_id, plan.instrument_id
         )
-        was_flat, now_ns = plan.size_units == 0, state.now_ns
+        was_flat, now_ns = plan.size_units == 0, state.moment.now_ns
         # A fill may be told late, as after a restart: its position is as old as the fill.
-        plan.set_size(self._held_units(plan, lane), min(share.opened_ns or now_ns, now_ns))
+        plan.set_size(_held_units(share, lane), min(share.opened_ns or now_ns, now_ns))
         side = plan.side
         if side is not None:
             if plan.levels is None:
                 plan.open(self._levels(plan, side, lane))
-            entry = share.entry_price(instrument)
+            entry_units = share.entry_units(lane.instrument)
             levels = plan.levels
-            if levels is not None and entry is not None:
-                levels.set_entry(round(entry.scaleb(instrument.price_decimals)))
+            if levels is not None and entry_units is not None:
+                levels.set_entry(entry_units)
                 if plan.closing is None:
                     # Nobody watches the levels of a plan that is being closed.
                     self._look(levels, lane.book)
@@ -111,17 +114,6 @@ class PositionDesk:
         if was_flat and plan.size_units and time_ms:
             state.deadlines.add(plan.opened_ns + time_ms * _MS, Deadline.TIME_STOP, plan.key)
         self.stops.tend(plan)
-
-    def _held_units(self, plan: PositionPlan, lane: Lane) -> int:
-        """Return the share that orders can close."""
-        instrument = lane.instrument
-        size_units = self._state.portfolio.strategy_position(
-            plan.strategy_id, plan.account_id, plan.instrument_id
-        ).size_units
-        if instrument.is_spot and size_units < max(instrument.lot_units, instrument.size_min_units):
-            # Fees in the base asset leave dust that no order can sell: it is nobody's position.
-            return 0
-        return size_units
 
     def _levels(self, plan: PositionPlan, side: Side, lane: Lane) -> ExitLevels:
         rates = self._state.fees(plan.account_id, plan.instrument_id)
@@ -370,3 +362,12 @@ class PositionDesk:
         self.refresh(plan)
         plan.held = HeldStops(was_asked=may_fire)
         self.stops.tend(plan)
+
+
+def _held_units(share: Position, lane: Lane) -> int:
+    """Return the part of a share that orders can close."""
+    instrument, size_units = lane.instrument, share.size_units
+    if instrument.is_spot and size_units < max(instrument.lot_units, instrument.size_min_units):
+        # Fees in the base asset leave dust that no order can sell: it is nobody's position.
+        return 0
+    return size_units

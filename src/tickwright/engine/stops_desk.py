@@ -45,11 +45,11 @@ class StopsDesk:
 
     def can_hold(self, plan: PositionPlan, lane: Lane) -> bool:
         """Whether the venue may hold this strategy's stops: they act on the whole position."""
+        if not self._wants_held or not lane.instrument.capabilities.has_attached_brackets:
+            return False
         holding = self._state.portfolio.holding(plan.account_id, plan.instrument_id)
         return (
-            self._wants_held
-            and lane.instrument.capabilities.has_attached_brackets
-            and not holding.market.is_spot
+            not holding.market.is_spot
             and not (holding.is_hedged and _holds_legs(holding))
             and self.is_alone(plan)
         )
@@ -74,9 +74,8 @@ class StopsDesk:
     def tend(self, plan: PositionPlan) -> None:
         """Watch what the venue isn't proven to hold, and ask it to hold what it should."""
         lane = self._state.lane(plan.instrument_id)
-        was_watching = plan.is_watching
         plan.guard()
-        if plan.is_watching is not was_watching or plan not in lane.watch:
+        if plan.is_watching is not (plan in lane.watch):
             lane.settle()
         levels, held = plan.levels, plan.held
         if levels is None or plan.closing is not None or held.asked is not None:
@@ -197,8 +196,9 @@ class StopsDesk:
                 plan.account_id == report.account_id
                 and plan.levels is not None
                 and plan.size_units * report.size_units > 0
+                and report.venue_ns >= plan.held.proven_ns
                 and self.can_hold(plan, lane)
-                and report.venue_ns >= max(plan.held.proven_ns, self._opened_ns(plan))
+                and report.venue_ns >= self._opened_ns(plan)
             ):
                 self._compare(plan, report)
 

@@ -85,17 +85,15 @@ class PositionPlan:
         return f"{self.strategy_id} {self.instrument_id}"
 
     @property
-    def is_following(self) -> bool:
-        """Whether a stop moves with the price."""
-        return self.levels is not None and self.closing is None and self.levels.follows
-
-    @property
     def is_watching(self) -> bool:
         """Whether book updates must be compared with the exits."""
+        if not self.size_units or self.closing is not None:
+            return False
+        bracket, levels = self.bracket, self.levels
         return (
-            self.size_units != 0
-            and self.closing is None
-            and (not self.bracket.is_empty or self.is_following)
+            bracket.stop_units is not None
+            or bracket.take_units is not None
+            or (levels is not None and levels.follows)
         )
 
     def begin(self, exits: Exits, side: Side, *, fixed: Bracket, attached: Bracket) -> None:

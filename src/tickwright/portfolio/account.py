@@ -19,6 +19,8 @@ __all__ = ["MARGIN_PARTS", "Account", "Holding", "LegBook", "Purse"]
 
 MARGIN_PARTS = 1_000_000
 """A margin is parts per million of its exposure."""
+# Looking a member up in its class is a Python call, and every new mark asks.
+_NET = Leg.NET
 
 
 class LegBook:
@@ -211,9 +213,15 @@ class Holding:
         direct = market.direct_value
         if direct and mark is not None and not self.is_hedged and not market.is_spot:
             # The common case, computed without asking anybody.
+            unit = mark * direct
             position = self.long_units - self.short_units
-            profit = position * mark * direct - self.legs[Leg.NET].position.cost
-            self._book(profit if position else 0, self.exposure_units * mark * direct)
+            up = (position + self.working_buy_units) * unit
+            down = (position - self.working_sell_units) * unit
+            self._book_profit(position * unit - self.legs[_NET].position.cost if position else 0)
+            if not self._exposure_known:
+                self.account.exposure_unknown -= 1
+                self._exposure_known = True
+            self._take_worth(max(abs(up), abs(down)), up, down)
             return
         unrealised: int | None = 0
         exposure: int | None = 0
@@ -231,7 +239,13 @@ class Holding:
                 for book in self.legs.values():
                     profit += book.position.unrealised(instrument, mark)
                 unrealised = valuer.value(instrument.settle_asset, profit)
-        self._book(unrealised, exposure)
+        self._book_profit(unrealised)
+        known = exposure is not None
+        worth = exposure or 0
+        self.account.exposure_unknown += self._exposure_known - known
+        self._exposure_known = known
+        if worth or self.exposure:
+            self._expose(worth)
 
     def take_working(
         self, buy_units: int, sell_units: int, open_orders: int, unknown_requests: int
@@ -284,7 +298,8 @@ class Holding:
         self.down = down
         self.margin = margin
 
-    def _book(self, unrealised: int | None, exposure: int | None) -> None:
+    def _book_profit(self, unrealised: int | None) -> None:
+        """Correct the account's sums by what the position would make if closed now."""
         account = self.account
         known = unrealised is not None
         worth = unrealised or 0
@@ -292,12 +307,6 @@ class Holding:
         account.equity_unknown += self._unrealised_known - known
         self.unrealised = worth
         self._unrealised_known = known
-        known = exposure is not None
-        worth = exposure or 0
-        account.exposure_unknown += self._exposure_known - known
-        self._exposure_known = known
-        if worth or self.exposure:
-            self._expose(worth)
 
     @property
     def is_known(self) -> bool:
@@ -513,7 +522,9 @@ class Account:
         if self.peak_equity is None:
             return None
         rise = self.unexplained - self.peak_unexplained
-        return self.peak_equity + self.transferred - self.peak_transferred + max(0, rise)
+        if rise < 0:
+            rise = 0
+        return self.peak_equity + self.transferred - self.peak_transferred + rise
 
     def start_day(self, start_ns: int, end_ns: int) -> None:
         """Begin a day; its starting equity is taken as soon as one is known."""
@@ -528,9 +539,9 @@ class Account:
         """Take the equity of now for the day's start, when it has none, and for the peak."""
         if self._unvalued:
             self._unvalued = [one for one in self._unvalued if not one.value_bases()]
-        equity = self.equity
-        if equity is None:
+        if self.equity_unknown or not self.is_funded:
             return
+        equity = self.equity_sum
         if self.day_start_equity is None and self.day_end_ns:
             self.day_start_equity = equity
             self.day_start_transferred = self.transferred

@@ -66,7 +66,9 @@ def fold(fill: Fill, strategy_id: StrategyId | None, holding: Holding) -> FillEf
         fill = msgspec.structs.replace(fill, leg=Leg.LONG if fill.side < 0 else Leg.SHORT)
     book = holding.leg(fill.leg)
     before = book.position.size_units
-    fault = _fault(fill) or _unknown_leg(fill, holding)
+    fault = _fault(fill)
+    if not fault and holding.is_hedged:
+        fault = _unknown_leg(fill, holding)
     realised = 0
     is_included = False
     is_booked = not fault
@@ -89,7 +91,8 @@ def fold(fill: Fill, strategy_id: StrategyId | None, holding: Holding) -> FillEf
         _pay_fee(fill, holding, book, strategy_id)
     if not fault:
         holding.refresh()
-        fault = _leg_fault(book)
+        if holding.is_hedged:
+            fault = _leg_fault(book)
     holding.halt_reason = fault or holding.halt_reason
     return FillEffect(
         account_id=fill.account_id,

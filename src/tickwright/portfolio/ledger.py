@@ -77,14 +77,16 @@ class AssetBalance:
         """
         if (self.has_report and venue_ns < self.reported_ns) or venue_ns < self._forgotten_ns:
             return False
-        later = [move for move in self._recent if move[0] > venue_ns]
-        expected = self.amount - sum(delta for _, delta in later)
+        expected = self.amount
+        if self._recent:
+            later = [move for move in self._recent if move[0] > venue_ns]
+            expected -= sum([delta for _, delta in later])
+            self._recent = deque(later)
         self.unexplained += wallet_balance - expected
         self.amount += wallet_balance - expected
         self.locked = locked
         self.reported_ns = venue_ns
         self.has_report = True
-        self._recent = deque(later)
         return True
 
     def moves(self) -> tuple[int, tuple[tuple[int, int], ...]]:

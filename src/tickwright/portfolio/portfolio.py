@@ -246,7 +246,9 @@ class Portfolio:
         if holding.market.instrument.is_spot:
             return None
         for leg, book in holding.legs.items():
-            total = sum(share.size_units for share in book.shares.values())
+            total = 0
+            for share in book.shares.values():
+                total += share.size_units
             if total != book.position.size_units:
                 return (
                     f"{account_id} {instrument_id} {leg.value}: strategies and unowned hold "

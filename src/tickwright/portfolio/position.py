@@ -17,6 +17,9 @@ from tickwright.core.units import MONEY_DECIMALS, decimal_from_units, money_to_d
 
 __all__ = ["Position", "divide_half_even", "split_by_weight"]
 
+# Looking a member up in its class is a Python call, and every fill asks.
+_LINEAR = Payoff.LINEAR
+
 
 def divide_half_even(numerator: int, denominator: int) -> int:
     """Return numerator / denominator as the nearest whole number, ties to the even one."""
@@ -122,8 +125,23 @@ class Position:
             self.size_units,
             instrument.size_decimals,
             instrument.multiplier,
-            instrument.payoff is Payoff.LINEAR,
+            instrument.payoff is _LINEAR,
         )
+
+    def entry_units(self, instrument: Instrument) -> int | None:
+        """Return the average entry price to the nearest price unit, None where there is none."""
+        if (
+            self.size_units
+            and self.cost
+            and instrument.payoff is _LINEAR
+            and instrument.multiplier == 1
+            and not instrument.is_spot
+        ):
+            # Whole numbers all the way: a Decimal takes five times as long, and every fill waits.
+            decimals = MONEY_DECIMALS - instrument.price_decimals - instrument.size_decimals
+            return divide_half_even(abs(self.cost), abs(self.size_units) * int(10**decimals))
+        price = self.entry_price(instrument)
+        return None if price is None else round(price.scaleb(instrument.price_decimals))
 
     def unrealised(self, instrument: Instrument, price_units: int) -> int:
         """Return the profit if closed at a price, in the settle asset, fees left out."""
@@ -136,7 +154,7 @@ class Position:
             return 0
         worth = instrument.notional(self.size_units, price_units)
         signed = worth if self.size_units > 0 else -worth
-        return signed - self.cost if instrument.payoff is Payoff.LINEAR else self.cost - signed
+        return signed - self.cost if instrument.payoff is _LINEAR else self.cost - signed
 
     # changes: for the portfolio alone -------------------------------------------------------------
 
@@ -161,7 +179,7 @@ class Position:
         )
         worth = instrument.notional(closing, price_units)
         worth = worth if held > 0 else -worth
-        realised = worth - gone if instrument.payoff is Payoff.LINEAR else gone - worth
+        realised = worth - gone if instrument.payoff is _LINEAR else gone - worth
         self.cost -= gone
         self.realised += realised
         self.size_units += closing if held < 0 else -closing
@@ -249,7 +267,7 @@ class Position:
         if size_units and entry_price is not None and entry_price > 0:
             base = instrument.quantity(abs(size_units)) * instrument.multiplier
             numerator, denominator = (
-                base * entry_price if instrument.payoff is Payoff.LINEAR else base / entry_price
+                base * entry_price if instrument.payoff is _LINEAR else base / entry_price
             ).as_integer_ratio()
             worth = divide_half_even(numerator * 10**MONEY_DECIMALS, denominator)
             self.cost = worth if size_units > 0 else -worth

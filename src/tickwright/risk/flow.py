@@ -32,11 +32,14 @@ class Rate:
 
     def forget_before(self, now_ns: int) -> bool:
         """Drop what is older than the windows; say whether anything is left."""
-        second, minute = self.second, self.minute
-        while second and second[0] <= now_ns - SECOND_NS:
-            second.popleft()
-        while minute and minute[0] <= now_ns - MINUTE_NS:
-            minute.popleft()
+        minute = self.minute
+        if minute:
+            second, before_ns = self.second, now_ns - SECOND_NS
+            while second and second[0] <= before_ns:
+                second.popleft()
+            before_ns = now_ns - MINUTE_NS
+            while minute and minute[0] <= before_ns:
+                minute.popleft()
         return bool(minute)
 
     def refill(self, stamps_ns: Iterable[int]) -> None:

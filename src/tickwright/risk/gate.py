@@ -401,15 +401,18 @@ class Gate:
         Returns:
             The limits newly reached, for notices; empty when nothing changed.
         """
-        view.portfolio.start_day(now_ns)
-        account = view.portfolio.account(account_id)
-        memory = self._account(account_id)
+        portfolio = view.portfolio
+        portfolio.start_day(now_ns)
+        account, memory = portfolio.account(account_id), self._account(account_id)
         memory.forget_before(now_ns)
+        equity = account.equity
+        if equity is None or (
+            equity > memory.floor and memory.base_version == account.base_version
+        ):
+            return ()
         had_loss = memory.loss_breach_day_ns == account.day_start_ns
         had_drawdown = memory.has_drawdown_breach
-        equity = account.equity
-        if equity is not None:
-            memory.notice(account, equity)
+        memory.notice(account, equity)
         limits = memory.whole
         asset = view.portfolio.valuer.equity_asset
         found: list[Check] = []
@@ -423,8 +426,10 @@ class Gate:
 
     def latched(self, account_id: AccountId, view: RiskView) -> tuple[Check, ...]:
         """Return the account's loss limits that are reached now, however they were noticed."""
-        account = view.portfolio.account(account_id)
-        memory = self._account(account_id)
+        account, memory = view.portfolio.account(account_id), self._account(account_id)
+        if not memory.has_drawdown_breach and memory.loss_breach_day_ns != account.day_start_ns:
+            # Nearly always.
+            return ()
         asset = view.portfolio.valuer.equity_asset
         found: list[Check] = []
         if account.day_start_ns and memory.loss_breach_day_ns == account.day_start_ns:

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import msgspec
 from msgspec.structs import replace
 
 from tickwright.core.identity import AccountId, InstrumentId, StrategyId
@@ -46,8 +47,7 @@ class Change:
     """"" when it was entered."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClosedFill:
+class ClosedFill(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a fill did to a strategy's position: signed sizes before and after, and its money.
 
     `money` is realised profit less fees in the settle asset, in money units of it; `is_stop` says
@@ -100,9 +100,12 @@ class _MarketMemory:
     def take(self, mid: int, window: int) -> int:
         """Take a mid and return the sum of squared returns, in units of 2^-80."""
         if self.before:
-            change = int(math.log(mid / self.before) * _SCALE)
-            self.squares.append(change * change)
-            self.sum += change * change
+            square = 0
+            if mid != self.before:
+                change = int(math.log(mid / self.before) * _SCALE)
+                square = change * change
+                self.sum += square
+            self.squares.append(square)
             if len(self.squares) > window:
                 self.sum -= self.squares.popleft()
         self.before = mid
