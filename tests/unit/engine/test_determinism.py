@@ -208,8 +208,20 @@ def check(bench: Bench, venue: Venue) -> None:
     holding = portfolio.holding(ACCOUNT, BTC)
     assert (buys, sells) == (holding.working_buy_units, holding.working_sell_units)
     for plan in state.plans.values():
-        share = portfolio.strategy_position(plan.strategy_id, ACCOUNT, BTC).size_units
-        assert share == plan.size_units
+        share = portfolio.strategy_position(plan.strategy_id, ACCOUNT, BTC)
+        assert share.size_units == plan.size_units
+        # What a strategy is shown is kept between fills: it must be what is held now.
+        entry = share.entry_price(state.instrument(BTC))
+        shown = None if entry is None else float(entry.scaleb(state.instrument(BTC).price_decimals))
+        view = state.position_view(plan.strategy_id, BTC)
+        assert (share.size_units, shown) == (view.size_units, view.entry_price_units)
+        live = [record.order for record in state.blotter.live() if not record.order.is_final]
+        mine = [order for order in live if order.strategy_id == plan.strategy_id]
+        assert mine == state.live_orders(plan.strategy_id)
+    for record in (*state.blotter.live(), *state.blotter.finals()):
+        order, owed = record.order, record.owed_units
+        left = owed if order.is_final else max(record.size_units_max - order.filled_units, owed)
+        assert (left, record.unknown_requests, record.is_settled) == record.standing()
     assert len(state.deadlines) < 10_000
 
 

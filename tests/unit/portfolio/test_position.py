@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.unit.portfolio.worlds import ACCOUNT, inverse, linear
 from tickwright.core.errors import UnitsError
 from tickwright.core.identity import Leg
+from tickwright.core.instrument import Instrument
 from tickwright.portfolio.position import Position, divide_half_even, split_by_weight
 
 
@@ -47,6 +48,25 @@ def test_entry_price_when_inverse_then_it_is_the_harmonic_mean():
     position.trade(-60_000, 6_000_000, inverse(), 2)
     assert position.entry_price(inverse()) == Decimal(45_000)
     assert position.unrealised(inverse(), 4_500_000) == 0
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(-500, 500).filter(bool), st.integers(1, 9_000_000)),
+        min_size=1,
+        max_size=12,
+    ),
+    st.sampled_from([linear(), inverse()]),
+)
+def test_entry_units_when_any_fills_then_the_price_to_the_nearest_unit(
+    fills: list[tuple[int, int]], instrument: Instrument
+):
+    position = Position(ACCOUNT, instrument.id, Leg.NET)
+    for size, price in fills:
+        position.trade(size, price, instrument, 1)
+        entry = position.entry_price(instrument)
+        told = None if entry is None else round(entry.scaleb(instrument.price_decimals))
+        assert told == position.entry_units(instrument)
 
 
 def test_trade_when_the_price_is_zero_then_it_is_a_bug():

@@ -376,6 +376,42 @@ def test_plain_answer_when_limits_and_world_vary_then_every_single_check_agrees(
         assert refusals[0] is verdict.reason
 
 
+@given(mostly_kept, worlds, SIDES, st.integers(0, 40), st.booleans())
+def test_passes_beside_when_it_says_yes_then_the_gate_approves_the_order_taken_out(
+    changes: dict[str, Any], world: dict[str, Any], side: Side, others: int, closes: bool
+):
+    desk = _desk_of(changes, world)
+    unit = {"linear": 1, "spot": 1_000, "inverse": 60}[world["kind"]]
+    intent = desk.intent(side, 5 * unit, reduce_only=closes and world["kind"] != "spot")
+    beside = (world["buys"] * unit, others * unit, 1)
+    own = (0, 0) if intent.reduce_only else (5 * unit, 0) if side is Side.BUY else (0, 5 * unit)
+    portfolio, holding = desk.portfolio, desk.portfolio.holding(ACCOUNT, desk.instrument.id)
+
+    def work(buys: int, sells: int, count: int) -> None:
+        portfolio.set_working(
+            ACCOUNT, desk.instrument.id, buy_units=buys, sell_units=sells, open_orders=count
+        )
+
+    work(beside[0] + own[0], beside[1] + own[1], 2)
+    asked: dict[str, Any] = {
+        "strategy_id": ALPHA,
+        "account_id": ACCOUNT,
+        "now_ns": desk.now_ns,
+        "book": desk.book,
+        "instrument": desk.instrument,
+        "view": desk.view,
+    }
+    says_yes = desk.gate.passes_beside(intent, working=beside, **asked)
+    assert (beside[0] + own[0], beside[1] + own[1], 2) == (
+        holding.working_buy_units,
+        holding.working_sell_units,
+        holding.open_orders,
+    )
+    work(*beside)
+    verdict = desk.gate.check_amend(intent, raises_size=False, **asked)
+    assert not says_yes or Approved(intent.size_units) == verdict
+
+
 def _desk_of(changes: dict[str, Any], world: dict[str, Any]) -> Desk:
     """Make a desk whose account, market and memory are as the world says."""
     made = {"linear": linear, "spot": spot, "inverse": inverse}[world["kind"]]()
