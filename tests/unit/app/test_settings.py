@@ -5,11 +5,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tickwright.app.backtest import backtest_settings
 from tickwright.app.config import load_config
 from tickwright.app.config_file import write_template
 from tickwright.app.run import open_log
 from tickwright.app.settings import simulator_arguments, trader_settings, trading_plan
+from tickwright.core.errors import ConfigError
 from tickwright.core.identity import AccountId, Category
+from tickwright.core.orders import SelfTradeRule
 from tickwright.engine.plan import TradingPlan
 from tickwright.venues.bybit.hosts import Hosts
 
@@ -127,3 +130,22 @@ def test_simulator_arguments_when_from_the_template_then_traded_symbols_and_the_
         arguments[i + 1] for i, word in enumerate(arguments) if word == "--symbol"
     ]
     assert "demo" == arguments[arguments.index("--source") + 1]
+
+
+def test_rule_for_own_orders_when_configured_then_every_account_has_its_own(tmp_path: Path):
+    path = _template(tmp_path)
+    plain = trader_settings(load_config(path), now_ns=NOW, simulated={"main": HOSTS})
+    assert [SelfTradeRule.NONE] == [one.self_trade for one in plain.accounts]
+    text = path.read_text()
+    assert 1 == text.count("\n[accounts.trader]\n")
+    head = "\n[accounts.trader]\n"
+    path.write_text(text.replace(head, f'{head}self_trade = "cancel_maker"\n'))
+    found = trader_settings(load_config(path), now_ns=NOW, simulated={"main": HOSTS})
+    assert [SelfTradeRule.CANCEL_MAKER] == [one.self_trade for one in found.accounts]
+    market = backtest_settings(load_config(path), tmp_path)
+    assert [SelfTradeRule.CANCEL_MAKER] == [one.self_trade for one in market.accounts.values()]
+    path.write_text(text.replace(head, f'{head}self_trade = "cancelmaker"\n'))
+    with pytest.raises(ConfigError) as refused:
+        load_config(path)
+    assert "accounts.trader.self_trade = 'cancelmaker': must be 'none'" in str(refused.value)
+    assert "did you mean 'cancel_maker'?" in str(refused.value)
