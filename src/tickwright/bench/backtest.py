@@ -26,6 +26,7 @@ from tickwright.backtest.tape import MessageKind, Tape
 from tickwright.backtest.venue import AccountTerms
 from tickwright.bench.backtest_strategies import Quoter, RareSignal
 from tickwright.bench.figures import Spread, ratio
+from tickwright.bench.machine import pin
 from tickwright.bench.report import Column, Section
 from tickwright.bench.runs import RunFailed, Session
 from tickwright.engine.config import EngineConfig
@@ -101,8 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--what", choices=sorted(_STRATEGIES), required=True)
     parser.add_argument("--cpu", type=int)
     options = parser.parse_args(arguments)
-    if options.cpu is not None and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {options.cpu})
+    pin(options.cpu)
     began, began_cpu = time.perf_counter(), time.process_time()
     backtest = Backtest(settings_for(Tape(options.tape), options.what))
     start_seconds = _process_age()

@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import gc
 import json
-import os
 import resource
 import ssl
 import sys
@@ -25,7 +24,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from tickwright.bench.figures import latency_us
-from tickwright.bench.rivals import Features, Reader, Top
+from tickwright.bench.machine import pin
+from tickwright.bench.rivals import Caller, Features, Reader, Top
 from tickwright.bench.senders import Plan
 from tickwright.bench.tape import Tape, load_tape
 from tickwright.net.loop import make_loop_factory
@@ -38,15 +38,14 @@ WARM_UP_FRAMES: Final = 1_000
 _PLAN_TIMEOUT_S: Final = 10.0
 
 
-class Recorder:
+class Recorder(Caller):
     """Counts callbacks and, when asked to, notes when each frame reached the strategy.
 
     ``arrivals[k]`` is the monotonic time of frame ``k``, 0 when the frame reached no callback.
     """
 
     def __init__(self, capacity: int) -> None:
-        self.updates = 0
-        self.signals = 0
+        super().__init__()
         self.arrivals = array("q", bytes(8 * capacity))
         self.first_ns = 0
         self.first_cpu_ns = 0
@@ -56,21 +55,6 @@ class Recorder:
         """Start the clocks: the first frame is here."""
         self.first_cpu_ns = time.process_time_ns()
         self.first_ns = time.monotonic_ns()
-
-    def on_book(
-        self,
-        symbol: str,
-        bid: float,
-        ask: float,
-        mid: float,
-        spread: float,
-        imbalance: float,
-        z_score: float,
-    ) -> None:
-        """Be the strategy of a flood: look at the features and decide."""
-        self.updates += 1
-        if z_score < -2.0 and imbalance > 0.1:
-            self.signals += 1
 
     def on_book_timed(self, symbol: str, *features: float) -> None:
         """Be the strategy of a paced run: note the time at entry."""
@@ -200,8 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--features", choices=("touch", "full"), default="touch")
     parser.add_argument("--cpu", type=int)
     options = parser.parse_args(arguments)
-    if options.cpu is not None and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {options.cpu})
+    pin(options.cpu)
     tape = load_tape(options.tape)
     is_timed = urlsplit(options.url).path.startswith("/paced")
     recorder = Recorder(len(tape.frames))

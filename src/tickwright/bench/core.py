@@ -9,7 +9,6 @@ starts with fresh books.
 import argparse
 import gc
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -17,8 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from tickwright.bench.figures import Spread, ratio
+from tickwright.bench.machine import pin
 from tickwright.bench.report import Column, Section
-from tickwright.bench.rivals import Features, Stack
+from tickwright.bench.rivals import Caller, Features, Stack
 from tickwright.bench.runs import RunFailed, Session
 from tickwright.bench.tape import COMPOSED_SHAPE, CORE_SHAPE, Tape, TapeShape, load_tape
 
@@ -35,29 +35,6 @@ _VARIANTS: Final[tuple[tuple[TapeShape, Features], ...]] = (
 )
 
 
-class _Caller:
-    """Is the one Python call of a rival: looks at the features and decides."""
-
-    def __init__(self) -> None:
-        self.updates = 0
-        self.signals = 0
-
-    def on_book(
-        self,
-        symbol: str,
-        bid: float,
-        ask: float,
-        mid: float,
-        spread: float,
-        imbalance: float,
-        z_score: float,
-    ) -> None:
-        """Count, and decide by the rule that every stack uses."""
-        self.updates += 1
-        if z_score < -2.0 and imbalance > 0.1:
-            self.signals += 1
-
-
 def _makers(tape: Tape, features: Features, *, has_article: bool) -> dict[str, Callable[[], Stack]]:
     from tickwright.bench.ours import OursStack
     from tickwright.bench.rivals.composed import ComposedStack
@@ -65,12 +42,12 @@ def _makers(tape: Tape, features: Features, *, has_article: bool) -> dict[str, C
     symbols = [instrument.symbol for instrument in tape.instruments]
     makers: dict[str, Callable[[], Stack]] = {
         "ours": lambda: OursStack(tape, features),
-        "composed": lambda: ComposedStack(symbols, _Caller().on_book, features),
+        "composed": lambda: ComposedStack(symbols, Caller().on_book, features),
     }
     if has_article:
         from tickwright.bench.rivals.article import ArticleStack
 
-        makers["article"] = lambda: ArticleStack(symbols, _Caller().on_book, features)
+        makers["article"] = lambda: ArticleStack(symbols, Caller().on_book, features)
     return makers
 
 
@@ -106,8 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--article", action="store_true")
     parser.add_argument("--cpu", type=int)
     options = parser.parse_args(arguments)
-    if options.cpu is not None and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {options.cpu})
+    pin(options.cpu)
     tape = load_tape(options.tape)
     makers = _makers(tape, options.features, has_article=options.article)
     figures: dict[str, list[float]] = {name: [] for name in makers}

@@ -9,7 +9,6 @@ the machine shows in p99 first.
 import argparse
 import gc
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -20,6 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from tickwright.bench.figures import Spread, percentile
+from tickwright.bench.machine import pin
 from tickwright.bench.report import Column, Section
 from tickwright.bench.runs import Session
 from tickwright.book.order_book import OrderBook
@@ -289,8 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, required=True)
     parser.add_argument("--cpu", type=int)
     options = parser.parse_args(arguments)
-    if options.cpu is not None and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {options.cpu})
+    pin(options.cpu)
     report: dict[str, Any] = {"mixes": {name: {} for name in _MIXES}, "checks": {}}
     for number in range(options.rounds):
         for name, (limits, changes) in _MIXES.items():

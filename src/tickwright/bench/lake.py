@@ -8,7 +8,6 @@ less; the wall clock stands beside them.
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
@@ -20,6 +19,7 @@ import msgspec
 
 from tickwright.app.door import BookAdded
 from tickwright.bench.figures import Spread
+from tickwright.bench.machine import pin
 from tickwright.bench.report import Column, Section
 from tickwright.bench.runs import Session
 from tickwright.bench.tape import COMPOSED_SHAPE, CORE_SHAPE, Tape, load_tape
@@ -127,8 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--laps", type=int, default=10)
     parser.add_argument("--cpu", type=int)
     options = parser.parse_args(arguments)
-    if options.cpu is not None and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {options.cpu})
+    pin(options.cpu)
     with tempfile.TemporaryDirectory(prefix="tickwright-lake-") as folder:
         figures = _convert(load_tape(options.tape), Path(folder), options.laps)
     sys.stdout.write(json.dumps(figures) + "\n")

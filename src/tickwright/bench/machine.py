@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-__all__ = ["LOAD_QUIET_MAX", "Machine", "load_warning", "pinned_cpus", "read_machine"]
+__all__ = ["LOAD_QUIET_MAX", "Machine", "load_warning", "pin", "pinned_cpus", "read_machine"]
 
 #: Above this one-minute load average on two cores, differences under a fifth mean nothing.
 LOAD_QUIET_MAX: Final = 1.5
@@ -107,3 +107,9 @@ def pinned_cpus() -> tuple[int | None, int | None]:
     if len(cores) < 2:
         return None, None
     return cores[0], cores[1]
+
+
+def pin(cpu: int | None) -> None:
+    """Keep this process on one core, where a process can be kept and a core is named."""
+    if cpu is not None and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {cpu})

@@ -9,7 +9,6 @@ user of the engine pays: making the orders, the calls, the records and reading t
 import argparse
 import gc
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from random import Random
 from typing import Any, Final
 
 from tickwright.bench.figures import Spread
+from tickwright.bench.machine import pin
 from tickwright.bench.report import Column, Section
 from tickwright.bench.runs import Session
 from tickwright.core.orders import Side, TimeInForce
@@ -132,8 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, required=True)
     parser.add_argument("--cpu", type=int)
     options = parser.parse_args(arguments)
-    if options.cpu is not None and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {options.cpu})
+    pin(options.cpu)
     report: dict[str, dict[str, list[float]]] = {
         name: {"events_per_s": [], "ns_per_event": [], "fills_percent": []} for name in _MIXES
     }

@@ -17,6 +17,7 @@ from typing import Final
 
 from tickwright.bench.added_cost import measure_added_cost
 from tickwright.bench.figures import Spread, percentile
+from tickwright.bench.machine import pin
 from tickwright.bench.redis_server import is_installed, redis_server
 from tickwright.bench.report import Column, Section
 from tickwright.bench.runs import RunFailed, Session
@@ -96,8 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=500)
     parser.add_argument("--cpu", type=int)
     options = parser.parse_args(arguments)
-    if options.cpu is not None and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {options.cpu})
+    pin(options.cpu)
     sys.stdout.write(json.dumps(_pack(options.rounds)) + "\n")
     return 0
 

@@ -34,7 +34,7 @@ from picows import ws_create_server
 from rich.console import Console
 
 from tickwright.bench.figures import Spread, percentile
-from tickwright.bench.machine import load_warning, pinned_cpus, read_machine
+from tickwright.bench.machine import load_warning, pin, pinned_cpus, read_machine
 from tickwright.bench.order_parts import (
     ACCOUNT,
     OrderPath,
@@ -397,8 +397,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cpu", type=int)
     options = parser.parse_args(arguments)
     cpu = options.cpu if options.report else pinned_cpus()[0]
-    if cpu is not None and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {cpu})
+    pin(cpu)
     extent = _extent(quick=options.quick)
     if options.report:
         sys.stdout.write(json.dumps(_figures(**extent)) + "\n")

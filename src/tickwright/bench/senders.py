@@ -35,6 +35,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from tickwright.bench.machine import pin
 from tickwright.bench.tape import Tape, load_tape
 from tickwright.bench.wire import (
     PeerGone,
@@ -253,8 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--key", type=Path)
     options = parser.parse_args(arguments)
     parent = os.getppid()
-    if options.cpu is not None and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {options.cpu})
+    pin(options.cpu)
     context = None
     if options.certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -41,6 +41,7 @@ from tickwright.app.trader_settings import (
 )
 from tickwright.bench.client import WARM_UP_FRAMES, fetch_plan
 from tickwright.bench.figures import latency_us
+from tickwright.bench.machine import pin
 from tickwright.bench.ours import tops_of
 from tickwright.bench.senders import Plan
 from tickwright.bench.tape import Tape, load_tape
@@ -399,8 +400,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--redis", metavar="URL", help="mirror there while trading")
     parser.add_argument("--cpu", type=int)
     options = parser.parse_args(arguments)
-    if options.cpu is not None and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {options.cpu})
+    pin(options.cpu)
     tape = load_tape(options.tape)
     factory = make_loop_factory(wants_uvloop=options.loop == "uvloop")
     with (

@@ -14,6 +14,7 @@ __all__ = [
     "IMBALANCE_LEVELS",
     "WINDOW",
     "Callback",
+    "Caller",
     "Features",
     "Reader",
     "Stack",
@@ -51,6 +52,29 @@ class Stack(Reader, Protocol):
 
     def feed(self, frame: bytes) -> None:
         """Take one frame: book, features, one call."""
+
+
+class Caller:
+    """The one Python call of a stack: counts, looks at the features and decides."""
+
+    def __init__(self) -> None:
+        self.updates = 0
+        self.signals = 0
+
+    def on_book(
+        self,
+        symbol: str,
+        bid: float,
+        ask: float,
+        mid: float,
+        spread: float,
+        imbalance: float,
+        z_score: float,
+    ) -> None:
+        """Decide by the rule that every stack uses."""
+        self.updates += 1
+        if z_score < -2.0 and imbalance > 0.1:
+            self.signals += 1
 
 
 def subscribe_requests(topics: Sequence[str]) -> list[str]:
