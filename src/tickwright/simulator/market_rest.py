@@ -3,9 +3,8 @@
 Refuses accounts.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
 
 from aiohttp import web
 
@@ -14,15 +13,12 @@ from tickwright.simulator.book_streams import BookStream
 from tickwright.simulator.candles import INTERVALS, CandleSeries
 from tickwright.simulator.instruments import VenueInstrument
 from tickwright.simulator.market import SymbolMarket
-from tickwright.simulator.rest import ParameterError, envelope
+from tickwright.simulator.rest import ParameterError, Query, Result, answering
 from tickwright.simulator.tickers import funding_text
 from tickwright.simulator.tiers import RISK_TIERS, leverage_max
 from tickwright.simulator.venue import SimulatedVenue
 
 __all__ = ["MARKET_PATHS", "MarketRest"]
-
-Query = Mapping[str, str]
-Result = dict[str, Any]
 
 _RISK_SYMBOLS_PER_PAGE = 15
 _SPANS_MS = {
@@ -60,16 +56,7 @@ class MarketRest:
     def mount(self, app: web.Application) -> None:
         """Add the routes."""
         for path, name in MARKET_PATHS.items():
-            app.router.add_get(path, self._route(getattr(self, name)))
-
-    def _route(self, answer: Callable[[Query], Result]) -> Callable[[web.Request], Any]:
-        async def respond(request: web.Request) -> web.Response:
-            try:
-                return envelope(answer(request.query), self._clock_ns())
-            except ParameterError as error:
-                return envelope({}, self._clock_ns(), code=error.code, text=str(error))
-
-        return respond
+            app.router.add_get(path, answering(getattr(self, name), self._clock_ns))
 
     def risk_limit(self, query: Query) -> Result:
         """Risk tiers of contracts: 15 symbols a page, or one symbol's."""

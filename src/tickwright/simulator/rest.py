@@ -4,7 +4,7 @@ Every answer is the venue's envelope; a bad parameter is retCode 10001 with HTTP
 the wire.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import msgspec
@@ -24,7 +24,7 @@ from tickwright.simulator.tickers import (
 from tickwright.simulator.venue import SimulatedVenue
 from tickwright.simulator.window import Changes
 
-__all__ = ["ParameterError", "PublicRest", "envelope"]
+__all__ = ["ParameterError", "PublicRest", "Query", "Result", "answering"]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -50,6 +50,20 @@ def envelope(result: Result, now_ns: int, *, code: int = 0, text: str = "OK") ->
         "time": now_ns // 1_000_000,
     }
     return web.Response(body=_encode(body), content_type="application/json")
+
+
+def answering(
+    answer: Callable[[Query], Result], clock_ns: Callable[[], int]
+) -> Callable[[web.Request], Coroutine[None, None, web.Response]]:
+    """Return what serves a GET by a method that answers its query or raises ParameterError."""
+
+    async def respond(request: web.Request) -> web.Response:
+        try:
+            return envelope(answer(request.query), clock_ns())
+        except ParameterError as error:
+            return envelope({}, clock_ns(), code=error.code, text=str(error))
+
+    return respond
 
 
 def _whole(query: Query, name: str, default: int, lowest: int, highest: int) -> int:
@@ -88,16 +102,7 @@ class PublicRest:
             "/v5/system/status": self.system_status,
         }
         for path, answer in routes.items():
-            app.router.add_get(path, self._route(answer))
-
-    def _route(self, answer: Callable[[Query], Result]) -> Callable[[web.Request], Any]:
-        async def respond(request: web.Request) -> web.Response:
-            try:
-                return envelope(answer(request.query), self._clock_ns())
-            except ParameterError as error:
-                return envelope({}, self._clock_ns(), code=error.code, text=str(error))
-
-        return respond
+            app.router.add_get(path, answering(answer, self._clock_ns))
 
     # answers
     # ----------------------------------------------------------------------------------------

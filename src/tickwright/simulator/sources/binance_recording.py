@@ -11,11 +11,10 @@ from random import Random
 
 import msgspec
 
-from tickwright.core.errors import ConfigError, FrameError, UnitsError
+from tickwright.core.errors import ConfigError, FrameError
 from tickwright.core.identity import Category
 from tickwright.core.orders import Side
-from tickwright.core.units import units_from_text
-from tickwright.simulator.instruments import VenueInstrument, instrument_for
+from tickwright.simulator.instruments import instrument_for
 from tickwright.simulator.sources.lines import recorded_lines
 from tickwright.simulator.sources.operations import (
     BookReset,
@@ -26,7 +25,7 @@ from tickwright.simulator.sources.operations import (
     TimedOperation,
     TradePrints,
 )
-from tickwright.simulator.sources.recording import AfterEnd, Recording
+from tickwright.simulator.sources.recording import AfterEnd, Recording, levels_of
 
 __all__ = ["BinanceRecording"]
 
@@ -159,15 +158,7 @@ class BinanceRecording(Recording):
         return TradePrints([PublicTrade(side, price, size)])
 
     def _levels(self, texts: list[tuple[str, str]], number: int) -> list[Level]:
-        instrument: VenueInstrument = self._instrument
-        decimals, sizes = instrument.price_decimals, instrument.size_decimals
-        try:
-            return [
-                (units_from_text(price, decimals), units_from_text(size, sizes))
-                for price, size in texts
-            ]
-        except UnitsError as error:
-            raise FrameError(f"line {number}: {error}") from None
+        return levels_of(texts, self._instrument, number)
 
 
 def _decoded(frame: bytes, number: int) -> _Line:

@@ -11,22 +11,20 @@ from random import Random
 
 import msgspec
 
-from tickwright.core.errors import ConfigError, FrameError, UnitsError
+from tickwright.core.errors import ConfigError, FrameError
 from tickwright.core.identity import Category
 from tickwright.core.orders import Side
-from tickwright.core.units import units_from_text
 from tickwright.simulator.instruments import VenueInstrument, instrument_for
 from tickwright.simulator.sources.lines import recorded_lines
 from tickwright.simulator.sources.operations import (
     BookReset,
-    Level,
     LevelChanges,
     Operation,
     PublicTrade,
     TimedOperation,
     TradePrints,
 )
-from tickwright.simulator.sources.recording import AfterEnd, Recording
+from tickwright.simulator.sources.recording import AfterEnd, Recording, levels_of
 
 __all__ = ["BybitRecording"]
 
@@ -146,8 +144,8 @@ class BybitRecording(Recording):
     ) -> BookReset | LevelChanges:
         data = frame.data
         instrument = self.instruments[data.s]
-        bids = _levels(data.b, instrument, number)
-        asks = _levels(data.a, instrument, number)
+        bids = levels_of(data.b, instrument, number)
+        asks = levels_of(data.a, instrument, number)
         before = update_ids.get(data.s)
         update_ids[data.s] = data.u
         if frame.type == "snapshot":
@@ -160,7 +158,7 @@ class BybitRecording(Recording):
         trades = []
         for trade in frame.data:
             instrument = self.instruments[trade.s]
-            ((price, size),) = _levels([(trade.p, trade.v)], instrument, number)
+            ((price, size),) = levels_of([(trade.p, trade.v)], instrument, number)
             trades.append(PublicTrade(Side.BUY if trade.S == "Buy" else Side.SELL, price, size))
         return TradePrints(trades)
 
@@ -185,17 +183,6 @@ def _decoded_trades(frame: bytes, number: int) -> _TradeFrame:
         return _decode_trades(frame)
     except (msgspec.DecodeError, ValueError) as error:
         raise FrameError(f"line {number} is not a trade frame: {error}") from None
-
-
-def _levels(texts: list[tuple[str, str]], instrument: VenueInstrument, number: int) -> list[Level]:
-    decimals, sizes = instrument.price_decimals, instrument.size_decimals
-    try:
-        return [
-            (units_from_text(price, decimals), units_from_text(size, sizes))
-            for price, size in texts
-        ]
-    except UnitsError as error:
-        raise FrameError(f"line {number}: {error}") from None
 
 
 def _listing(category: Category, symbol: str, book: _BookData) -> VenueInstrument:

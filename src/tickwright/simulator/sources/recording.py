@@ -12,18 +12,20 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import Random
 
-from tickwright.core.errors import FrameError, StorageError
+from tickwright.core.errors import FrameError, StorageError, UnitsError
 from tickwright.core.identity import Category
+from tickwright.core.units import units_from_text
 from tickwright.simulator.instruments import VenueInstrument
 from tickwright.simulator.sources.operations import (
     BookReset,
     LabelChange,
+    Level,
     LevelChanges,
     TimedOperation,
 )
 from tickwright.simulator.sources.synthetic import continue_synthetically
 
-__all__ = ["AfterEnd", "Recording"]
+__all__ = ["AfterEnd", "Recording", "levels_of"]
 
 CONTINUED_LABEL = "synthetic from last book"
 
@@ -133,3 +135,16 @@ class Recording(ABC):
                 )
             )
         yield from heapq.merge(*streams, key=lambda timed: timed[0])
+
+
+def levels_of(
+    texts: list[tuple[str, str]], instrument: VenueInstrument, number: int
+) -> list[Level]:
+    """Return the levels of recorded pairs of price and size; raises FrameError with the line."""
+    prices, sizes = instrument.price_decimals, instrument.size_decimals
+    try:
+        return [
+            (units_from_text(price, prices), units_from_text(size, sizes)) for price, size in texts
+        ]
+    except UnitsError as error:
+        raise FrameError(f"line {number}: {error}") from None
