@@ -6,17 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tickwright.cli.endpoint import (
-    CaPath,
-    CategoryName,
-    Connections,
-    Depth,
-    EnvName,
-    PublicUrl,
-    RestUrl,
-    hosts_from,
-)
+from tickwright.cli.endpoint import CaPath, CategoryName, EndpointOptions
 from tickwright.cli.json_file import check_json_path, write_json
+from tickwright.cli.option_records import takes_records
 from tickwright.cli.outcome import FAILURE, check_sockets, tell, verb
 from tickwright.core.errors import ConfigError
 
@@ -29,6 +21,7 @@ _TOLD = frozenset({"record.fault", "record.remark", "feed.topic_refused", "feed.
 
 
 @verb("record")
+@takes_records
 def record(
     config: Annotated[
         Path | None,
@@ -44,11 +37,7 @@ def record(
     symbol: Annotated[
         list[str] | None, typer.Option(help="Repeat for each one.", metavar="SYMBOL")
     ] = None,
-    depth: Depth = 50,
-    connections: Connections = 1,
-    env: EnvName = None,
-    public_url: PublicUrl = None,
-    rest_url: RestUrl = None,
+    endpoint: EndpointOptions,
     ca: CaPath = None,
     seconds: Annotated[
         float | None, typer.Option(min=0.1, help="Stop after so long; else on Ctrl-C.", metavar="N")
@@ -95,11 +84,11 @@ def record(
         )
     else:
         options = WatchOptions(
-            hosts=hosts_from(env, public_url, rest_url),
+            hosts=endpoint.hosts(),
             category=Category(category),
             symbols=tuple(dict.fromkeys(symbol or ())),
-            depth=depth,
-            connections=connections,
+            depth=endpoint.depth,
+            connections=endpoint.connections,
             seconds=seconds,
             ca_path=ca,
         )

@@ -6,17 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tickwright.cli.endpoint import (
-    CaPath,
-    CategoryName,
-    Connections,
-    Depth,
-    EnvName,
-    PublicUrl,
-    RestUrl,
-    hosts_from,
-)
+from tickwright.cli.endpoint import CaPath, CategoryName, EndpointOptions
 from tickwright.cli.json_file import check_json_path, write_json
+from tickwright.cli.option_records import takes_records
 from tickwright.cli.outcome import check_sockets, tell, verb
 
 if TYPE_CHECKING:
@@ -29,16 +21,13 @@ _TOLD = frozenset({"watch.unreachable", "feed.topic_refused", "feed.disconnected
 
 
 @verb("watch")
+@takes_records
 def watch(
     *,
     venue: Annotated[Literal["bybit"], typer.Option(help="Whose protocol it is.")] = "bybit",
     category: CategoryName,
     symbols: Annotated[str, typer.Option(help="Separated by commas.", metavar="A,B,...")],
-    depth: Depth = 50,
-    connections: Connections = 1,
-    env: EnvName = None,
-    public_url: PublicUrl = None,
-    rest_url: RestUrl = None,
+    endpoint: EndpointOptions,
     instruments: Annotated[
         Path | None,
         typer.Option(
@@ -70,11 +59,11 @@ def watch(
     if busy_poll and coalesce_us:
         raise ConfigError("--busy-poll and --coalesce-us exclude each other")
     options = WatchOptions(
-        hosts=hosts_from(env, public_url, rest_url),
+        hosts=endpoint.hosts(),
         category=Category(category),
         symbols=tuple(dict.fromkeys(name.strip() for name in symbols.split(",") if name.strip())),
-        depth=depth,
-        connections=connections,
+        depth=endpoint.depth,
+        connections=endpoint.connections,
         seconds=seconds,
         instruments_path=instruments,
         ca_path=ca,
