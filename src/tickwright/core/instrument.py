@@ -86,6 +86,10 @@ class FeeRates(msgspec.Struct, frozen=True, gc=False):
     taker: Decimal
 
 
+# Looking a member up in its class is a Python call, and every fill asks.
+_LINEAR = Payoff.LINEAR
+
+
 class Instrument(msgspec.Struct, frozen=True):
     """One tradable contract and its rules, valid from `valid_from_ns`; a change is a new version.
 
@@ -202,7 +206,7 @@ class Instrument(msgspec.Struct, frozen=True):
         rounded half-even at 10^-18.
         """
         size = abs(size_units)
-        if self.payoff is Payoff.LINEAR:
+        if self.payoff is _LINEAR:
             decimals = MONEY_DECIMALS - self.price_decimals - self.size_decimals
             raw = size * price_units * int(10**decimals)
             return raw if self.multiplier == 1 else _times(raw, self.multiplier)
@@ -216,7 +220,7 @@ class Instrument(msgspec.Struct, frozen=True):
         sign = 1 if size_units >= 0 else -1
         entry = self.notional(size_units, entry_price_units)
         leave = self.notional(size_units, exit_price_units)
-        return sign * (leave - entry) if self.payoff is Payoff.LINEAR else sign * (entry - leave)
+        return sign * (leave - entry) if self.payoff is _LINEAR else sign * (entry - leave)
 
     def size_fault(self, size_units: int, *, is_market: bool) -> str | None:
         """Say why the venue would refuse this size, or None when it fits."""

@@ -14,6 +14,10 @@ from tickwright.execution.records import Record
 
 __all__ = ["amend_fault", "judge_amend"]
 
+# Looking a member up in its class is a Python call, and every amend asks.
+_IN_PLACE = AmendKind.IN_PLACE
+_RESTING = frozenset({OrderState.WORKING, OrderState.PARTLY_FILLED})
+
 
 def judge_amend(
     state: TradingState,
@@ -85,9 +89,9 @@ def amend_fault(
     """Say what makes an amend impossible whatever the market does."""
     order, instrument, amend = record.order, lane.instrument, record.amend
     words = ""
-    if instrument.capabilities.amend is not AmendKind.IN_PLACE:
+    if instrument.capabilities.amend is not _IN_PLACE:
         words = "the venue does not amend here"
-    elif order.state not in (OrderState.WORKING, OrderState.PARTLY_FILLED):
+    elif order.state not in _RESTING:
         words = f"the order is {order.state.value}"
     elif is_cancelling:
         words = "a cancel is under way"

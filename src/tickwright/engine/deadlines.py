@@ -56,7 +56,7 @@ class Deadlines:
         self._asked += 1
         heapq.heappush(self._heap, (due_ns, self._asked, kind, key))
         if not self._timer_ns or due_ns < self._timer_ns:
-            self._set_timer(due_ns)
+            self._ask(due_ns)
 
     def fired(self, due_ns: int) -> list[tuple[Deadline, str]]:
         """Return what is due now that the timer for `due_ns` came back."""
@@ -74,8 +74,8 @@ class Deadlines:
         """Ask for the next call-back, after what was due is done."""
         heap = self._heap
         if heap and (not self._timer_ns or heap[0][0] < self._timer_ns):
-            self._set_timer(heap[0][0])
+            self._ask(heap[0][0])
 
-    def _set_timer(self, due_ns: int) -> None:
+    def _ask(self, due_ns: int) -> None:
         self._timer_ns = due_ns
         self._outbox.command(SetTimer(ENGINE_OWNER, _TIMER, due_ns, self._moment.event_id))

@@ -36,6 +36,7 @@ from tickwright.core.orders import (
     OrderState,
     Purpose,
     RequestKind,
+    RequestState,
 )
 from tickwright.engine.deadlines import Deadline
 from tickwright.engine.dispatch import Dispatch
@@ -63,6 +64,7 @@ _ANSWERS = {
 """An answer in words."""
 # Looking a member up in its class is a Python call, and these are asked for every fill.
 _NET = Leg.NET
+_SENT = RequestState.SENT
 _STOP_LOSS = Purpose.STOP_LOSS
 
 
@@ -552,7 +554,12 @@ class EvidenceDesk:
 
     def on_answer_due(self, kind: RequestKind, client_id: str) -> None:
         """Take a request that nobody answered in time for unknown, and let everybody know."""
-        change = self._orders.on_answer_due(kind, ClientId(client_id))
+        record = self._state.blotter.find_ours(ClientId(client_id))
+        request = None if record is None else record.request(kind)
+        if record is None or request is None or request.state is not _SENT:
+            # Answered, as nearly always, or asked about already.
+            return
+        change = self._orders.on_answer_due(record, request)
         if change is not None:
             self._after(change, "no answer: unknown")
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from tickwright.book.order_book import OrderBook
-from tickwright.core.events import BookState, FundingUpdate
+from tickwright.core.events import FundingUpdate
 from tickwright.core.identity import InstrumentId, StrategyId
 from tickwright.core.instrument import Instrument
 from tickwright.core.signals import Decision
@@ -179,12 +179,14 @@ class Lane:
         self.touch = touch
         return True
 
-    def sample(self) -> None:
-        """Take a mid for the volatility; a book that isn't synced has none."""
-        twice = self.book.mid_twice_units
-        if self.book.state is BookState.SYNCED and twice is not None and twice > 0:
+    def sample(self) -> int | None:
+        """Take twice the mid for the volatility and return it; None of a book that isn't synced."""
+        book = self.book
+        twice = book.mid_twice_units if book.is_synced else None
+        if twice is not None and twice > 0:
             self.volatility.update(twice)
             self.ranges.update(twice)
         else:
             self.volatility.reset()
             self.ranges.reset()
+        return twice

@@ -169,9 +169,9 @@ class MarketDesk:
     def keep_house(self) -> None:
         """Once a second: sample volatility, look at losses and the day."""
         state = self._state
+        now_ns, on_mid = state.moment.now_ns, state.protections.on_mid
         for lane in state.lanes.values():
-            lane.sample()
-            self._protections.sample(lane)
+            on_mid(lane.instrument_id, lane.sample(), now_ns)
         for account_id in state.accounts:
             if account_id in state.view.ready_accounts:
                 self._protections.watch_losses(account_id)

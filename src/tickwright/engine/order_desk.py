@@ -17,7 +17,6 @@ from tickwright.core.orders import (
     OrderState,
     Purpose,
     RequestKind,
-    RequestState,
 )
 from tickwright.core.verdicts import Check, Reason, Rejected
 from tickwright.core.work import WorkRecord
@@ -26,7 +25,7 @@ from tickwright.engine.deadlines import Deadline
 from tickwright.engine.lanes import Lane
 from tickwright.engine.state import TradingState
 from tickwright.execution.blotter import LIVE_ORDERS_MAX, Change
-from tickwright.execution.records import Record, Working
+from tickwright.execution.records import Record, Request, Working
 from tickwright.portfolio.account import Holding
 
 __all__ = ["OrderDesk"]
@@ -51,7 +50,7 @@ _QUERY = {category: f"query.{category.value}" for category in Category}
 """Names of the request groups, by product line."""
 # Looking a member up in its class is a Python call, and these are asked for every order.
 _OPEN = Purpose.OPEN
-_CREATE_ANSWER = Deadline.CREATE_ANSWER
+_CREATE_ANSWER, _AMEND_ANSWER = Deadline.CREATE_ANSWER, Deadline.AMEND_ANSWER
 
 
 class OrderDesk:
@@ -222,7 +221,7 @@ class OrderDesk:
                 event_id=state.moment.event_id,
             )
         )
-        state.deadlines.add(now_ns + self._answer_ns, Deadline.AMEND_ANSWER, order.client_id)
+        state.deadlines.add(now_ns + self._answer_ns, _AMEND_ANSWER, order.client_id)
         self.amend_count += 1
         return None
 
@@ -372,18 +371,13 @@ class OrderDesk:
 
     # answers that do not come ---------------------------------------------------------------------
 
-    def on_answer_due(self, kind: RequestKind, client_id: ClientId) -> Change | None:
+    def on_answer_due(self, record: Record, request: Request) -> Change | None:
         """Take a request that nobody answered in time for unknown; a cancel is sent again."""
-        state = self._state
-        record = state.blotter.find_ours(client_id)
-        request = None if record is None else record.request(kind)
-        if record is None or request is None or request.state is not RequestState.SENT:
-            # Answered, as nearly always, or asked about already.
-            return None
+        state, kind = self._state, request.kind
         due_ns = request.sent_ns + self._answer_ns
         if state.now_ns < due_ns:
             # Sent later than it was planned, or sent again meanwhile.
-            state.deadlines.add(due_ns, _ANSWER_DEADLINE[kind], client_id)
+            state.deadlines.add(due_ns, _ANSWER_DEADLINE[kind], record.client_id)
             return None
         change = state.blotter.lose(record, kind, "no answer")
         self.chase(record)

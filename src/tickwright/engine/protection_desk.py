@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from tickwright.core.commands import ProtectionNotice
 from tickwright.core.errors import ConfigError
-from tickwright.core.events import BookState
 from tickwright.core.identity import AccountId, StrategyId
 from tickwright.core.nearest import near_names
 from tickwright.core.restrictions import (
@@ -25,7 +24,7 @@ from tickwright.core.risk_state import DayRecord, RiskState, StrategyRecord
 from tickwright.core.verdicts import Reason
 from tickwright.engine.deadlines import Deadline
 from tickwright.engine.dispatch import Dispatch
-from tickwright.engine.lanes import Lane, StrategyRun
+from tickwright.engine.lanes import StrategyRun
 from tickwright.engine.order_desk import OrderDesk
 from tickwright.engine.state import TradingState
 from tickwright.risk.protections import Change
@@ -159,15 +158,6 @@ class ProtectionDesk:
                 protections.enter(kind, scope, words, now_ns, until_ns)
             elif protections.table.get(kind, scope) is not None:
                 protections.lift(kind, scope, RULES[kind].lifted_by.value)
-
-    @staticmethod
-    def _mid(lane: Lane) -> int | None:
-        return lane.book.mid_twice_units if lane.book.state is BookState.SYNCED else None
-
-    def sample(self, lane: Lane) -> None:
-        """Take the mid of a second."""
-        state = self._state
-        state.protections.on_mid(lane.instrument_id, self._mid(lane), state.now_ns)
 
     # people ---------------------------------------------------------------------------------------
 

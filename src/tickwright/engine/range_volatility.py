@@ -40,8 +40,10 @@ class RangeVolatility:
             self._high = self._low = value
         self._samples += 1
         self._close = value
-        self._high = max(self._high, value)
-        self._low = min(self._low, value)
+        if value > self._high:
+            self._high = value
+        elif value < self._low:
+            self._low = value
         if self._samples == CANDLE_SAMPLES:
             self._atr.update(self._high, self._low, value)
             self._samples = 0

@@ -57,7 +57,10 @@ class SignalDesk:
     def act(self, run: StrategyRun, actions: tuple[Action, ...]) -> None:
         """Do what a strategy decided, in its order."""
         for action in actions:
-            if isinstance(action, Signal):
+            if type(action) is AmendIntent:
+                # Who quotes asks for little else.
+                self._amend(run, action)
+            elif isinstance(action, Signal):
                 self._signal(run, action)
             elif isinstance(action, OrderIntent):
                 self._intent(run, action)
@@ -399,7 +402,7 @@ class SignalDesk:
         self._orders.cancel(record, wish.reason or "the strategy's wish")
 
     def _amend(self, run: StrategyRun, wish: AmendIntent) -> None:
-        record = self._orders.find(wish.client_id)
+        record = self._state.blotter.find_ours(wish.client_id)
         instrument_id = run.context.instruments[0]
         refused: object = "no order of this strategy"
         if record is not None and record.order.strategy_id == run.strategy_id:
@@ -409,7 +412,7 @@ class SignalDesk:
             else:
                 verdict = _unless_whole(wish.size_units, wish.price_units) or self._orders.amend(
                     record,
-                    self._state.lane(instrument_id),
+                    self._state.lanes[instrument_id],
                     price_units=wish.price_units,
                     size_units=wish.size_units,
                 )

@@ -47,7 +47,7 @@ LIVE_ORDERS_MAX = 10_000
 FINAL_ORDERS_MAX = 4_096
 EXECUTION_IDS_MAX = 65_536
 # Looking a member up in its class is a Python call, and these are asked for every order.
-_CREATE = RequestKind.CREATE
+_CREATE, _AMEND = RequestKind.CREATE, RequestKind.AMEND
 _INTENDED = OrderState.INTENDED
 _BUY = Side.BUY
 FOREIGN_ORDERS_MAX = 1_024
@@ -249,14 +249,12 @@ class Blotter:
     ) -> bool:
         """Note an amend about to be sent; False when final or something else is under way."""
         amend = record.amend
-        if record.order.is_final or record.is_cancelling:
+        if record.order.state in FINAL_STATES or record.is_cancelling:
             return False
         if amend is not None and not amend.is_confirmed:
             # Accepted is not shown yet: until then the order counts with the larger of both sizes.
             return False
-        record.amend = Request(RequestKind.AMEND, now_ns)
-        record.amend.price_units = price_units
-        record.amend.size_units = size_units
+        record.amend = Request(_AMEND, now_ns, price_units=price_units, size_units=size_units)
         self._count(record)
         return True
 
