@@ -4,16 +4,34 @@ Two books per instrument: the venue's, among whose levels our orders rest, and o
 the feed's latency. Nothing of a message reaches our side before its local time: looking ahead isn't
 forbidden here but impossible. It refuses to decide anything, and to make an object per level.
 
+While nobody has an order or a trace of one in an instrument, the venue's book isn't kept: it is
+ours plus what is under way, and is put together from them when somebody needs it (`attend`).
+
 Ties: at one nanosecond the venue's market comes first, then ours, then what the host has due
 (requests that arrive, answers, timers) in the order asked for.
 """
 
 cimport cython
 from cpython.object cimport PyObject
-from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uintptr_t
+from libc.stdint cimport (
+    INT64_MAX,
+    INT64_MIN,
+    int32_t,
+    int64_t,
+    uint8_t,
+    uint16_t,
+    uint32_t,
+    uintptr_t,
+)
 from libc.stdlib cimport calloc, free
 
-from tickwright.book.order_book cimport Level, OrderBook
+from tickwright.book.order_book cimport (
+    REPEAT,
+    SNAPSHOT as SNAPSHOT_TAKEN,
+    STATE_SYNCED,
+    Level,
+    OrderBook,
+)
 from tickwright.matching.book cimport MatchingBook
 from tickwright.matching.levels cimport ExternalLevels
 
@@ -34,7 +52,6 @@ cdef enum:
     STALE = 6
     IS_SELL = 1
     IS_BLOCK = 2
-    STATE_SYNCED = 2
     PROGRESS_MASK = (1 << 16) - 1
 
 cdef object _BUY = Side.BUY
@@ -56,9 +73,18 @@ cdef struct Message:
 
 cdef struct Slot:
     PyObject* book             # OrderBook: what we see
-    PyObject* levels           # ExternalLevels: what rests at the venue
+    PyObject* levels           # ExternalLevels: what rests at the venue, while it is kept
     PyObject* matching         # MatchingBook once somebody traded here, else NULL
     PyObject* lane
+    bint is_kept               # the venue's levels are kept for themselves
+    bint is_seen               # the venue's book is known, kept or not
+    bint is_followed           # since its last snapshot ours took whatever the venue's took
+    bint[2] was_cut            # a side that isn't kept showed as much as it ever shows
+    int64_t venue_books        # messages about the book that passed the venue, and us
+    int64_t local_books
+    bint has_base              # a snapshot passed the venue
+    int64_t sample_at          # the mid to be noted next
+    int64_t sample_due
     int64_t last_price
     int64_t venue_sequence
     int64_t venue_ns
@@ -91,6 +117,7 @@ cdef class TapeLoop:
     `on_mark(slot, now_ns)` when a watched mid or mark moved, `on_due(now_ns)` when `due_ns` has
     come, `on_progress(messages)` now and then. `mids` (int64, slot x sample) takes twice the mid of
     each venue book every `sample_ns` from `sample_first_ns` on, without orders of ours.
+    `keeps_order` says that an instrument's book messages come in one order at the venue and here.
     """
 
     cdef const Message* messages
@@ -107,8 +134,8 @@ cdef class TapeLoop:
     cdef int64_t local_at
     cdef int64_t* mids
     cdef int64_t sample_count
-    cdef int64_t sample_at
     cdef int64_t sample_due
+    cdef bint keeps_order
     cdef int64_t sample_ns
     cdef public int64_t due_ns
     cdef readonly int64_t now_ns
@@ -123,7 +150,7 @@ cdef class TapeLoop:
     def __cinit__(
         self, host, tape, local_ns, *, books, sides, lanes, engine, mids,
         int64_t sample_first_ns, int64_t sample_ns,
-        venue_order=None, local_order=None, int64_t first=0, last=None,
+        venue_order=None, local_order=None, int64_t first=0, last=None, bint keeps_order=False,
     ):
         cdef int i
         count = len(tape.messages)
@@ -170,6 +197,10 @@ cdef class TapeLoop:
         self.sample_count = mids.shape[1]
         self.sample_ns = sample_ns
         self.sample_due = sample_first_ns if self.sample_count else INT64_MAX
+        self.keeps_order = keeps_order
+        for i in range(self.slot_count):
+            self.slots[i].sample_due = self.sample_due
+            self.slots[i].is_kept = self.slots[i].is_seen = True
 
     def __dealloc__(self):
         free(self.slots)
@@ -182,9 +213,20 @@ cdef class TapeLoop:
         self.held.append(matching)
         self.slots[slot].matching = <PyObject*> matching
 
+    def attend(self, int slot):
+        """Keep the venue's book of a slot for itself from now on: somebody is about to act on it.
+
+        It is given up again by itself once no order and no trace of one is left in it.
+        """
+        assert 0 <= slot < self.slot_count
+        if not self.slots[slot].is_kept:
+            self._keep(slot)
+
     def watch(self, int slot, bint is_watched, int64_t low_twice=1, int64_t high_twice=0):
         """Say whether `on_mark` must be told of this venue book's mid, beyond these bounds."""
         assert 0 <= slot < self.slot_count
+        if is_watched:
+            self.attend(slot)
         self.slots[slot].is_watched = is_watched
         self.slots[slot].quiet_low = low_twice
         self.slots[slot].quiet_high = high_twice
@@ -198,6 +240,8 @@ cdef class TapeLoop:
     def trail(self, int slot, bint is_trailed):
         """Say whether every trade here must be told by `on_matched`."""
         assert 0 <= slot < self.slot_count
+        if is_trailed:
+            self.attend(slot)
         self.slots[slot].is_trailed = is_trailed
 
     def last_price(self, int slot):
@@ -222,6 +266,7 @@ cdef class TapeLoop:
 
     def mid_twice(self, int slot):
         """The venue's mid without orders of ours, twice; None when a side is empty."""
+        self.attend(slot)
         cdef ExternalLevels levels = <ExternalLevels> self.slots[slot].levels
         cdef int64_t bid = _best(levels, 0), ask = _best(levels, 1)
         if bid == INT64_MAX or ask == INT64_MAX:
@@ -234,27 +279,33 @@ cdef class TapeLoop:
         """Set both sides' books as the tape before the first message leaves them."""
         cdef const Message* message
         cdef const Level* level
+        cdef Slot* slot
         cdef OrderBook book
         cdef int64_t index
         for index in range(self.first):
             message = self.messages + index
-            book = <OrderBook> self.slots[message.slot].book
+            slot = self.slots + message.slot
+            book = <OrderBook> slot.book
+            if message.kind == TRADE:
+                slot.last_price = message.first
+                continue
+            if message.kind > SNAPSHOT and message.kind != STALE:
+                continue
+            self._venue_message(index, self.venue_ns[index])
+            slot.local_books += 1
             if message.kind == STALE:
                 if book.state_code == STATE_SYNCED:
                     book.mark_stale(self.reasons[message.second])
-            elif message.kind <= SNAPSHOT:
-                level = self.levels + message.first
+                continue
+            level = self.levels + message.first
+            self._compare(
+                message.slot, slot, book,
                 book.apply(
                     message.kind == SNAPSHOT, message.second, message.second, -1,
                     message.sequence, self.venue_ns[index], self.local_ns[index], level,
                     message.bids, level + message.bids, message.asks,
-                )
-            elif message.kind == TRADE:
-                self.slots[message.slot].last_price = message.first
-                continue
-            else:
-                continue
-            self._venue_message(index, self.venue_ns[index])
+                ),
+            )
 
     def run(self):
         """Walk to the end of the tape, and on until nothing is due at the last moment."""
@@ -294,6 +345,7 @@ cdef class TapeLoop:
                 self._catch_up()
                 self.host.on_due(self.due_ns)
         self._catch_up()
+        self._sample_rest()
         return end_ns
 
     cdef inline int64_t _index(self, const uint32_t* order, int64_t place) noexcept:
@@ -307,54 +359,74 @@ cdef class TapeLoop:
 
     cdef void _sample(self, int64_t now_ns) noexcept:
         """Note what the mids were until now, at every moment that has passed."""
-        cdef int64_t bid, ask
         cdef int slot
-        cdef int64_t* column
-        while self.sample_due < now_ns and self.sample_at < self.sample_count:
-            for slot in range(self.slot_count):
-                bid = _best(<ExternalLevels> self.slots[slot].levels, 0)
-                ask = _best(<ExternalLevels> self.slots[slot].levels, 1)
-                column = self.mids + slot * self.sample_count
-                if bid != INT64_MAX and ask != INT64_MAX:
-                    column[self.sample_at] = bid - ask
-            self.sample_at += 1
+        for slot in range(self.slot_count):
+            if self.slots[slot].is_kept:
+                self._sample_venue(slot, now_ns)
+        while self.sample_due < now_ns:
             self.sample_due += self.sample_ns
-        if self.sample_at == self.sample_count:
-            self.sample_due = INT64_MAX
+
+    cdef void _sample_venue(self, int slot, int64_t now_ns) noexcept:
+        cdef Slot* one = self.slots + slot
+        cdef ExternalLevels levels = <ExternalLevels> one.levels
+        self._note_mids(slot, now_ns, _best(levels, 0), _best(levels, 1))
+
+    cdef void _sample_local(self, int slot, int64_t now_ns) noexcept:
+        """The same for a venue's book that isn't kept: ours is what that one was."""
+        cdef OrderBook book = <OrderBook> self.slots[slot].book
+        cdef int64_t bid = INT64_MAX, ask = INT64_MAX
+        if book.state_code == STATE_SYNCED:
+            if book.counts[0]:
+                bid = book.keys[0][book.counts[0] - 1]
+            if book.counts[1]:
+                ask = book.keys[1][book.counts[1] - 1]
+        self._note_mids(slot, now_ns, bid, ask)
+
+    cdef void _note_mids(self, int slot, int64_t now_ns, int64_t bid, int64_t ask) noexcept:
+        cdef Slot* one = self.slots + slot
+        cdef int64_t* column = self.mids + slot * self.sample_count
+        while one.sample_due < now_ns and one.sample_at < self.sample_count:
+            if bid != INT64_MAX and ask != INT64_MAX:
+                column[one.sample_at] = bid - ask
+            one.sample_at += 1
+            one.sample_due += self.sample_ns
+        if one.sample_at == self.sample_count:
+            one.sample_due = INT64_MAX
+
+    cdef void _sample_rest(self) noexcept:
+        """At the end: what our side would have noted with one more message."""
+        cdef int slot
+        for slot in range(self.slot_count):
+            if not self.slots[slot].is_kept:
+                self._sample_local(slot, self.sample_due)
 
     # at the venue -------------------------------------------------------------------------------
 
     cdef int _venue_message(self, int64_t index, int64_t now_ns) except -1:
         cdef const Message* message = self.messages + index
         cdef Slot* slot = self.slots + message.slot
-        cdef ExternalLevels levels = <ExternalLevels> slot.levels
-        cdef const Level* level
-        cdef int i
-        if message.kind <= SNAPSHOT:
-            if message.kind == SNAPSHOT:
-                levels.forget()
-                levels.is_seen = True
-            elif not levels.is_seen:
-                return 0
-            level = self.levels + message.first
-            for i in range(message.bids):
-                levels.put(1, level[i].price, level[i].size)
-            level += message.bids
-            for i in range(message.asks):
-                levels.put(-1, level[i].price, level[i].size)
-            slot.venue_sequence = message.sequence
-            slot.venue_ns = now_ns
-            if slot.matching != NULL:
-                self._venue_book(message.slot, slot, now_ns)
+        if message.kind <= SNAPSHOT or message.kind == STALE:
+            if message.kind != DELTA:
+                slot.is_seen = message.kind == SNAPSHOT
+                slot.has_base |= slot.is_seen
+            slot.venue_books += 1
+            if slot.is_seen:
+                slot.venue_sequence = message.sequence
+                slot.venue_ns = now_ns
+            if slot.is_kept:
+                self._change_levels(message, slot)
+                if slot.matching != NULL and slot.is_seen:
+                    self._venue_book(message.slot, slot, now_ns)
         elif message.kind == TRADE:
             if message.flags & IS_BLOCK:
                 # Agreed outside the book: it took nothing of it.
                 return 0
             slot.last_price = message.first
             if slot.matching != NULL:
-                self._venue_trade(message, slot, now_ns)
-        elif message.kind == STALE:
-            levels.forget()
+                if slot.is_kept:
+                    self._venue_trade(message, slot, now_ns)
+                elif slot.is_seen:
+                    (<MatchingBook> slot.matching).last_price_units = message.first
         elif message.kind == MARK:
             slot.mark = message.first
             if not slot.quiet_mark_low <= message.first <= slot.quiet_mark_high:
@@ -365,6 +437,85 @@ cdef class TapeLoop:
                 self.host.on_mark(message.slot, now_ns)
         elif message.kind == FUNDING:
             self.host.on_funding(message.slot, message.first, message.second, now_ns)
+        return 0
+
+    cdef int _change_levels(self, const Message* message, Slot* slot) except -1:
+        """Set the venue's levels as a message about the book says."""
+        cdef ExternalLevels levels = <ExternalLevels> slot.levels
+        cdef const Level* level
+        cdef int i
+        if message.kind != DELTA:
+            levels.forget()
+            if message.kind == STALE:
+                return 0
+            levels.is_seen = True
+        elif not levels.is_seen:
+            return 0
+        level = self.levels + message.first
+        for i in range(message.bids):
+            levels.put(1, level[i].price, level[i].size)
+        level += message.bids
+        for i in range(message.asks):
+            levels.put(-1, level[i].price, level[i].size)
+        levels.see_depth()
+        return 0
+
+    cdef int _keep(self, int number) except -1:
+        """Put the venue's book together: ours and what is under way.
+
+        Ours may have lost its way. Then: all that came since the last snapshot that we know of.
+        """
+        cdef Slot* slot = self.slots + number
+        cdef OrderBook book = <OrderBook> slot.book
+        cdef ExternalLevels levels = <ExternalLevels> slot.levels
+        cdef int64_t place = self.venue_at, index, under_way = slot.venue_books - slot.local_books
+        cdef bint is_base = False
+        cdef int side
+        slot.is_kept = True
+        levels.forget()
+        if slot.is_followed and book.state_code == STATE_SYNCED and under_way >= 0:
+            levels.is_seen = True
+            for side in range(2):
+                levels.load(side, book.keys[side], book.sizes[side], book.counts[side])
+                levels.is_cut[side] |= slot.was_cut[side]
+            is_base = True
+        while under_way > 0 or not is_base:
+            place -= 1
+            index = self._message_at(place)
+            if self._is_about(index, number):
+                under_way -= 1
+                is_base |= under_way < 0 and self.messages[index].kind != DELTA
+        while place < self.venue_at:
+            index = self._message_at(place)
+            if self._is_about(index, number):
+                self._sample_venue(number, self.venue_ns[index])
+                self._change_levels(self.messages + index, slot)
+            place += 1
+        self._sample_venue(number, self.sample_due)
+        return 0
+
+    cdef inline int64_t _message_at(self, int64_t place) noexcept:
+        """Return which message stood at a place of the venue's way; warming up had no order."""
+        return place if place < self.first else self._index(self.venue_order, place)
+
+    cdef inline bint _is_about(self, int64_t index, int slot) noexcept:
+        """Whether a message is about a slot's book."""
+        cdef const Message* message = self.messages + index
+        return message.slot == slot and (message.kind <= SNAPSHOT or message.kind == STALE)
+
+    cdef int _give_up(self, Slot* slot) except -1:
+        """Keep the venue's book no longer, if nobody has changed it and nobody watches it."""
+        cdef ExternalLevels levels = <ExternalLevels> slot.levels
+        cdef int side
+        if (
+            not levels.is_untouched() or not slot.is_seen or not slot.has_base
+            or slot.is_watched or slot.is_trailed
+            or slot.matching != NULL and (<MatchingBook> slot.matching).live
+        ):
+            return 0
+        slot.is_kept = False
+        for side in range(2):
+            slot.was_cut[side] = levels.is_cut[side]
         return 0
 
     cdef int _venue_book(self, int number, Slot* slot, int64_t now_ns) except -1:
@@ -414,18 +565,23 @@ cdef class TapeLoop:
         cdef Slot* slot = self.slots + message.slot
         cdef OrderBook book
         cdef const Level* level
-        cdef int before
+        cdef int before, verdict
         slot.messages += 1
+        if message.kind <= SNAPSHOT or message.kind == STALE:
+            if not slot.is_kept and self.venue_ns[index] > slot.sample_due:
+                self._sample_local(message.slot, self.venue_ns[index])
+            slot.local_books += 1
         if message.kind <= SNAPSHOT:
             book = <OrderBook> slot.book
             before = book.state_code
             level = self.levels + message.first
             slot.rows += message.bids + message.asks
-            book.apply(
+            verdict = book.apply(
                 message.kind == SNAPSHOT, message.second, message.second, -1, message.sequence,
                 self.venue_ns[index], now_ns, level, message.bids, level + message.bids,
                 message.asks,
             )
+            self._compare(message.slot, slot, book, verdict)
             if book.state_code != before:
                 self._state_changed(slot, book, before, now_ns)
             self._local_book(message.slot, slot, book, now_ns)
@@ -444,6 +600,29 @@ cdef class TapeLoop:
                 message.slot, message.kind, message.first, message.second, self.venue_ns[index],
                 now_ns,
             )
+        return 0
+
+    cdef int _compare(self, int number, Slot* slot, OrderBook book, int verdict) except -1:
+        """Say after a message whether our book still stands for the venue's."""
+        cdef int depth = (<ExternalLevels> slot.levels).depth, side
+        cdef bint is_same = (
+            verdict <= REPEAT and book.horizon[0] == INT64_MIN and book.horizon[1] == INT64_MIN
+        )
+        if not self.keeps_order:
+            return 0
+        if verdict == SNAPSHOT_TAKEN:
+            slot.is_followed = is_same
+            slot.was_cut[0] = slot.was_cut[1] = False
+        elif not is_same:
+            slot.is_followed = False
+        if depth:
+            for side in range(2):
+                slot.was_cut[side] |= book.counts[side] >= depth
+        if slot.is_kept:
+            if slot.is_followed:
+                self._give_up(slot)
+        elif not slot.is_followed:
+            self._keep(number)
         return 0
 
     cdef int _local_book(

@@ -155,6 +155,8 @@ class Backtest:
         self.sample_ns = _sample_ns(settings.sample_ms, end_ns - start_ns, len(self.books))
         samples = (end_ns - start_ns) // self.sample_ns + 1
         mids = np.full((len(self.books), samples), -1, dtype=np.int64)
+        venue_order = _venue_order(tape.venue_ns[wanted], tape.messages["kind"][wanted])
+        local_order = _local_order(local_ns[wanted])
         self.loop = TapeLoop(
             self,
             tape,
@@ -166,8 +168,9 @@ class Backtest:
             mids=mids,
             sample_first_ns=start_ns,
             sample_ns=self.sample_ns,
-            venue_order=_venue_order(tape.venue_ns[wanted], tape.messages["kind"][wanted]),
-            local_order=_local_order(local_ns[wanted]),
+            venue_order=venue_order,
+            local_order=local_order,
+            keeps_order=_keeps_order(tape.messages["kind"][wanted], venue_order, local_order),
             first=self._first,
             last=self._last,
         )
@@ -314,6 +317,8 @@ class Backtest:
     def _carry_out(self, command: Any, now_ns: int) -> None:
         if command.instrument_id is not None:
             self.venue.at(now_ns, command.instrument_id)
+        else:
+            self.venue.at_all(now_ns)
         held: list[tuple[AccountId, News]] = []
         self._held_news = held
         replies = self.venue.gateways[command.account_id].carry_out(command)
@@ -404,6 +409,23 @@ def _venue_order(times: Ints, kinds: npt.NDArray[np.uint8]) -> npt.NDArray[np.ui
     if not np.any(steps < 0) and not np.any((steps == 0) & is_book[:-1] & ~is_book[1:]):
         return None
     return np.lexsort((is_book, times)).astype(np.uint32)
+
+
+def _keeps_order(
+    kinds: npt.NDArray[np.uint8],
+    venue_order: npt.NDArray[np.uint32] | None,
+    local_order: npt.NDArray[np.uint32] | None,
+) -> bool:
+    """Say whether books come in the same order on both sides, trades and prices left aside."""
+    if venue_order is None and local_order is None:
+        return True
+    is_book = (kinds <= MessageKind.SNAPSHOT) | (kinds == MessageKind.STALE)
+    places = np.arange(len(kinds), dtype=np.uint32)
+    ordered = [
+        (places if order is None else order)[is_book if order is None else is_book[order]]
+        for order in (venue_order, local_order)
+    ]
+    return bool(np.array_equal(*ordered))
 
 
 def _sample_ns(sample_ms: int, span_ns: int, slots: int) -> int:

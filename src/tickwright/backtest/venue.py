@@ -283,6 +283,7 @@ class TapeVenue:
         slot = self._slots[market.book]
         assert self._loop is not None
         market.last_price_units = self._loop.last_price(slot) or market.last_price_units
+        self._loop.attend(slot)
         self._mid_before = self._markets[slot].mid_twice()
         moved = self._moved[slot]
         if moved is not None:
@@ -292,6 +293,14 @@ class TapeVenue:
             desk = self._desks[slot] = self._desk.desk_of(market)
             desk.matching.queue_by(*self._queue)
             self._loop.trade_at(slot, desk.matching)
+
+    def at_all(self, now_ns: int) -> None:
+        """Move to a venue time at which a request for whole accounts arrives."""
+        self._venue.now_ns = max(self._venue.now_ns, now_ns)
+        assert self._loop is not None
+        for slot, desk in enumerate(self._desks):
+            if desk is not None:
+                self._loop.attend(slot)
 
     def after(self, instrument_id: InstrumentId) -> None:
         """See to what must be watched after a request was carried out."""

@@ -52,6 +52,7 @@ cdef class ExternalLevels(LevelSource):
         self, int place, const int64_t* keys, const int64_t* sizes, int count
     ) except -1
     cdef bint is_untouched(self) noexcept
+    cdef void see_depth(self) noexcept
     cdef void note_taken(self, int place, int64_t key) noexcept
     cdef void note_set(self, int place, int64_t key) noexcept
     cdef int make_room(self, int place, int wanted) except -1

@@ -119,6 +119,7 @@ cdef class ExternalLevels(LevelSource):
     def set_level(self, int side, int64_t price_units, int64_t size_units):
         """Set the external size at a price; 0 removes it. Forgets what users took there."""
         self.put(side, price_units, size_units)
+        self.see_depth()
 
     def lose_sight(self):
         """Forget all external size: nobody knows what rests until `see`."""
@@ -239,7 +240,7 @@ cdef class ExternalLevels(LevelSource):
     # for who follows a market elsewhere ---------------------------------------------------------
 
     cdef bint is_untouched(self) noexcept:
-        """Whether no user changes what the market shows: nothing rests, nothing taken is missing."""
+        """Whether no user changes what the market shows: nothing rests, nothing is missing."""
         return self.own_count == 0 and self.taken_counts[0] == 0 and self.taken_counts[1] == 0
 
     cdef int load(
@@ -345,12 +346,18 @@ cdef class ExternalLevels(LevelSource):
             self.insert(place, at, key)
         self.external_counts[place] += (size != 0) - (self.cells[place][at].external != 0)
         self.cells[place][at].external = size
-        if self.depth and self.external_counts[place] >= self.depth:
-            # For good: users may take levels away, and the source still shows no more than these.
-            self.is_cut[place] = True
         if size == 0 and self.cells[place][at].own == 0:
             self.remove(place, at)
         return 0
+
+    cdef void see_depth(self) noexcept:
+        """Note, after a message, whether a side shows as many levels as the source ever does."""
+        cdef int place
+        if self.depth:
+            for place in range(2):
+                if self.external_counts[place] >= self.depth:
+                    # For good: users may take levels away, and the source still shows no more.
+                    self.is_cut[place] = True
 
     cdef int change_own(self, int side, int64_t price, int128 change) except -1:
         cdef int place = 0 if side > 0 else 1
