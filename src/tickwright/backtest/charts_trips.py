@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from tickwright.backtest.charts_book import ChartBook
 from tickwright.backtest.charts_points import shortened
 from tickwright.backtest.metrics_columns import SECOND_NS, RunColumns
 from tickwright.backtest.metrics_trips import TripColumns
@@ -18,12 +19,14 @@ from tickwright.backtest.record import RunRecord
 __all__ = [
     "FILLS_CHARTED",
     "MIDS_CHARTED",
+    "MOVES_CHARTED",
     "ORDERS_CHARTED",
     "TRIPS_CHARTED",
     "ChartFill",
     "ChartOrder",
     "TripChart",
     "make_trip_charts",
+    "pick_results",
     "pick_trips",
 ]
 
@@ -34,12 +37,17 @@ TRIPS_CHARTED = 100
 MIDS_CHARTED = 240
 ORDERS_CHARTED = 80
 FILLS_CHARTED = 120
+MOVES_CHARTED = 200
+"""Amended limits of all orders of a chart."""
 _MARGIN_NS_MIN = 5 * SECOND_NS
 _MARGIN_NS_MAX = 300 * SECOND_NS
 
 
 class ChartOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """One of our orders with a price, from its arrival to its end within the chart."""
+    """One of our orders with a price, from its arrival to its end within the chart.
+
+    `price` is its limit where that begins.
+    """
 
     client_id: str
     strategy: str
@@ -51,6 +59,8 @@ class ChartOrder(msgspec.Struct, frozen=True, kw_only=True):
     side: int
     filled: float
     state: str
+    moves: tuple[tuple[float, float], ...] = ()
+    """Its limits after that price: from when on, after the chart's start, and what."""
 
 
 class ChartFill(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,14 +96,25 @@ class TripChart(msgspec.Struct, frozen=True, kw_only=True):
     fills: tuple[ChartFill, ...]
     orders_left_out: int
     fills_left_out: int
+    moves_left_out: int = 0
+    """Amended limits of the orders shown, further from the trip's ends than those shown."""
+    end_ms: float = 0.0
+    """Where it ends, after the start."""
+    book: ChartBook | None = None
+    """What rested and traded there; None when there was no tape to look at."""
 
 
 def pick_trips(trips: TripColumns, count: int = TRIPS_CHARTED) -> list[int]:
     """Return the round trips to chart, in their order."""
-    whole = len(trips.size)
+    return pick_results(trips.net, count)
+
+
+def pick_results(net: npt.NDArray[np.float64], count: int) -> list[int]:
+    """Return the places of a quarter the best, a quarter the worst and others evenly, in order."""
+    whole = len(net)
     if whole <= count:
         return list(range(whole))
-    net = np.nan_to_num(trips.net)
+    net = np.nan_to_num(net)
     rank = np.argsort(net, kind="stable")
     quarter = count // 4
     picked = set(rank[:quarter].tolist()) | set(rank[-quarter:].tolist())
@@ -170,16 +191,29 @@ def _chart(
     first = max(first - 1, 0)
     mids = twice[first:last]
     kept = shortened(mids, MIDS_CHARTED)
+    moves = [
+        (at, place, units)
+        for place in shown.tolist()
+        for at, units in record.orders[place].moves or ()
+        if start < at <= end
+    ]
+    moved_ns = np.array([at for at, _, _ in moves], np.int64)
+    kept_moves = _nearest(np.arange(len(moves)), moved_ns, opened, closed, MOVES_CHARTED)
+    by_order: dict[int, list[tuple[float, float]]] = {}
+    for at, place, units in (moves[one] for one in kept_moves.tolist()):
+        by_order.setdefault(place, []).append((after(at), price(units)))
     rows = []
     for place in shown.tolist():
         order = record.orders[place]
+        before = [units for at, units in order.moves or () if at <= start]
         rows.append(
             ChartOrder(
                 client_id=order.client_id,
                 strategy=order.strategy_id,
                 from_ms=max(after(order.arrived_ns), 0.0),
                 to_ms=min(after(order.ended_ns or end), after(end)),
-                price=price(float(orders.price[place])),
+                price=price(before[-1] if before else float(orders.price[place])),
+                moves=tuple(by_order.get(place, ())),
                 size=size(order.size_units),
                 side=order.side,
                 filled=size(order.filled_units),
@@ -212,6 +246,8 @@ def _chart(
         fills=tuple(filled),
         orders_left_out=len(near) - len(shown),
         fills_left_out=len(fill_near) - len(fills),
+        moves_left_out=len(moves) - len(kept_moves),
+        end_ms=after(end),
     )
 
 

@@ -135,6 +135,9 @@ class RunCollector:
             return
         order.state = report.state.value
         order.filled_units = report.filled_units
+        price_units, moves = report.price_units, order.moves
+        if price_units != (moves[-1][1] if moves else order.price_units):
+            _note_move(order, price_units, report.venue_ns)
         rest = self._run.venue.rests.pop(order.client_id, None)
         if rest is not None and not order.rested_ns:
             order.rested_ns, order.ahead_units = rest.venue_ns, rest.ahead_units
@@ -261,6 +264,15 @@ class RunCollector:
             rows += level_rows + trades
             messages += count
         return found, rows, messages
+
+
+def _note_move(order: OrderRecord, price_units: int | None, venue_ns: int) -> None:
+    """Write down from when on an order has another limit; a market order's bound is none."""
+    if price_units is None or order.price_units is None:
+        return
+    if order.moves is None:
+        order.moves = []
+    order.moves.append((venue_ns, price_units))
 
 
 def _sum(amounts: dict[str, int], asset: str) -> int:

@@ -59,6 +59,8 @@ class OrderRecord(msgspec.Struct, kw_only=True, gc=False):
     """An `OrderState` value."""
     filled_units: int = 0
     amends: int = 0
+    moves: list[tuple[int, int]] | None = None
+    """Its limits after the first one, each with the venue time from which on it had it."""
     reason: str = ""
     """Why it ended as it did: the venue's word, with its code when it was refused."""
 

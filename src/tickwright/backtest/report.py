@@ -12,7 +12,13 @@ import msgspec
 import numpy as np
 
 from tickwright import __version__
-from tickwright.backtest.charts_trips import TripChart, make_trip_charts, pick_trips
+from tickwright.backtest.charts_book import BOOKS_CHARTED, with_books
+from tickwright.backtest.charts_trips import (
+    TripChart,
+    make_trip_charts,
+    pick_results,
+    pick_trips,
+)
 from tickwright.backtest.impact import NO_IMPACT
 from tickwright.backtest.metrics import Metrics, make_metrics
 from tickwright.backtest.metrics_columns import RunColumns, make_columns
@@ -32,6 +38,7 @@ from tickwright.backtest.report_rows import (
     make_results,
     make_trip_rows,
 )
+from tickwright.backtest.tape import Tape
 from tickwright.core.errors import ConfigError
 
 __all__ = [
@@ -119,8 +126,12 @@ class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
     """The first and the last ones when there are more than are listed."""
 
 
-def make_report(record: RunRecord, *, is_drawn: bool = True) -> BacktestReport:
+def make_report(
+    record: RunRecord, *, is_drawn: bool = True, tape: Tape | None = None
+) -> BacktestReport:
     """Work out everything that is told of a run; not `is_drawn` leaves out charts and fills.
+
+    With the run's `tape` charts show what rested and traded around them.
 
     Raises:
         ValueError: a fill or order is of an instrument that the record doesn't hold, or the record
@@ -130,6 +141,9 @@ def make_report(record: RunRecord, *, is_drawn: bool = True) -> BacktestReport:
     trips = make_trips(columns)
     metrics = make_metrics(record, columns, trips)
     picked = pick_trips(trips) if is_drawn else []
+    charts = make_trip_charts(record, columns, trips, picked)
+    if tape is not None:
+        charts = with_books(charts, pick_results(trips.net[picked], BOOKS_CHARTED), tape)
     return BacktestReport(
         kind=_KIND,
         format=_FORMAT,
@@ -145,7 +159,7 @@ def make_report(record: RunRecord, *, is_drawn: bool = True) -> BacktestReport:
         positions=make_positions(record, columns),
         results_bp=make_results(trips),
         trips=make_trip_rows(record, columns, trips, picked),
-        charts=make_trip_charts(record, columns, trips, picked),
+        charts=charts,
         fills=make_fill_rows(record) if is_drawn else (),
     )
 

@@ -93,6 +93,10 @@
   // Where mids and fills are: an order with a limit far away, as a market order's worst price is,
   // would press them into a line. Zooming out shows it.
   function priceRange(chart) {
+    if (chart.book) {
+      const low = chart.book.price_first - chart.book.price_step / 2;
+      return [low, low + chart.book.sizes[0].length * chart.book.price_step];
+    }
     const seen = chart.mid.filter((price) => price !== null).concat(chart.fills.map((fill) => fill.price));
     if (!seen.length) return null;
     const low = Math.min(...seen);
@@ -101,25 +105,76 @@
     return [low - margin, high + margin];
   }
 
+  // What rested: a column of time and a row of price each, green bids and red asks, the fuller the
+  // larger. A square root, and one in fifty at full colour, because a book's largest level would
+  // leave the others without any.
+  function bookTraces(book, at) {
+    const columns = book.sizes.length;
+    const rows = book.sizes[0].length;
+    const low = book.price_first - book.price_step / 2;
+    const rested = book.sizes.flat().filter((share) => share).map(Math.abs).sort((a, b) => a - b);
+    const full = rested.length ? rested[Math.floor(0.98 * (rested.length - 1))] : 1;
+    const z = [];
+    const text = [];
+    for (let row = 0; row < rows; row++) {
+      const shares = book.sizes.map((column) => column[row]);
+      z.push(shares.map((share) => share ? Math.sign(share) * Math.min(1, 0.08 + 0.92 * Math.sqrt(Math.abs(share) / full)) : 0));
+      const price = (book.price_first + row * book.price_step).toPrecision(10) / 1;
+      text.push(shares.map((share) => share ? (share > 0 ? "bids " : "asks ") +
+        (Math.abs(share) / 1000 * book.size_max).toPrecision(3) / 1 + " at " + price : "nothing at " + price));
+    }
+    const traces = [{
+      type: "heatmap", name: "resting size", z: z, text: text, zmin: -1, zmax: 1, showscale: false,
+      x: Array.from({ length: columns + 1 }, (_, index) => at(index * book.step_ms)),
+      y: Array.from({ length: rows + 1 }, (_, index) => low + index * book.price_step),
+      colorscale: [[0, "rgba(229,72,77,0.8)"], [0.5, "rgba(138,148,166,0)"], [1, "rgba(34,160,107,0.8)"]],
+      hovertemplate: "%{text}<extra></extra>", hoverongaps: false,
+    }];
+    const largest = Math.max(0, ...book.trades.map((trade) => trade.size));
+    for (const side of [1, -1]) {
+      const trades = book.trades.filter((trade) => trade.side === side);
+      if (!trades.length) continue;
+      traces.push({
+        type: "scatter", mode: "markers", name: side > 0 ? "market buys" : "market sells",
+        x: trades.map((trade) => at(trade.at_ms)), y: trades.map((trade) => trade.price),
+        text: trades.map((trade) => "market " + (side > 0 ? "bought " : "sold ") + trade.size + " at " + trade.price),
+        hovertemplate: "%{text}<extra></extra>",
+        marker: {
+          size: trades.map((trade) => 3 + 9 * Math.sqrt(trade.size / largest)), opacity: 0.75,
+          color: side > 0 ? "#0ea5a4" : "#d98e04", line: { width: 0 },
+        },
+      });
+    }
+    return traces;
+  }
+
   function tripFigure(chart) {
     const range = priceRange(chart);
     const at = (ms) => chart.start_ms + ms;
-    const data = [{
+    const data = chart.book ? bookTraces(chart.book, at) : [];
+    data.push({
       type: "scatter", mode: "lines", name: "mid", line: { color: "#3b82f6", width: 1.6, shape: "hv" },
       x: chart.mid_ms.map(at), y: chart.mid, hovertemplate: "mid %{y}<extra></extra>",
-    }];
+    });
     for (const side of [1, -1]) {
       const x = [];
       const y = [];
       const text = [];
       for (const order of chart.orders) {
         if (order.side !== side) continue;
-        const words = plain(
-          (side > 0 ? "buy " : "sell ") + order.size + " at " + order.price + ", filled " + order.filled +
+        const words = (limit) => plain(
+          (side > 0 ? "buy " : "sell ") + order.size + " at " + limit + ", filled " + order.filled +
           ", " + order.state + " (" + order.strategy + " " + order.client_id + ")");
-        x.push(at(order.from_ms), at(order.to_ms), null);
-        y.push(order.price, order.price, null);
-        text.push(words, words, "");
+        const limits = [[order.from_ms, order.price]].concat(order.moves || []);
+        for (let index = 0; index < limits.length; index++) {
+          const until = index + 1 < limits.length ? limits[index + 1][0] : order.to_ms;
+          x.push(at(limits[index][0]), at(until));
+          y.push(limits[index][1], limits[index][1]);
+          text.push(words(limits[index][1]), words(limits[index][1]));
+        }
+        x.push(null);
+        y.push(null);
+        text.push("");
       }
       if (x.length) {
         data.push({
@@ -154,7 +209,7 @@
       layout: {
         shapes: ends, height: 430, margin: { l: 76, r: 24, t: 12, b: 44 }, hovermode: "closest",
         legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
-        xaxis: { type: "date", hoverformat: "%H:%M:%S.%L" }, yaxis: Object.assign({ title: { text: "price" } }, range ? { range: range } : {}),
+        xaxis: { type: "date", hoverformat: "%H:%M:%S.%L" }, yaxis: Object.assign({ title: { text: "price", standoff: 14 } }, range ? { range: range } : {}),
       },
     };
   }
@@ -172,7 +227,12 @@
       const left = [];
       if (chart.orders_left_out) left.push(chart.orders_left_out + " orders");
       if (chart.fills_left_out) left.push(chart.fills_left_out + " fills");
-      told.textContent = left.length ? "Not shown, further away: " + left.join(", ") + "." : "";
+      if (chart.moves_left_out) left.push(chart.moves_left_out + " amended limits");
+      const words = left.length ? ["Not shown, further away: " + left.join(", ") + "."] : [];
+      if (chart.book && chart.book.trades_left_out) {
+        words.push("Smaller trades of the market left out: " + chart.book.trades_left_out + ".");
+      }
+      told.textContent = words.join(" ");
     }
     if (isScrolled) document.getElementById("round-trips").scrollIntoView({ behavior: "smooth" });
   }

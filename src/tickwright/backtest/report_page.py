@@ -157,7 +157,7 @@ def _trips(report: BacktestReport) -> Markup:
     return section(
         "Round trips",
         Markup(
-            f'<p class="dim">{words}. Choose one for the market around it: mids as sampled, our '
+            f'<p class="dim">{words}. Choose one for the market around it: {_market(report)}, our '
             "orders while they were at the venue, our fills.</p>"
             '<div class="controls"><button type="button" id="page-trip-before">before</button>'
             f'<select id="page-trip" aria-label="round trip">{options}</select>'
@@ -185,6 +185,17 @@ def _trips(report: BacktestReport) -> Markup:
             marks=[f'data-trip="{row.number}"' for row in rows],
         ),
         name="round-trips",
+    )
+
+
+def _market(report: BacktestReport) -> str:
+    with_book = sum(chart.book is not None for chart in report.charts)
+    if not with_book:
+        return "mids as sampled"
+    which = "" if with_book == len(report.charts) else f" (of {with_book} of them)"
+    return (
+        f"what rested at each price, bids green and asks red, the fuller the more, and what traded"
+        f"{which}, mids as sampled"
     )
 
 

@@ -56,6 +56,7 @@ def backtest(
     from tickwright.backtest.report import make_report
     from tickwright.backtest.report_view import print_summary
     from tickwright.backtest.run import run_backtest
+    from tickwright.backtest.tape import Tape
     from tickwright.cli.screens import console_for
 
     loaded = load_config(config)
@@ -70,7 +71,9 @@ def backtest(
 
         settings = prepared(loaded, chosen, seed=seed, on_tape=bar.show_tape)
         record = run_backtest(settings, on_progress=show)
-    report = make_report(record)
+    # Levels around charts are read from the tape only where somebody will look at them.
+    is_kept = html is not None or json is not None
+    report = make_report(record, tape=Tape(settings.tape) if is_kept else None)
     print_summary(report, console)
     if html is not None:
         from tickwright.backtest.report_frame import write_page
