@@ -36,13 +36,18 @@ from tickwright.core.orders import RequestKind, SelfTradeRule
 from tickwright.simulator.inputs import InputMaker, Told
 from tickwright.simulator.private.accounts import ApiKey
 from tickwright.simulator.private.margin import SETTLE_ASSET
-from tickwright.simulator.private.requests import AmendRequest, CancelRequest, CreateRequest
+from tickwright.simulator.private.requests import CancelRequest, CreateRequest, UnitsAmend
 from tickwright.simulator.private.requests import OrderRequest as TypedRequest
 from tickwright.simulator.private.service import Answer
 from tickwright.simulator.private.told import Announcement
 from tickwright.simulator.whole import WholeVenue
 from tickwright.venues.bybit.errors import outcome_of
-from tickwright.venues.bybit.order_encode import OrderEncoder, OrderForm, request_kind_of
+from tickwright.venues.bybit.order_encode import (
+    OrderEncoder,
+    OrderForm,
+    change_fault,
+    request_kind_of,
+)
 from tickwright.venues.bybit.private_decode import RowReader
 from tickwright.venues.bybit.stops_rest import stops_form, stops_outcome
 from tickwright.venues.port import OrderRequest, Unsendable
@@ -59,7 +64,8 @@ _NAMES: dict[type[OrderRequest], str] = {
     AmendOrder: "order.amend",
     CancelOrder: "order.cancel",
 }
-_AMEND, _CANCEL = RequestKind.AMEND, RequestKind.CANCEL
+_CATEGORIES = {category: category.value for category in Category}
+_CANCEL = RequestKind.CANCEL
 _ACCEPTED = Outcome.ACCEPTED
 _WAY = "process"
 
@@ -93,32 +99,56 @@ class AccountGateway:
         self._markets = {
             one.id: whole.venue.markets[one.id.category, one.symbol] for one in instruments.values()
         }
+        for one in instruments.values():
+            listing = self._markets[one.id].instrument
+            assert listing.price_decimals == one.price_decimals, f"{one.id}: other price units"
+            assert listing.size_decimals == one.size_decimals, f"{one.id}: other size units"
         self._limited: set[tuple[str, str]] = set()
         whole.listen(key.account, self._hear)
 
     # what is asked ------------------------------------------------------------------------------
 
-    def form(self, request: OrderRequest, now_ns: int) -> tuple[OrderForm | None, SendOutcome]:
+    def form(self, request: OrderRequest, now_ns: int) -> tuple[TypedRequest | None, SendOutcome]:
         """Return a request as it leaves us now, None when it can't, and what becomes of it."""
-        market = self._markets[request.instrument_id]
-        last = market.last_price_units or None
-        form = self._encoder.row(request, now_ns, last_price_units=last)
-        is_sent = not isinstance(form, Unsendable)
+        kind, reason = request_kind_of(request), ""
+        made: TypedRequest | None = None
+        if isinstance(request, AmendOrder):
+            reason = change_fault(request)
+            made = None if reason else self._amend(request)
+        else:
+            last = self._markets[request.instrument_id].last_price_units or None
+            row = self._encoder.row(request, now_ns, last_price_units=last)
+            if isinstance(row, Unsendable):
+                reason = row.reason
+            else:
+                made = typed_request(kind, row)
+        is_sent = made is not None
         outcome = SendOutcome(
             account_id=self.account_id,
             client_id=request.client_id,
-            request=request_kind_of(request),
+            request=kind,
             is_sent=is_sent,
-            reason=form.reason if isinstance(form, Unsendable) else "",
+            reason=reason,
             sent_ns=now_ns if is_sent else 0,
         )
-        return None if isinstance(form, Unsendable) else form, outcome
+        return made, outcome
 
-    def submit(self, request: OrderRequest, form: OrderForm) -> Sequence[Input]:
+    def _amend(self, request: AmendOrder) -> UnitsAmend:
+        listing = self._markets[request.instrument_id].instrument
+        return UnitsAmend(
+            _CATEGORIES[listing.category],
+            listing.symbol,
+            order_id="" if request.client_id else (request.venue_id or ""),
+            order_link_id=request.client_id,
+            size_units=request.size_units,
+            price_units=request.price_units,
+        )
+
+    def submit(self, request: OrderRequest, form: TypedRequest) -> Sequence[Input]:
         """Let a request reach the venue now; returns what its answer would say."""
         kind, venue = request_kind_of(request), self._whole.venue
         name = _NAMES[type(request)]
-        reply = self._whole.service.submit(self._key, name, typed_request(kind, form), _WAY)
+        reply = self._whole.service.submit(self._key, name, form, _WAY)
         self._whole.advance(venue.now_ns)
         answer = reply.answer
         if answer is None:
@@ -262,10 +292,6 @@ def typed_request(kind: RequestKind, form: OrderForm) -> TypedRequest:
     """Return a form as the venue's services read it: what it leaves out is at their defaults."""
     if kind is _CANCEL:
         return CancelRequest(form.category, form.symbol, form.orderId, form.orderLinkId)
-    if kind is _AMEND:
-        return AmendRequest(
-            form.category, form.symbol, form.orderId, form.orderLinkId, form.qty, form.price
-        )
     return CreateRequest(
         category=form.category,
         symbol=form.symbol,

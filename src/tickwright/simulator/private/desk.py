@@ -44,11 +44,12 @@ from tickwright.simulator.private.settlement import (
 )
 from tickwright.simulator.private.stops import PositionStops
 from tickwright.simulator.private.terms import (
+    amended_price,
+    amended_size,
     clamp_price,
     is_decimal,
     position_index,
     price_of,
-    size_of,
     stop_price,
     terms_of,
 )
@@ -154,17 +155,16 @@ class Desk:
         order = self._find(account, market, request.order_id, request.order_link_id)
         instrument = market.instrument
         conditional = order.trigger_price_units > 0 and order.status in _WAITING
-        size = price = trigger = None
-        if request.qty:
-            size = size_of(instrument, request.qty, is_market=False)
-            if size <= order.filled_units:
-                raise VenueRefusal(
-                    170313 if order.is_spot else 110064,
-                    "Order quantity must be larger than the executed quantity",
-                )
-        if request.price and order.order_type == "Limit":
-            price = price_of(instrument, request.price)
-            if not conditional:
+        price = trigger = None
+        size = amended_size(instrument, request)
+        if size is not None and size <= order.filled_units:
+            raise VenueRefusal(
+                170313 if order.is_spot else 110064,
+                "Order quantity must be larger than the executed quantity",
+            )
+        if order.order_type == "Limit":
+            price = amended_price(instrument, request)
+            if price is not None and not conditional:
                 adjusts = account.adjusts[instrument.category]
                 price = clamp_price(market, order.side, price, adjusts=adjusts)
         if request.trigger_price and conditional:

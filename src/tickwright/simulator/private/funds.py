@@ -47,26 +47,26 @@ class Funds:
 
     def check_order(self, order: VenueOrder) -> None:
         """Refuse an order the account can't pay: margin and fee on contracts, the asset on spot."""
-        account, market_of = order.account, self._market_of
-        if order.is_spot:
+        account, instrument = order.account, order.instrument
+        if instrument.category is not _LINEAR:
             asset, needed = locked(order)
             if not needed:
                 return
             if needed > self.free(account, asset, but=order):
                 raise insufficient_balance(is_spot=True)
             return
-        if order.reduce_only or (order.is_conditional and order.status != "Triggered"):
+        if order.reduce_only or (order.trigger_price_units > 0 and order.status != "Triggered"):
             return
         order.seen_revision = account.ledger.revision
-        notional, symbol = self._notional(order), order.instrument.symbol
-        key = symbol, order.position_index
+        market_of, symbol = self._market_of, instrument.symbol
+        notional, key = self._notional(order), (symbol, order.position_index)
         others = Claims(self._stores[account.uid].live.values(), but=order)
         value = value_of(account, market_of, key)
         before = others.exposure(key, value)
         exposure = others.exposure_with(key, value, order.side, notional)
         if exposure <= before:
             return  # it binds nothing more
-        self.check_tier(account, order.instrument, exposure)
+        self.check_tier(account, instrument, exposure)
         leverage = account.leverage(symbol)
         added = margin_of(exposure, leverage) - margin_of(before, leverage)
         fee = share_of(notional, account.fees_ppm[_LINEAR][1], PPM)
@@ -103,15 +103,18 @@ class Funds:
 
     def check_amend(self, order: VenueOrder, size: int | None, price: int | None) -> None:
         """Refuse new terms of an order that the account can't pay for."""
-        before = order.size_units, order.price_units
-        order.size_units = size if size is not None else order.size_units
-        order.price_units = price if price is not None else order.price_units
+        size_before, price_before = order.size_units, order.price_units
+        size = size_before if size is None else size
+        price = price_before if price is None else price
+        if size <= size_before and price == price_before:
+            return  # it doesn't grow
+        if order.status == "Untriggered" and order.is_conditional:
+            return
+        order.size_units, order.price_units = size, price
         try:
-            grows = order.size_units > before[0] or order.price_units != before[1]
-            if grows and not (order.is_conditional and order.status == "Untriggered"):
-                self.check_order(order)
+            self.check_order(order)
         finally:
-            order.size_units, order.price_units = before
+            order.size_units, order.price_units = size_before, price_before
 
     def admit(self, made: BookOrder, bound_units: int) -> bool:
         """Answer the engine whether a triggered order's account can pay for it.

@@ -74,7 +74,8 @@ class Worth(msgspec.Struct, frozen=True, gc=False):
     @property
     def available(self) -> int:
         """What new orders may bind."""
-        return self.equity - self.position_margin - self.order_margin - self.locked
+        bound = self.position_margin + self.order_margin + self.locked
+        return self.wallet + self.unrealised - bound
 
     @property
     def initial_rate_e4(self) -> int:
@@ -164,17 +165,6 @@ def _crossing(unit: int, free: int) -> int:
     return price
 
 
-def _claimed(order: VenueOrder) -> int:
-    """Return what a live linear order binds, in money; 0 when it binds nothing."""
-    status = order.status
-    if order.reduce_only or order.close_on_trigger or status in FINAL_STATUSES:
-        return 0
-    if status == "Untriggered" or (status == "Created" and order.trigger_price_units):
-        return 0
-    price = order.price_units or order.trigger_price_units
-    return money_of(order.instrument, price, order.size_units - order.filled_units)
-
-
 def locked(order: VenueOrder) -> tuple[str, int]:
     """Return the (asset, money) a live spot order locks; a waiting StopOrder locks nothing."""
     instrument = order.instrument
@@ -205,13 +195,18 @@ class Claims:
         for order in live:
             if order is but:
                 continue
-            if order.instrument.category is _SPOT:
+            instrument, status = order.instrument, order.status
+            if instrument.category is _SPOT:
                 asset, amount = locked(order)
                 self.locks[asset] = self.locks.get(asset, 0) + amount
                 continue
-            notional = _claimed(order)
-            if notional:
-                self.add((order.instrument.symbol, order.position_index), order.side, notional)
+            if order.reduce_only or order.close_on_trigger or status in FINAL_STATUSES:
+                continue
+            if status == "Untriggered" or (status == "Created" and order.trigger_price_units):
+                continue
+            price = order.price_units or order.trigger_price_units
+            notional = price * (order.size_units - order.filled_units) * instrument.money_scale
+            self.add((instrument.symbol, order.position_index), order.side, notional)
 
     def add(self, key: PositionKey, side: Side, notional: int) -> None:
         """Count one more claim."""

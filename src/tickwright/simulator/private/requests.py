@@ -24,6 +24,7 @@ __all__ = [
     "OrderRequest",
     "TradingStopRequest",
     "TransferRequest",
+    "UnitsAmend",
     "read_request",
 ]
 
@@ -76,6 +77,13 @@ class AmendRequest(msgspec.Struct, rename="camel", gc=False):
     trigger_price: str = ""
     take_profit: str = ""
     stop_loss: str = ""
+
+
+class UnitsAmend(AmendRequest):
+    """The same from the same process: sizes and prices come in units and were never text."""
+
+    size_units: int | None = None
+    price_units: int | None = None
 
 
 class CancelRequest(msgspec.Struct, rename="camel", gc=False):

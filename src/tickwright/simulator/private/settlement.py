@@ -127,8 +127,9 @@ def _no_trailing(desk: SymbolDesk, key: int) -> tuple[int, int]:
 
 @dataclass(slots=True)
 class _News:
-    """What one cause changed for one account."""
+    """What one cause changed for one account; `latest` is the order that changed last."""
 
+    latest: VenueOrder | None = None
     orders: dict[int, VenueOrder] = field(default_factory=dict)
     passing: list[VenueOrder] = field(default_factory=list)
     executions: list[ExecutionRecord] = field(default_factory=list)
@@ -612,13 +613,16 @@ class Settlement:
 
     def _changed(self, desk: SymbolDesk, order: VenueOrder) -> None:
         order.updated_ms = self._venue.now_ns // _MS
-        news, number, instrument = self._of(order.account), order.number, order.instrument
-        news.orders.pop(number, None)
-        news.orders[number] = order
-        news.is_wallet_changed = True
-        if instrument.category is not _SPOT:
-            # The venue shows the position after every order request, changed or not.
-            news.positions[instrument.symbol, order.position_index] = desk
+        account, number = order.account, order.number
+        news = self._news.get(account) or self._of(account)
+        if news.latest is not order:
+            news.latest, instrument = order, order.instrument
+            news.orders.pop(number, None)
+            news.orders[number] = order
+            news.is_wallet_changed = True
+            if instrument.category is not _SPOT:
+                # The venue shows the position after every order request, changed or not.
+                news.positions[instrument.symbol, order.position_index] = desk
         if order.status in FINAL_STATUSES and desk.orders.pop(number, None) is not None:
             desk.reducing.pop(number, None)
             self.stores[order.account.uid].finish(order)

@@ -18,7 +18,7 @@ from tickwright.simulator.market import SymbolMarket
 from tickwright.simulator.private.ledger import money_of
 from tickwright.simulator.private.records import Bracket
 from tickwright.simulator.private.refusals import VenueRefusal, parameter
-from tickwright.simulator.private.requests import CreateRequest
+from tickwright.simulator.private.requests import AmendRequest, CreateRequest, UnitsAmend
 from tickwright.simulator.tickers import price_limits
 
 __all__ = [
@@ -27,6 +27,8 @@ __all__ = [
     "SIDES",
     "TRIGGERS",
     "Terms",
+    "amended_price",
+    "amended_size",
     "best_price",
     "check_link_id",
     "clamp_price",
@@ -58,6 +60,7 @@ _TIMES = {
     "FOK": TimeInForce.FOK,
     "PostOnly": TimeInForce.GTC,
 }
+_SPOT = Category.SPOT
 _TEXTS_KEPT = 4_096
 _KEPT_LENGTH_MAX = 40
 BBO_LEVELS = ("1", "2", "3", "4", "5")
@@ -117,17 +120,20 @@ def _units_of(text: str, decimals: int) -> int:
 
 def price_of(instrument: VenueInstrument, text: str, name: str = "price") -> int:
     """Read a price and check it against the tick."""
-    spot = instrument.category is Category.SPOT
     try:
         units = _units_of(text, instrument.price_decimals)
     except UnitsError:
-        if spot and is_decimal(text):
+        if instrument.category is _SPOT and is_decimal(text):
             raise VenueRefusal(170134, "Order price has too many decimals.") from None
         raise parameter(f"params error: {name} invalid") from None
+    return _checked_price(instrument, units, name)
+
+
+def _checked_price(instrument: VenueInstrument, units: int, name: str) -> int:
     if units <= 0:
         raise parameter(f"params error: {name} invalid")
     if units % instrument.tick_units:
-        if spot:
+        if instrument.category is _SPOT:
             raise VenueRefusal(170134, "Order price has too many decimals.")
         raise parameter(f"params error: {name} invalid")
     return units
@@ -135,13 +141,19 @@ def price_of(instrument: VenueInstrument, text: str, name: str = "price") -> int
 
 def size_of(instrument: VenueInstrument, text: str, *, is_market: bool) -> int:
     """Read a size and check it against step, minimum and maximum."""
-    spot = instrument.category is Category.SPOT
     try:
         units = _units_of(text, instrument.size_decimals)
     except UnitsError:
-        if spot and is_decimal(text):
+        if instrument.category is _SPOT and is_decimal(text):
             raise VenueRefusal(170137, "Order volume decimal too long.") from None
         raise parameter("Qty invalid") from None
+    return _checked_size(instrument, units, is_market=is_market)
+
+
+def _checked_size(instrument: VenueInstrument, units: int, *, is_market: bool) -> int:
+    spot = instrument.category is _SPOT
+    if units < 0:
+        raise parameter("Qty invalid")
     if units % instrument.lot_units:
         raise (
             VenueRefusal(170137, "Order volume decimal too long.")
@@ -158,6 +170,22 @@ def size_of(instrument: VenueInstrument, text: str, *, is_market: bool) -> int:
             raise VenueRefusal(170124, "Order amount too large.")
         raise parameter("The number of contracts exceeds maximum limit allowed: too large")
     return units
+
+
+def amended_price(instrument: VenueInstrument, request: AmendRequest) -> int | None:
+    """Return the price that a request changes an order to; None leaves it."""
+    if isinstance(request, UnitsAmend):
+        units = request.price_units
+        return None if units is None else _checked_price(instrument, units, "price")
+    return price_of(instrument, request.price) if request.price else None
+
+
+def amended_size(instrument: VenueInstrument, request: AmendRequest) -> int | None:
+    """Return the size that a request changes an order to; None leaves it."""
+    if isinstance(request, UnitsAmend):
+        units = request.size_units
+        return None if units is None else _checked_size(instrument, units, is_market=False)
+    return size_of(instrument, request.qty, is_market=False) if request.qty else None
 
 
 def stop_price(

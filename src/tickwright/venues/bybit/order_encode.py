@@ -24,7 +24,7 @@ from tickwright.core.units import units_writer
 from tickwright.venues.bybit.private_decode import leg_index
 from tickwright.venues.port import OrderRequest, Unsendable
 
-__all__ = ["OrderEncoder", "OrderForm", "PlainRow", "request_kind_of"]
+__all__ = ["OrderEncoder", "OrderForm", "PlainRow", "change_fault", "request_kind_of"]
 
 _SIDES = {Side.BUY: "Buy", Side.SELL: "Sell"}
 _TIMES = {TimeInForce.GTC: "GTC", TimeInForce.IOC: "IOC", TimeInForce.FOK: "FOK"}
@@ -180,14 +180,13 @@ class OrderEncoder:
             if reason:
                 return Unsendable(request.client_id, RequestKind.CREATE, reason)
             return _create(request, instrument, last_price_units, self._self_trade)
+        reason = change_fault(request)
+        if reason:
+            return Unsendable(request.client_id, request_kind_of(request), reason)
         order_id = "" if request.client_id else (request.venue_id or "")
-        if not request.client_id and not order_id:
-            return Unsendable(request.client_id, request_kind_of(request), "the order has no id")
         category = instrument.id.category.value
         if isinstance(request, CancelOrder):
             return OrderForm(category, instrument.symbol, request.client_id, order_id)
-        if request.price_units is None and request.size_units is None:
-            return Unsendable(request.client_id, RequestKind.AMEND, "nothing to amend")
         return OrderForm(
             category,
             instrument.symbol,
@@ -196,6 +195,19 @@ class OrderEncoder:
             qty="" if request.size_units is None else instrument.size_text(request.size_units),
             price="" if request.price_units is None else instrument.price_text(request.price_units),
         )
+
+
+def change_fault(request: AmendOrder | CancelOrder) -> str:
+    """Return why a change of an order can't be asked for; "" when it can."""
+    if not request.client_id and not request.venue_id:
+        return "the order has no id"
+    if (
+        isinstance(request, AmendOrder)
+        and request.price_units is None
+        and request.size_units is None
+    ):
+        return "nothing to amend"
+    return ""
 
 
 def _bracket_text(order: PlaceOrder, write_price: Callable[[int], str]) -> str:
