@@ -153,6 +153,7 @@ _ROWS: tuple[tuple[str, str, str, int, _Get], ...] = (
         for horizon in HORIZONS_S
     ),
     ("execution", "slippage", "bp", -1, _liquidity("all", lambda row: row.slippage.mean_bp)),
+    ("execution", "own impact", "bp", 0, _liquidity("all", lambda row: row.impact.mean_bp)),
     (
         "execution",
         "effective spread",
@@ -274,6 +275,8 @@ def _notes(reports: Sequence[BacktestReport], runs: Sequence[ComparedRun]) -> tu
         found.append("Ratios are of returns over different intervals.")
     if len({report.metrics.money.starting_equity for report in reports}) > 1:
         found.append("They started with different equity.")
+    if len({report.facts.impact for report in reports}) > 1:
+        found.append("Their models of our own impact on prices differ.")
     found += [
         f"{run.name} decided exactly as {run.is_same_as} did." for run in runs if run.is_same_as
     ]
