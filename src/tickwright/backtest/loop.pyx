@@ -32,6 +32,7 @@ from tickwright.book.order_book cimport (
     Level,
     OrderBook,
 )
+from tickwright.core.moment cimport Moment
 from tickwright.matching.book cimport MatchingBook
 from tickwright.matching.levels cimport ExternalLevels
 
@@ -76,6 +77,9 @@ cdef struct Slot:
     PyObject* levels           # ExternalLevels: what rests at the venue, while it is kept
     PyObject* matching         # MatchingBook once somebody traded here, else NULL
     PyObject* lane
+    PyObject* calls            # the listeners of our book
+    int64_t look_ns            # from when on the engine itself must see our book
+    bint hears_trades
     bint is_kept               # the venue's levels are kept for themselves
     bint is_seen               # the venue's book is known, kept or not
     bint is_followed           # since its last snapshot ours took whatever the venue's took
@@ -141,7 +145,8 @@ cdef class TapeLoop:
     cdef readonly int64_t now_ns
     cdef list held
     cdef object host
-    cdef object moment
+    cdef Moment moment
+    cdef list calls
     cdef object engine
     cdef object on_book
     cdef int64_t event_count
@@ -190,6 +195,10 @@ cdef class TapeLoop:
         self.moment = engine.state.moment
         self.on_book = engine.on_book
         self.reasons = tape.header.reasons
+        self.calls = [None] * self.slot_count
+        for i in range(self.slot_count):
+            lanes[i].on_change = self.on_lane
+            self.on_lane(i)
         self.due_ns = INT64_MAX
         assert mids.shape[0] == self.slot_count and mids.dtype == np.int64 and sample_ns > 0
         self.held.append(mids)
@@ -206,6 +215,18 @@ cdef class TapeLoop:
         free(self.slots)
 
     # what the host sets and asks ----------------------------------------------------------------
+
+    def on_lane(self, int slot):
+        """Take over who listens to a slot, and whether something is held that looks at its book."""
+        lane = <object> self.slots[slot].lane
+        cdef tuple calls = lane.book_calls
+        self.calls[slot] = calls
+        self.slots[slot].calls = <PyObject*> calls
+        self.slots[slot].hears_trades = bool(lane.trade_calls or lane.watch)
+        if lane.touch_calls or lane.watch or lane.works:
+            self.slots[slot].look_ns = INT64_MIN
+        else:
+            self.slots[slot].look_ns = lane.mark_due_ns if lane.marks_from_mid else INT64_MAX
 
     def trade_at(self, int slot, MatchingBook matching not None):
         """Orders of ours live in this venue book from now on."""
@@ -629,17 +650,15 @@ cdef class TapeLoop:
         self, int number, Slot* slot, OrderBook book, int64_t now_ns
     ) except -1:
         """Do what `Engine.on_book` does; most books are nobody's, and most answers are nothing."""
-        lane = <object> slot.lane
         cdef tuple calls, call
         cdef bint is_answered = False
-        if lane.touch_calls or lane.is_busy and (
-            lane.watch or lane.works or not lane.marks_from_mid or now_ns >= lane.mark_due_ns
-        ):
+        if now_ns >= slot.look_ns:
             # Something is held here that looks at this very book.
             self._catch_up()
             commands = self.on_book(number, now_ns)
+            self.on_lane(number)
         else:
-            calls = lane.book_calls
+            calls = <tuple> slot.calls
             self.event_count += 1
             if not calls:
                 return 0
@@ -664,29 +683,27 @@ cdef class TapeLoop:
 
     cdef int _tell_moment(self, int64_t now_ns) except -1:
         """Move the engine's number and time to this input."""
-        moment = self.moment
-        moment.event_id = moment.event_id + self.event_count
+        self.moment.event_id += self.event_count
         self.event_count = 0
-        if now_ns > moment.now_ns:
-            moment.now_ns = now_ns
+        if now_ns > self.moment.now_ns:
+            self.moment.now_ns = now_ns
         return 0
 
     cdef int _catch_up(self) except -1:
         """Count inputs that nobody heard of, before the engine counts the next one itself."""
-        if self.event_count:
-            self.moment.event_id = self.moment.event_id + self.event_count
-            self.event_count = 0
+        self.moment.event_id += self.event_count
+        self.event_count = 0
         return 0
 
     cdef int _local_trade(
         self, int64_t index, const Message* message, Slot* slot, int64_t now_ns
     ) except -1:
-        lane = <object> slot.lane
-        if not lane.trade_calls and not lane.watch:
+        if not slot.hears_trades:
             # Nobody listens: the input counts, and no record of it is made.
             self.event_count += 1
             return 0
         self._catch_up()
+        lane = <object> slot.lane
         trade = Trade(
             lane.instrument_id, _SELL if message.flags & IS_SELL else _BUY, message.first,
             message.second, str(index), self.venue_ns[index], now_ns, message.sequence,

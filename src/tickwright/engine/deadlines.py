@@ -8,8 +8,8 @@ import enum
 import heapq
 
 from tickwright.core.commands import SetTimer
+from tickwright.core.moment import Moment
 from tickwright.engine.outbox import Outbox
-from tickwright.strategy.context import Moment
 
 __all__ = ["DEADLINES_MAX", "ENGINE_OWNER", "Deadline", "Deadlines"]
 

@@ -101,6 +101,7 @@ class Dispatch:
             lane.trade_calls = _calls(listeners, "on_trade")
             lane.market_calls = _calls(listeners, "on_market")
             lane.state_calls = _calls(listeners, "on_book_state")
+            lane.changed()
 
 
 def _calls(runs: list[StrategyRun], name: str) -> tuple[Call, ...]:

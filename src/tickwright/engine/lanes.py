@@ -129,6 +129,7 @@ class Lane:
         "mark_due_ns",
         "market_calls",
         "marks_from_mid",
+        "on_change",
         "plans",
         "ranges",
         "slot",
@@ -156,6 +157,7 @@ class Lane:
         self.plans: list[PositionPlan] = []
         self.watch: tuple[PositionPlan, ...] = ()
         self.works: list[WorkFile] = []
+        self.on_change: Callable[[int], None] | None = None
         self.is_busy = False
         self.has_venue_mark = False
         self.marks_from_mid = False
@@ -169,6 +171,12 @@ class Lane:
         """Refresh what a book update must look at, after a plan or the source of marks changed."""
         self.watch = tuple(plan for plan in self.plans if plan.is_watching)
         self.is_busy = bool(self.watch) or self.marks_from_mid or bool(self.works)
+        self.changed()
+
+    def changed(self) -> None:
+        """Tell whoever walks this book by itself that somebody else listens or holds."""
+        if self.on_change is not None:
+            self.on_change(self.slot)
 
     def has_new_touch(self) -> bool:
         """Whether the best prices or their sizes differ from those last asked about."""

@@ -13,6 +13,7 @@ from tickwright.core.events import FundingUpdate
 from tickwright.core.exits import Exits
 from tickwright.core.identity import AccountId, ClientId, InstrumentId, StrategyId
 from tickwright.core.instrument import FeeRates, Instrument
+from tickwright.core.moment import Moment
 from tickwright.core.orders import Order
 from tickwright.core.restrictions import ProtectionKind, Scope
 from tickwright.core.work import Work
@@ -30,7 +31,7 @@ from tickwright.portfolio.portfolio import Portfolio
 from tickwright.risk.gate import Gate, RiskView
 from tickwright.risk.protections import Protections
 from tickwright.risk.sizing import Sizer
-from tickwright.strategy.context import Moment, PositionView
+from tickwright.strategy.context import PositionView
 
 __all__ = ["TradingState"]
 

@@ -15,22 +15,13 @@ from tickwright.core.events import FundingUpdate
 from tickwright.core.exits import Exits, ExitWishes
 from tickwright.core.identity import AccountId, InstrumentId, StrategyId
 from tickwright.core.instrument import FeeRates, Instrument
+from tickwright.core.moment import Moment
 from tickwright.core.orders import Order, Side
 from tickwright.core.signals import Signal, SignalKind
 from tickwright.core.work import Algorithm, Work, WorkIntent
 from tickwright.strategy.parameters import StrategyParameters
 
-__all__ = ["Moment", "PositionView", "StrategyContext", "World"]
-
-
-class Moment:
-    """The input being handled: its time and number, shared by everyone who must stamp something."""
-
-    __slots__ = ("event_id", "now_ns")
-
-    def __init__(self, now_ns: int = 0, event_id: int = 0) -> None:
-        self.now_ns = now_ns
-        self.event_id = event_id
+__all__ = ["PositionView", "StrategyContext", "World"]
 
 
 class PositionView(msgspec.Struct, frozen=True, gc=False):

@@ -9,9 +9,10 @@ from tickwright.book import OrderBook
 from tickwright.core.events import BookState, BookStateChanged, InstrumentChanged
 from tickwright.core.identity import AccountId, Category, InstrumentId, StrategyId
 from tickwright.core.instrument import FeeRates, Instrument
+from tickwright.core.moment import Moment
 from tickwright.core.orders import ExecutionKind, Fill, Side
 from tickwright.core.signals import Decision, Signal, SignalKind
-from tickwright.strategy.context import Moment, PositionView, StrategyContext
+from tickwright.strategy.context import PositionView, StrategyContext
 from tickwright.strategy.library.mean_reversion import MeanReversion, MeanReversionParameters
 
 MS = 1_000_000

@@ -1,0 +1,9 @@
+from typing import final
+
+__all__ = ["Moment"]
+
+@final
+class Moment:
+    now_ns: int
+    event_id: int
+    def __init__(self, now_ns: int = 0, event_id: int = 0) -> None: ...
