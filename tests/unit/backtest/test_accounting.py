@@ -18,12 +18,19 @@ from tests.unit.backtest.tapes import (
     market,
     run,
 )
+from tickwright.backtest.impact import ImpactSpec
 from tickwright.backtest.run import Backtest
 from tickwright.core.orders import Side
 from tickwright.core.units import MONEY_ONE
 
 BUY, SELL = Side.BUY, Side.SELL
 SECONDS = 12
+HEAVY = ImpactSpec(
+    permanent_bps_per_million=Decimal(2),
+    transient_bps_per_million=Decimal(20),
+    half_life_ms=Decimal(700),
+)
+"""Some ticks for what these orders take: every second market knows it."""
 
 
 def random_market(chance: random.Random) -> tuple[Hand, dict[int, int]]:
@@ -111,6 +118,7 @@ def test_equity_when_anything_happens_then_equals_an_independent_fold(
         response_ms=chance.choice([0.0, 3.1, 60.0]),
         fees_ppm=chance.choice([(200, 550), (-50, 300), (0, 0)]),
         rate_scale=100.0,
+        impact=HEAVY if seed % 2 else None,
     )
     # A market with a hole would end trading, and prove nothing.
     assert "book_not_synced" not in ran.record.refusals["script"]
@@ -129,7 +137,13 @@ def test_books_when_a_run_ends_then_both_sides_agree(tmp_path: Path, seed: int) 
     chance = random.Random(seed)
     hand, _ = random_market(chance)
     seen: list[Backtest] = []
-    ran = run(hand.write(tmp_path / "t"), random_script(chance), rate_scale=100.0, seen=seen.append)
+    ran = run(
+        hand.write(tmp_path / "t"),
+        random_script(chance),
+        rate_scale=100.0,
+        seen=seen.append,
+        impact=HEAVY if seed % 2 else None,
+    )
     (backtest,) = seen
     assert [] == list(backtest.venue.faults())
     ledger = next(iter(backtest.venue.whole.accounts.by_uid.values())).ledger

@@ -5,6 +5,8 @@ the quote asset; at 50,000.0 the 4.000 of the best ask are 200,004 of it: 8.000 
 points, 400.02 and 800.03 of the price's units of 0.1.
 """
 
+import random
+from collections import Counter
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +15,9 @@ from typing import Any
 import pytest
 
 from tests.unit.backtest.tapes import BTC, Hand, Ran, ioc, limit, market, run
+from tests.unit.backtest.test_accounting import HEAVY, random_market, random_script
 from tickwright.backtest.impact import MODEL, ImpactSpec
+from tickwright.backtest.record import FillRecord
 from tickwright.backtest.report import make_report
 from tickwright.backtest.report_page import make_page
 from tickwright.core.orders import Side, TimeInForce
@@ -258,3 +262,76 @@ def test_report_when_a_run_had_no_model_then_says_so(tmp_path: Path):
     report = make_report(ran(tmp_path, quiet(), script, impact=None).record)
     assert ("none", 0.0) == (report.facts.impact, report.quality.liquidity[0].impact_money)
     assert not any("impact" in note for note in report.notes)
+
+
+# over random markets ------------------------------------------------------------------------------
+
+
+def wild(tmp_path: Path, seed: int, impact: ImpactSpec | None) -> Ran:
+    chance = random.Random(seed)
+    hand, _ = random_market(chance)
+    script = random_script(chance)
+    return run(hand.write(tmp_path / "t"), script, rate_scale=100.0, impact=impact)
+
+
+def taken(found: Ran) -> list[list[FillRecord]]:
+    """Return what each order took of the market at one time, in order; not of our own orders."""
+    own = Counter(
+        (row.venue_ns, row.price_units, row.size_units)
+        for row in found.rows
+        if row.cause == "hit_by_order"
+    )
+    groups: dict[tuple[str, int], list[FillRecord]] = {}
+    for row in found.rows:
+        if row.cause != "took":
+            continue
+        key = (row.venue_ns, row.price_units, row.size_units)
+        if own[key]:
+            own[key] -= 1
+            assert 0 == row.impact_units
+            continue
+        groups.setdefault((row.client_id, row.venue_ns), []).append(row)
+    return sorted(groups.values(), key=lambda rows: rows[0].venue_ns)
+
+
+@pytest.mark.parametrize("seed", range(100, 120))
+def test_impact_when_anything_happens_then_is_what_an_independent_sum_says(
+    tmp_path: Path, seed: int
+):
+    found = wild(tmp_path, seed, HEAVY)
+    assert all(row.impact_units == 0 for row in found.rows if row.is_maker)
+    lasting, decaying = 0.0, {BUY: (0.0, 0), SELL: (0.0, 0)}
+    for rows in taken(found):
+        side, now_ns = Side(rows[0].side), rows[0].venue_ns
+        units, since_ns = decaying[side]
+        left = units * 2 ** (-(now_ns - since_ns) / 700e6)
+        expected = max(side * lasting, 0.0) + left
+        for row in rows:
+            # The venue tells times in whole milliseconds: 1/700 of a half life at either end.
+            assert abs(row.impact_units - expected) <= 0.5 + 0.002 * expected, (seed, row)
+        shown = [(row.price_units - side * row.impact_units, row.size_units) for row in rows]
+        # Price 0.1, size 0.001: basis points of the price for a million of price x size.
+        bps = sum(price * price * size / 1e14 for price, size in shown)
+        lasting += side * 2 * bps
+        decaying[side] = (left + 20 * bps, now_ns)
+
+
+def test_random_markets_when_looked_at_then_have_impacts_worth_a_test(tmp_path: Path):
+    paid = [
+        rows[0].impact_units
+        for seed in range(100, 120)
+        for rows in taken(wild(tmp_path / str(seed), seed, HEAVY))
+    ]
+    assert sum(units > 0 for units in paid) > 40
+
+
+@pytest.mark.parametrize("seed", range(120, 132))
+def test_impact_when_far_below_a_tick_then_the_run_is_the_same_as_without(
+    tmp_path: Path, seed: int
+):
+    tiny = spec(permanent="0.000001", transient="0.000001")
+    with_it, without = (
+        wild(tmp_path / name, seed, one) for name, one in (("a", tiny), ("b", None))
+    )
+    assert with_it.rows == without.rows
+    assert with_it.record.digest == without.record.digest
