@@ -169,8 +169,9 @@ async def tell_trader(folder: Path, wish: ControlWish) -> ControlAnswer:
     try:
         reader, writer = await asyncio.open_unix_connection(_path(folder, fd), limit=1 << 20)
     except OSError:
+        without = "protections --lift" if wish.verb is OperatorVerb.LIFT else "kill"
         raise ConfigError(
-            f"no trader listens in {folder}; `tickwright protections --lift` works without one"
+            f"no trader listens in {folder}; `tickwright {without}` works without one"
         ) from None
     finally:
         os.close(fd)

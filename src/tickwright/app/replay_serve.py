@@ -9,6 +9,7 @@ back. It never skips: a client too slow for a chosen speed is cut, as the venue 
 
 import asyncio
 import contextlib
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -222,7 +223,7 @@ class ReplayServer:
         try:
             rest, websocket = await self.server.start(_HOST, port, port + 1 if port else 0, None)
         except OSError as error:
-            words = error.strerror or error
+            words = os.strerror(error.errno) if error.errno else error
             raise ConfigError(f"can't listen on {_HOST}, port {port}: {words}") from None
         sockets = f"ws://{_HOST}:{websocket}/v5"
         return Addresses(

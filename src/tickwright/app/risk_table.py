@@ -224,18 +224,15 @@ def _show_verdict(verdict: OrderVerdict, console: Console) -> None:
 
 
 def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", box=None, padding=(0, 2))
+    return Table(title=title, title_justify="left", box=None, padding=(0, 2), collapse_padding=True)
 
 
 def _figure(value: Decimal | None) -> str:
     if value is None:
         return "-"
-    shown = value.normalize()
-    if shown and abs(shown) >= 1000:
-        shown = shown.quantize(Decimal("0.01"))
-    elif shown and shown.as_tuple().exponent < -8:  # type: ignore[operator]
-        shown = shown.quantize(Decimal("0.00000001"))
-    return f"{shown.normalize():f}"
+    # Five digits tell what is near its bound, and cents are told of any sum.
+    decimals = min(8, max(2, 4 - value.adjusted()))
+    return f"{round(value, decimals).normalize():f}"
 
 
 def _plain(value: Decimal | None, *, digits: int = 2) -> Text:

@@ -146,8 +146,8 @@ def export(
         place,
         instrument,
         hftbacktest,
-        from_ns=moment_ns(since, option="--from"),
-        until_ns=moment_ns(until, _INT64_MAX, option="--to"),
+        from_ns=moment_ns(since, option="--since"),
+        until_ns=moment_ns(until, _INT64_MAX, option="--until"),
         feed_latency_ns=latency_us * 1_000,
     )
     typer.echo(

@@ -5,6 +5,7 @@ later one (`ConnectionLost`) proves nothing.
 """
 
 import asyncio
+import os
 import ssl
 from collections.abc import Mapping
 from types import TracebackType
@@ -154,4 +155,7 @@ class HttpClient:
 
 
 def _text(error: BaseException) -> str:
+    if type(error) is aiohttp.ClientConnectorError and error.os_error.errno:
+        # aiohttp's own words name the address again, and how it would have spoken TLS.
+        return os.strerror(error.os_error.errno)
     return (str(error) or type(error).__name__)[:200]

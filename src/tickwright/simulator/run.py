@@ -5,6 +5,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import time
@@ -324,6 +325,8 @@ def main(options: SimulatorOptions, private: PrivateOptions | None = None) -> in
         sys.stderr.write(f"tickwright simulate: {error}\n")
         return 2
     except OSError as error:
-        sys.stderr.write(f"tickwright simulate: can't listen on {options.host}: {error}\n")
+        words = os.strerror(error.errno) if error.errno else error
+        place = f"{options.host}, port {options.port}"
+        sys.stderr.write(f"tickwright simulate: can't listen on {place}: {words}\n")
         return 1
     return 0

@@ -149,6 +149,10 @@ def read_header(folder: Path) -> SessionHeader:
     """
     try:
         raw = (folder / "header.json").read_bytes()
+    except FileNotFoundError:
+        inside = sorted(folder.glob("*/header.json"))
+        remedy = f"; it holds some: name one, such as {inside[-1].parent}" if inside else ""
+        raise StorageError(f"{folder} holds no session{remedy}") from None
     except OSError as error:
         raise StorageError(f"{folder} holds no session: {error.strerror}") from None
     try:
