@@ -4,6 +4,8 @@ The venue closes the whole position at market when a stop is reached by the last
 same again answers "not modified", which is success: the request may be repeated.
 """
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from tickwright.core.commands import SetPositionStops
@@ -12,7 +14,10 @@ from tickwright.core.events import Outcome, StopsReply
 from tickwright.core.instrument import Instrument
 from tickwright.venues.bybit.errors import Reaction, reaction_of
 from tickwright.venues.bybit.private_decode import leg_index
-from tickwright.venues.bybit.rest_call import RestAnswered, RestCaller
+
+if TYPE_CHECKING:
+    # Backtests make the same forms and need no HTTP client, whose import costs a tenth of a second.
+    from tickwright.venues.bybit.rest_call import RestAnswered, RestCaller
 
 __all__ = ["StopsForm", "send_stops", "stops_form", "stops_outcome"]
 
@@ -63,8 +68,8 @@ def stops_form(command: SetPositionStops, instrument: Instrument) -> StopsForm:
 
 
 async def send_stops(
-    caller: RestCaller, command: SetPositionStops, instrument: Instrument
-) -> tuple[StopsReply, RestAnswered | None]:
+    caller: "RestCaller", command: SetPositionStops, instrument: Instrument
+) -> "tuple[StopsReply, RestAnswered | None]":
     """Send the request once; a failure that proves nothing is `UNKNOWN`.
 
     Returns what became of it and the venue's answer, if one came.
