@@ -47,6 +47,8 @@ _TICKS_MIN = 10
 _RECEIVED_LATER_NS = 60 * 10**9
 """How much later than at the venue a trade may have been received to be found."""
 _SELLS = 1
+_MESSAGES_LOOKED_AT = 1 << 20
+"""At once, on the way back to a snapshot: a tape may be larger than memory."""
 
 
 class ChartTrade(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,9 +149,14 @@ def _snapshot_before(tape: Tape, slot: int, time_ns: int) -> int:
     What is received by a time was told by then.
     """
     last = int(np.searchsorted(tape.received_ns, time_ns, side="right"))
-    rows = tape.messages[:last]
-    at = np.flatnonzero((rows["kind"] == MessageKind.SNAPSHOT) & (rows["slot"] == slot))
-    return int(at[-1]) if len(at) else 0
+    while last:
+        first = max(0, last - _MESSAGES_LOOKED_AT)
+        rows = tape.messages[first:last]
+        at = np.flatnonzero((rows["kind"] == MessageKind.SNAPSHOT) & (rows["slot"] == slot))
+        if len(at):
+            return first + int(at[-1])
+        last = first
+    return 0
 
 
 def _trades(grid: _Grid, tape: Tape, slot: int) -> Ints:

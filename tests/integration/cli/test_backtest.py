@@ -100,11 +100,38 @@ def test_backtest_when_run_then_prints_writes_and_repeats_itself(tape: Path, con
     report: dict[str, Any] = json.loads(json_path.read_text())
     assert report["facts"]["orders"] >= 4
     assert report["facts"]["fills"] >= 4
+    # What was written shows the tape's levels around its round trips.
+    assert report["charts"]
+    for chart in report["charts"]:
+        assert any(share for column in chart["book"]["sizes"] for share in column)
     page = html.read_text()
     assert page.lower().startswith("<!doctype html>")
+    assert "what rested at each price" in page
     code, out, _ = says("backtest", config, "--tape", tape, "--json", "-")
     assert 0 == code
     assert report["facts"]["digest"] == json.loads(out)["facts"]["digest"]
+
+
+def test_backtest_when_it_has_an_impact_then_says_which_and_costs_more(tape: Path, tmp_path: Path):
+    more = """impact = "obizhaeva_wang"
+impact_permanent_bps_per_million = 40
+impact_transient_bps_per_million = 400.0
+impact_half_life_ms = 3_600_000
+"""
+    found = {}
+    for name, lines in (("plain", ""), ("moved", more)):
+        (tmp_path / name).mkdir()
+        config = write(tmp_path / name, more=lines)
+        code, out, err = says("backtest", config, "--tape", tape, "--json", "-")
+        assert 0 == code, err
+        found[name] = json.loads(out)
+        assert ("own impact" in err) == bool(lines)
+    costs = {name: one["quality"]["liquidity"][0]["impact_money"] for name, one in found.items()}
+    assert 0 == costs["plain"] < costs["moved"]
+    assert "none" == found["plain"]["facts"]["impact"]
+    assert found["moved"]["facts"]["impact"].startswith("obizhaeva_wang: a million taken")
+    net = {name: float(one["metrics"]["money"]["net"]) for name, one in found.items()}
+    assert net["moved"] < net["plain"]
 
 
 def test_backtest_when_bounded_in_time_then_takes_that_part(tape: Path, config: Path):

@@ -164,6 +164,25 @@ def test_read_report_when_of_another_kind_or_format_then_refuses(
         read_report(path)
 
 
+def test_read_report_when_an_earlier_version_lacked_fields_then_they_are_at_nothing(tmp_path: Path):
+    report = make_report(traded().record())
+    raw = msgspec.json.decode(msgspec.json.encode(report))
+    for row in (raw["facts"], *raw["quality"]["liquidity"]):
+        row.pop("impact")
+        row.pop("impact_money", None)
+    for chart in raw["charts"]:
+        for name in ("book", "end_ms", "moves_left_out"):
+            chart.pop(name)
+        for order in chart["orders"]:
+            order.pop("moves")
+    path = tmp_path / "run.json"
+    path.write_bytes(msgspec.json.encode(raw))
+    found = read_report(path)
+    assert report.metrics == found.metrics
+    assert ("none", 0.0) == (found.facts.impact, found.quality.liquidity[0].impact_money)
+    assert [None] == [chart.book for chart in found.charts]
+
+
 def test_read_report_when_a_later_version_added_a_field_then_reads_the_rest(tmp_path: Path):
     report = make_report(MadeRun().record())
     held = msgspec.json.decode(msgspec.json.encode(report))
