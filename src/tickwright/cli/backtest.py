@@ -43,7 +43,9 @@ def backtest(
         Path | None, typer.Option(help="Write the report here as one page.", metavar="PATH")
     ] = None,
 ) -> int:
-    """Run CONFIG's strategies over a recorded market, with queues, latency, fees and funding.
+    """Run CONFIG's strategies over a recorded market.
+
+    It keeps queues, latency, fees and funding.
 
     Exit code 3: a strategy raised and was halted; its place stands in the report. Exit code 1: a
     probe found a decision that depends on what follows it.

@@ -19,9 +19,9 @@ def bench(
     which: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Sections to measure, all without any: "
-            "core, feed, latency, matching, memory, reconnect, record, history.",
-            metavar="[core|feed|latency|matching|memory|reconnect|record|history]...",
+            help="What to measure, all without any: backtest, core, feed, gate, latency, matching, "
+            "memory, order_path, reconnect, record, lake, history, mirror.",
+            metavar="SECTION",
         ),
     ] = None,
     *,
@@ -32,7 +32,10 @@ def bench(
         bool, typer.Option("--quick", help="Short runs: to see that it works, not to quote.")
     ] = False,
 ) -> int:
-    """Measure this platform beside its rivals, alternating, with medians and spread."""
+    """Measure this platform beside its rivals.
+
+    Runs alternate; a figure is the median, with least and most.
+    """
     check_json_path(json)
     check_sockets()
     try:

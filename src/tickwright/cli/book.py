@@ -33,7 +33,10 @@ def book(
         typer.Option(min=0, max=10_000, help="Levels a side to print; 0: all.", metavar="K"),
     ] = 10,
 ) -> int:
-    """Replay raw frames through the decoder and book; prints one JSON line per book at the end."""
+    """Replay raw frames through the decoder and the book.
+
+    Prints one JSON line per book at the end.
+    """
     import msgspec
 
     from tickwright.app.replay_book import replay_book

@@ -24,18 +24,20 @@ def cache(
     ],
     symbol: Annotated[
         str | None,
-        typer.Argument(help="One book with its levels and trades.", metavar="[SYMBOL]"),
+        typer.Argument(help="One book with its levels and trades.", metavar="SYMBOL"),
     ] = None,
     *,
     levels: Annotated[
         int, typer.Option(min=1, max=LEVELS_MAX, help="Levels of one book.", metavar="N")
     ] = 5,
-    prefix: Annotated[str, typer.Option(help="What its keys begin with.")] = "tickwright",
+    prefix: Annotated[
+        str, typer.Option(help="What its keys begin with.", metavar="TEXT")
+    ] = "tickwright",
     ca_file: Annotated[
         Path | None, typer.Option(help="The one certificate to trust.", metavar="PATH")
     ] = None,
 ) -> int:
-    """Show the books that a trader mirrors into Redis, or one of them.
+    """Show the books that a trader mirrors into Redis.
 
     The password may come from TICKWRIGHT_REDIS_PASSWORD. Exit code 1: nothing is there.
     """

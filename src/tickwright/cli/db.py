@@ -16,7 +16,7 @@ __all__ = ["db", "spool_lines"]
 
 db = typer.Typer(
     name="db",
-    help="History in PostgreSQL or TimescaleDB: its schema, what waits for it, queries.",
+    help="History in PostgreSQL: its schema, what waits, queries.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -38,7 +38,7 @@ _Json = Annotated[Path | None, typer.Option(help="Write it here as JSON.", metav
 @db.command("migrate")
 @verb("db migrate")
 def migrate(config: _Config = None, *, dsn: _Dsn = None, json: _Json = None) -> int:
-    """Bring the schema to this version and set retention and compression."""
+    """Bring the schema, retention and compression to this version."""
     check_json_path(json)
     from tickwright.app.history import history_settings, migrate_history
 
@@ -54,7 +54,7 @@ def migrate(config: _Config = None, *, dsn: _Dsn = None, json: _Json = None) -> 
 @db.command("status")
 @verb("db status")
 def status(config: _Config = None, *, dsn: _Dsn = None, json: _Json = None) -> int:
-    """Show the schema, the tables, how far each source is written, and what waits on disk."""
+    """Show schema, tables, how far sources are, what waits on disk."""
     check_json_path(json)
     from tickwright.app.history import history_settings, history_status, spool_folder
 
@@ -94,11 +94,14 @@ def load(
     *,
     dsn: _Dsn = None,
     wait: Annotated[
-        float, typer.Option(help="Seconds to wait for a database that goes away.", min=0)
+        float, typer.Option(help="Wait so long for a database that goes away.", min=0, metavar="S")
     ] = 60.0,
     json: _Json = None,
 ) -> int:
-    """Write a recorded session into the history; again, or after a kill, it goes on."""
+    """Write a recorded session into the history.
+
+    Again, or after a kill, it goes on.
+    """
     check_json_path(json)
     from tickwright.app.history import history_settings, load_session
 
@@ -126,7 +129,7 @@ def drain(
     *,
     dsn: _Dsn = None,
     wait: Annotated[
-        float, typer.Option(help="Seconds to wait for a database that is away.", min=0)
+        float, typer.Option(help="Wait so long for a database that is away.", min=0, metavar="S")
     ] = 0.0,
     json: _Json = None,
 ) -> int:
@@ -164,7 +167,10 @@ def sql(
     limit: Annotated[int, typer.Option(help="Most rows.", min=1, max=100_000)] = 1_000,
     json: _Json = None,
 ) -> int:
-    """Ask the history; tables and views are documented in docs/history.md."""
+    """Ask the history in SQL.
+
+    Tables and views are documented in docs/history.md.
+    """
     check_json_path(json)
     from tickwright.app.history import ask_history, history_settings
 

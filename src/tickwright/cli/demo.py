@@ -27,7 +27,7 @@ def demo(
         Path | None, typer.Option(help="Write the report here as JSON.", metavar="PATH")
     ] = None,
 ) -> int:
-    """Trade recorded and synthetic markets on loopback, and end with a report."""
+    """Trade simulated markets on loopback, and end with a report."""
     check_json_path(json)
     check_sockets()
     from tickwright.app.demo import run_demo

@@ -34,7 +34,9 @@ def diff(
         Path | None, typer.Option(help="Write what differs here as JSON.", metavar="PATH")
     ] = None,
 ) -> int:
-    """Repeat SESSION through today's code; say decision by decision, order by order what differs.
+    """Repeat SESSION through today's code and say what differs.
+
+    It compares decision by decision and order by order.
 
     Exit code 1: something does.
     """

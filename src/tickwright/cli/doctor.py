@@ -21,8 +21,9 @@ def doctor(
         Path | None, typer.Option(help="Write it here as JSON.", metavar="PATH")
     ] = None,
 ) -> int:
-    """Check what CONFIG's trader needs: clock, keys, limits, disk, versions, sockets, state.
+    """Check what CONFIG's trader needs.
 
+    Clock, keys, limits, disk, versions, sockets, state.
     Every line says ok, warn, fail or skip, and what helps. Exit code 1: something fails.
     """
     check_json_path(json)

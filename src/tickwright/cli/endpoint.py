@@ -13,7 +13,7 @@ __all__ = ["CaPath", "CategoryName", "EndpointOptions"]
 
 CategoryName = Annotated[Literal["spot", "linear"], typer.Option(help="Product line.")]
 CaPath = Annotated[
-    Path | None, typer.Option(help="Certificate to trust beside none.", metavar="FILE.pem")
+    Path | None, typer.Option(help="The one certificate to trust.", metavar="FILE.pem")
 ]
 
 
@@ -21,7 +21,7 @@ CaPath = Annotated[
 class EndpointOptions:
     """How deep and over how many sockets to look, and where."""
 
-    depth: Annotated[int, typer.Option(help="Levels a side: 1, 50, 200 or 1000.")] = 50
+    depth: Annotated[int, typer.Option(help="Levels a side: 1, 50, 200 or 1000.", metavar="N")] = 50
     connections: Annotated[
         int, typer.Option(min=1, max=100, help="Spread the symbols over N sockets.", metavar="N")
     ] = 1

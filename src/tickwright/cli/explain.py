@@ -38,7 +38,10 @@ def explain(
         Path | None, typer.Option(help="Write it here as JSON.", metavar="PATH")
     ] = None,
 ) -> int:
-    """Tell all that is known of an order: signal, gate, promise, bytes, answers, fills, ledger."""
+    """Tell all that is known of an order.
+
+    Signal, gate, promise, bytes, answers, fills, ledger.
+    """
     check_json_path(json)
     if (config is None) == (session is None):
         raise ConfigError("give a configuration, or a session by --session SESSION")

@@ -19,7 +19,7 @@ def import_verb(
         list[Path],
         typer.Argument(
             help="hftbacktest npz, Tardis CSV, Bybit book zip or trade CSV of one instrument.",
-            metavar="FILE...",
+            metavar="FILE",
         ),
     ],
     *,
@@ -36,13 +36,17 @@ def import_verb(
     ] = "0",
     leverage_max: Annotated[str, typer.Option(help="Of the instrument.", metavar="N")] = "100",
     depth: Annotated[
-        int, typer.Option(min=0, max=10_000, help="Levels a side shown at most; 0 all.")
+        int,
+        typer.Option(min=0, max=10_000, help="Levels a side shown at most; 0: all.", metavar="N"),
     ] = 0,
     json: Annotated[
         Path | None, typer.Option(help="Write what it holds here as JSON.", metavar="PATH")
     ] = None,
 ) -> int:
-    """Make a tape of FILEs; `tickwright backtest CONFIG --tape DIR` runs over it."""
+    """Make a tape of FILEs.
+
+    `tickwright backtest CONFIG --tape DIR` runs over it.
+    """
     check_json_path(json)
     from pydantic import ValidationError
 

@@ -18,7 +18,10 @@ def init(
     *,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
 ) -> int:
-    """Write a commented configuration; it trades on the simulated venue until you change it."""
+    """Write a commented configuration.
+
+    It trades on the simulated venue until you change it.
+    """
     from tickwright.app.config_file import write_template
 
     write_template(path, force=force)

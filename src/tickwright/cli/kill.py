@@ -32,7 +32,9 @@ def kill(
         list[str] | None,
         typer.Option(help="Only this account; repeat for more.", metavar="NAME"),
     ] = None,
-    reason: Annotated[str, typer.Option(help="Why; it is written down.")] = "asked for",
+    reason: Annotated[
+        str, typer.Option(help="Why; it is written down.", metavar="TEXT")
+    ] = "asked for",
     by: Annotated[
         Literal["cli", "api", "signal", "file", "rule", "watchdog"],
         typer.Option(help="Which entry throws it.", hidden=True),
@@ -46,9 +48,10 @@ def kill(
         Path | None, typer.Option(help="Write what was done here as JSON.", metavar="PATH")
     ] = None,
 ) -> int:
-    """Throw the kill switch: nothing new is sent from then on, and what is open is cancelled.
+    """Throw the kill switch.
 
-    It uses a key and a process of its own, and survives a restart: `--lift` ends it.
+    Nothing new is sent from then on, and what is open is cancelled. It uses a key and a process of
+    its own, and survives a restart: `--lift` ends it.
     """
     check_json_path(json)
     is_fenced = not lift and _fence_at_once(config)

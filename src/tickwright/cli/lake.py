@@ -18,7 +18,7 @@ __all__ = ["lake"]
 
 lake = typer.Typer(
     name="lake",
-    help="Market data and own orders as Parquet: build it, list it, query it, export it.",
+    help="Market data and own orders as Parquet.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -38,7 +38,7 @@ def build(
         list[Path],
         typer.Argument(
             help="Sessions, Bybit archives (book zip, trade CSV), Tardis CSV, hftbacktest npz.",
-            metavar="SOURCE...",
+            metavar="SOURCE",
         ),
     ],
     *,
@@ -52,7 +52,10 @@ def build(
     ] = False,
     json: _Json = None,
 ) -> int:
-    """Read sources into the lake; what stands there already is passed over."""
+    """Read sources into the lake.
+
+    What stands there already is passed over.
+    """
     check_json_path(json)
     from tickwright.app.lake import build_lake
 
@@ -97,7 +100,10 @@ def sql(
         int, typer.Option(min=1, max=100_000, help="Most rows of the table.", metavar="N")
     ] = 50,
 ) -> int:
-    """Ask the lake: one view per table, and one more with _decimal behind its name."""
+    """Ask the lake in SQL.
+
+    There is a view per table, and one more with _decimal behind its name.
+    """
     from tickwright.app.lake import query_lake
 
     names, answer = query_lake(place, query)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["Config", "MarketOptions"]
 
 Config = Annotated[
-    Path, typer.Argument(help="Configuration; its [backtest] names the market.", metavar="CONFIG")
+    Path,
+    typer.Argument(help="Configuration; its [backtest] names the market.", metavar="CONFIG.toml"),
 ]
 
 

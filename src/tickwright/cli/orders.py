@@ -41,7 +41,9 @@ def orders(
         Path | None, typer.Option(help="Write them here as JSON.", metavar="PATH")
     ] = None,
 ) -> int:
-    """List the orders that CONFIG's trader promised, from its journal; it isn't disturbed.
+    """List the orders that CONFIG's trader promised.
+
+    They are read from its journal; it isn't disturbed.
 
     Exit code 1: a journal can't be read to its end, or the venue shows something else.
     """

@@ -26,7 +26,10 @@ def protections(
         Path | None, typer.Option(help="Write them here as JSON.", metavar="PATH")
     ] = None,
 ) -> int:
-    """List the protections that stand when CONFIG's trader starts, or lift some of them."""
+    """List the protections that stand, or lift some of them.
+
+    They are those that CONFIG's trader starts with.
+    """
     check_json_path(json)
     from tickwright.app.config import load_config
     from tickwright.app.notice_log import utc

@@ -54,7 +54,10 @@ def record(
         Path | None, typer.Option(help="Write the report here as JSON.", metavar="PATH")
     ] = None,
 ) -> int:
-    """Record raw market data into compressed segments; nothing is traded and no key is used."""
+    """Record raw market data into compressed segments.
+
+    Nothing is traded and no key is used.
+    """
     check_json_path(json)
     if (config is None) == (venue is None):
         raise ConfigError("give either a configuration or --venue with --symbol")

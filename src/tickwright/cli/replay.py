@@ -51,17 +51,23 @@ def replay(
     loop: Annotated[bool, typer.Option("--loop", help="Play it again and again.")] = False,
     port: Annotated[
         int,
-        typer.Option(min=0, max=65_534, help="REST's port, the next one is WebSocket's; 0: any."),
+        typer.Option(
+            min=0,
+            max=65_534,
+            help="REST's port, the next one is WebSocket's; 0: any.",
+            metavar="N",
+        ),
     ] = 0,
     json: Annotated[
         Path | None, typer.Option(help="Write the report here as JSON.", metavar="PATH")
     ] = None,
 ) -> int:
-    """Serve a recording on loopback as the venue it came from, or check a session.
+    """Serve a recording as its venue did, or check a session.
 
-    With --serve, clients connect as to the venue: the recorded frames, byte for byte, at their pace
-    or any other. Prints one JSON line with the addresses when ready; playing begins when a client
-    has subscribed. Without, a session of `run` is repeated in process and every decision compared.
+    With --serve, clients connect on loopback as to the venue: the recorded frames, byte for byte,
+    at their pace or any other. Prints one JSON line with the addresses when ready; playing begins
+    when a client has subscribed. Without, a session of `run` is repeated in process and every
+    decision compared.
 
     \b
     Examples:

@@ -15,7 +15,7 @@ __all__ = ["report"]
 @verb("report")
 def report(
     files: Annotated[
-        list[Path], typer.Argument(help="What `backtest --json` wrote.", metavar="RUN.json...")
+        list[Path], typer.Argument(help="What `backtest --json` wrote.", metavar="RUN.json")
     ],
     *,
     html: Annotated[
@@ -26,7 +26,10 @@ def report(
         typer.Option(help="Write the run, or the comparison of several, as JSON.", metavar="PATH"),
     ] = None,
 ) -> int:
-    """Show a backtest again from its JSON, or compare 2 to 20 of them."""
+    """Show a backtest again, or compare several.
+
+    They are read from their JSON; 2 to 20 are compared.
+    """
     check_json_path(json)
     check_json_path(html, option="--html")
     if html == STDOUT:

@@ -37,9 +37,10 @@ def risk(
         Path | None, typer.Option(help="Write the picture here as JSON.", metavar="PATH")
     ] = None,
 ) -> int:
-    """Show how far CONFIG's limits are used, what shocks would do, and what --order would meet.
+    """Show how far CONFIG's limits are used.
 
-    Exit code 3: the order would be refused.
+    It also shows what shocks would do, and what --order would meet. Exit code 3: the order would be
+    refused.
     """
     check_json_path(json)
     from tickwright.app.config import load_config

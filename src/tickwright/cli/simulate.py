@@ -23,10 +23,17 @@ CATEGORIES = ("linear", "spot")
 @verb("simulate")
 def simulate(
     *,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on.", metavar="ADDRESS")
+    ] = "127.0.0.1",
     port: Annotated[
         int,
-        typer.Option(min=0, max=65_534, help="REST's port, the next one is WebSocket's; 0: any."),
+        typer.Option(
+            min=0,
+            max=65_534,
+            help="REST's port, the next one is WebSocket's; 0: any.",
+            metavar="N",
+        ),
     ] = 0,
     symbols: Annotated[
         int | None,
@@ -69,7 +76,12 @@ def simulate(
     ] = None,
     reply_ms: Annotated[
         float,
-        typer.Option(min=0, max=10_000, help="Hold order entry's answers back, as a network does."),
+        typer.Option(
+            min=0,
+            max=10_000,
+            help="Hold order entry's answers back, as a network does.",
+            metavar="MS",
+        ),
     ] = 0,
     tls: Annotated[
         bool, typer.Option("--tls", help="Speak TLS with a throw-away certificate.")
@@ -113,7 +125,10 @@ def simulate(
         ),
     ] = None,
 ) -> int:
-    """Serve a simulated venue until Ctrl-C; prints one JSON line with its addresses when ready."""
+    """Serve a simulated venue until Ctrl-C.
+
+    Prints one JSON line with its addresses when ready.
+    """
     if symbols is not None and symbol:
         raise ConfigError("give --symbols N or --symbol NAME, not both")
     for name in category or ():

@@ -30,7 +30,9 @@ def status(
         Path | None, typer.Option(help="Write it here as JSON.", metavar="PATH")
     ] = None,
 ) -> int:
-    """Say whether CONFIG's trader runs, what stops it and what it promised; no venue is asked.
+    """Say how CONFIG's trader stands.
+
+    Whether it runs, what stops it, what it promised; no venue is asked.
 
     Exit code 0: it runs and shows life; 3: it doesn't run; 4: it shows no life; 5: it was killed.
     """

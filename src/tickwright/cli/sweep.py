@@ -38,10 +38,10 @@ def sweep(
     market: MarketOptions,
     json: options.Json = None,
 ) -> int:
-    """Run CONFIG's strategies with many sets of parameters, and say what the best is worth.
+    """Try many sets of parameters on a recorded market.
 
-    Every trial is kept as it ends: --resume goes on after Ctrl-C. Exit code 4: no trial knows the
-    objective.
+    It says what the best is worth, given how many were tried. Every trial is kept as it ends:
+    --resume goes on after Ctrl-C. Exit code 4: no trial knows the objective.
     """
     check_json_path(json)
     from tickwright.cli.screens import console_for

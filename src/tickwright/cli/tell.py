@@ -22,17 +22,18 @@ def tell_verb(
     ],
     scope: Annotated[
         str,
-        typer.Argument(help="`all`, a strategy's id, or for lift KIND@SCOPE.", metavar="[SCOPE]"),
+        typer.Argument(help="`all`, a strategy's id, or for lift KIND@SCOPE.", metavar="SCOPE"),
     ] = "all",
     *,
-    reason: Annotated[str, typer.Option(help="Why; it is recorded.")] = "",
+    reason: Annotated[str, typer.Option(help="Why; it is recorded.", metavar="TEXT")] = "",
     json: Annotated[
         Path | None, typer.Option(help="Write how it stands here as JSON.", metavar="PATH")
     ] = None,
 ) -> int:
-    """Tell a running trader: halt or resume opening, cancel orders, flatten, stop, lift.
+    """Tell a running trader to halt, resume, flatten or stop.
 
-    It must be alive to listen. When it may not be, use `tickwright kill`.
+    Or to cancel orders, or to lift a protection. It must be alive to listen. When it may not be,
+    use `tickwright kill`.
     """
     check_json_path(json)
     import asyncio

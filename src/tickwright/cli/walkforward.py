@@ -48,10 +48,11 @@ def walkforward(
         Path | None, typer.Option(help="Write the report here as one page.", metavar="PATH")
     ] = None,
 ) -> int:
-    """Sweep CONFIG's parameters on each window and run the best on the time behind it.
+    """Choose parameters on one stretch, judge them on the next.
 
-    The stretches nobody chose on make one curve. Every trial is kept as it ends: --resume goes on
-    after Ctrl-C.
+    CONFIG's parameters are swept on each window, and the best runs on the time behind it. The
+    stretches nobody chose on make one curve. Every trial is kept as it ends: --resume goes on after
+    Ctrl-C.
     """
     check_json_path(json)
     check_json_path(html, option="--html")

@@ -44,7 +44,10 @@ def watch(
     busy_poll: Annotated[bool, typer.Option("--busy-poll", hidden=True)] = False,
     coalesce_us: Annotated[int, typer.Option(min=0, max=10_000, hidden=True)] = 0,
 ) -> int:
-    """Keep live order books and show them; the JSON holds rates, latencies and the last books."""
+    """Keep live order books and show them.
+
+    The JSON holds rates, latencies and the last books.
+    """
     check_json_path(json)
     check_sockets()
     import asyncio

@@ -20,9 +20,10 @@ def watchdog(
         bool, typer.Option("--once", help="End after the switch was thrown once.")
     ] = False,
 ) -> int:
-    """Throw the kill switch when the trader shows no life, when asked over HTTP, or by file.
+    """Throw the kill switch when the trader shows no life.
 
-    Run it beside `tickwright run` with the same CONFIG, best under a service manager.
+    Also when asked over HTTP, or by file. Run it beside `tickwright run` with the same CONFIG, best
+    under a service manager.
     """
     import asyncio
 

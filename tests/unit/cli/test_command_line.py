@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import tickwright
+from tickwright.bench.runner import SECTIONS
 from tickwright.cli.main import app
 from tickwright.simulator.sources.opening import sample_path
 
@@ -59,6 +60,15 @@ def test_usage_when_wrong_then_exits_2_and_says_it_on_stderr(arguments: tuple[st
 
     assert (2, "") == (result.exit_code, result.stdout)
     assert "Error: " in result.stderr
+
+
+def test_verbs_when_listed_then_each_is_told_in_a_line_that_ends():
+    assert [] == [line for line in run("--help").stdout.splitlines() if line.endswith("...")]
+
+
+def test_bench_when_asked_for_help_then_names_every_section():
+    told = set(run("bench", "--help").stdout.replace(",", " ").replace(".", " ").split())
+    assert set() == set(SECTIONS) - told
 
 
 @pytest.mark.parametrize(
