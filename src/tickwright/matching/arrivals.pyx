@@ -59,6 +59,8 @@ cdef class Arrivals(LiveOrders):
             return self.end(order, QUOTE_SPENT, now_ns)
         if order.tif_code != GTC:
             return self.end(order, REMAINDER if order.filled_units else NO_LIQUIDITY, now_ns)
+        # An impact of ours must not turn a taker into a maker, who pays less.
+        order.was_kept_off = self.levels.is_moved(order.side_code) and self.would_take(order)
         return self.rest(order, now_ns)
 
     cdef int take(self, BookOrder order, int64_t now_ns) except -1:

@@ -74,7 +74,8 @@ cdef class ImpactLevels(LevelSource):
 
     Orders that take, and levels that the market moves onto our orders, meet the moved prices.
     Trades of the market, places in queues and whether a post-only order would take are those of the
-    levels as they are shown.
+    levels as they are shown. An order that those would have filled, and the moved ones don't, rests
+    and pays as a taker.
     """
 
     cdef ExternalLevels inner

@@ -269,7 +269,9 @@ cdef class LiveOrders:
         int64_t now_ns,
     ) except -1:
         self.levels.hide(order.side_code, order.price_units, size)
-        return self.fill(order, order.price_units, size, True, cause, counter, match_id, now_ns)
+        return self.fill(
+            order, order.price_units, size, not order.was_kept_off, cause, counter, match_id, now_ns
+        )
 
     cdef int fill(
         self, BookOrder order, int64_t price, int64_t size, bint is_maker, int cause,

@@ -123,6 +123,7 @@ cdef class BookOrder:
         self.stop_loss_by_code = trigger_code(stop_loss_by)
         self.ahead_units = 0
         self.arrival = 0
+        self.was_kept_off = False
         self.phase_code = NEW
 
     cdef void resize(self, int64_t size_units) noexcept:

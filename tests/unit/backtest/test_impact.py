@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.backtest.tapes import BTC, Hand, Ran, ioc, limit, market, run
+from tests.unit.backtest.tapes import BTC, Hand, Ran, amend_all, ioc, limit, market, run
 from tests.unit.backtest.test_accounting import HEAVY, random_market, random_script
 from tickwright.backtest.impact import MODEL, ImpactSpec
 from tickwright.backtest.record import FillRecord
@@ -151,14 +151,16 @@ def test_levels_of_one_order_when_several_are_taken_then_are_as_shown(tmp_path: 
 def test_resting_order_when_the_market_comes_to_it_then_needs_the_moved_level(tmp_path: Path):
     # 10: the asks move up by 400 for good. 50: our bid stands at the shown ask and takes nothing.
     # 60: the shown ask falls by 300, and the one that we meet doesn't reach us; 70: by 400.
-    hand = quiet()
+    hand = quiet().delta(15, [], [(ASK, 700)])
     fallen = [(BID, 0), (BID - 10, 0), (BID - 1_000, 9_000)]
-    hand.delta(60, fallen, [(ASK - 300, 700), (ASK + 10, 0)])
+    hand.delta(60, fallen, [(ASK - 300, 700), (ASK, 0), (ASK + 10, 0)])
     hand.delta(70, [], [(ASK - 400, 800), (ASK - 300, 0)])
     script = {10: [ioc(BUY, ASK, 4_000)], 50: [limit(BUY, ASK, 1_000)]}
     found = ran(tmp_path, hand, script, impact=spec(half_life_ms="1"))
     assert [(1, ASK, 4_000), (1, ASK, 800)] == found.fills
     assert ("book_crossed", 70.0) == (found.rows[1].cause, _at_ms(found, 1))
+    # The shown book would have filled it as a taker: by waiting it saved nothing.
+    assert [False, False] == [row.is_maker for row in found.rows]
 
 
 def _at_ms(found: Ran, row: int) -> float:
@@ -171,6 +173,19 @@ def test_trades_when_they_reach_a_resting_order_then_fill_it_as_recorded(tmp_pat
     found = ran(tmp_path, hand, script)
     assert [(1, ASK, 4_000), (1, BID, 500)] == found.fills
     assert [0, 0] == [one.impact_units for one in found.rows]
+    assert [False, True] == [one.is_maker for one in found.rows]
+
+
+def test_order_when_it_is_amended_out_of_the_shown_book_then_makes_again(tmp_path: Path):
+    hand = quiet().delta(15, [], [(ASK, 4_000)]).trade(90, SELL, BID, 4_500)
+    script = {
+        10: [ioc(BUY, ASK, 4_000)],
+        20: [limit(BUY, ASK, 1_000)],
+        40: [amend_all(price_units=BID)],
+    }
+    found = ran(tmp_path, hand, script)
+    assert [(1, ASK, 4_000), (1, BID, 500)] == found.fills
+    assert [False, True] == [one.is_maker for one in found.rows]
 
 
 def test_post_only_when_it_would_take_what_is_shown_then_is_refused_all_the_same(tmp_path: Path):
