@@ -62,8 +62,11 @@ _ANSWERS = {
     for outcome in Outcome
 }
 """An answer in words."""
-# Looking a member up in its class is a Python call, and these are asked for every fill.
+# Looking a member up in its class is a Python call, and these are asked for every input.
 _NET = Leg.NET
+_CREATE = RequestKind.CREATE
+_ACCEPTED, _REFUSED, _UNKNOWN = Outcome.ACCEPTED, Outcome.REFUSED, Outcome.UNKNOWN
+_REJECTED, _WORKING = OrderState.REJECTED, OrderState.WORKING
 _SENT = RequestState.SENT
 _STOP_LOSS = Purpose.STOP_LOSS
 
@@ -108,15 +111,15 @@ class EvidenceDesk:
         record = change.record
         words = _ANSWERS[reply.request, reply.outcome]
         self._after(change, f"{words}: {reply.text}" if reply.text else words)
-        if reply.outcome is Outcome.UNKNOWN:
+        if reply.outcome is _UNKNOWN:
             self._orders.chase(record)
         elif self._orders.needs_evidence(record):
-            if reply.request is not RequestKind.CREATE and reply.outcome is not Outcome.ACCEPTED:
+            if reply.request is not _CREATE and reply.outcome is not _ACCEPTED:
                 # Too late, or unknown there: only the order itself can say how it ended.
                 self._orders.query(record)
             else:
                 self._orders.ask_later(record)
-        elif reply.outcome is not Outcome.REFUSED and record.order.state is OrderState.REJECTED:
+        elif reply.outcome is not _REFUSED and record.order.state is _REJECTED:
             # Taken for rejected, yet the venue accepts it: ask before believing either.
             self._orders.query(record)
 
@@ -567,10 +570,10 @@ class EvidenceDesk:
         """Count equal refusals in a row: what the venue says thrice it means."""
         order = record.order
         protections = self._state.protections
-        if order.state is OrderState.REJECTED:
+        if order.state is _REJECTED:
             now_ns = self._state.now_ns
             protections.on_reject(order.account_id, run.strategy_id, order.reason, now_ns)
-        elif order.filled_units or order.state is OrderState.WORKING:
+        elif order.filled_units or order.state is _WORKING:
             protections.on_taken(run.strategy_id)
 
 

@@ -173,5 +173,6 @@ class MarketDesk:
         for lane in state.lanes.values():
             on_mid(lane.instrument_id, lane.sample(), now_ns)
         for account_id in state.accounts:
+            state.gate.forget_before(account_id, now_ns)
             if account_id in state.view.ready_accounts:
                 self._protections.watch_losses(account_id)

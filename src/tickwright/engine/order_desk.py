@@ -50,6 +50,7 @@ _QUERY = {category: f"query.{category.value}" for category in Category}
 """Names of the request groups, by product line."""
 # Looking a member up in its class is a Python call, and these are asked for every order.
 _OPEN = Purpose.OPEN
+_UNSHOWN = frozenset({OrderState.ACCEPTED, OrderState.INTENDED})
 _CREATE_ANSWER, _AMEND_ANSWER = Deadline.CREATE_ANSWER, Deadline.AMEND_ANSWER
 
 
@@ -463,11 +464,7 @@ class OrderDesk:
         is_cancel_answered = cancel is not None and not cancel.is_confirmed
         amend = record.amend
         is_amend_answered = amend is not None and not amend.is_confirmed
-        return (
-            order.state in (OrderState.ACCEPTED, OrderState.INTENDED)
-            or is_cancel_answered
-            or is_amend_answered
-        )
+        return order.state in _UNSHOWN or is_cancel_answered or is_amend_answered
 
     def is_absence_proven(self, record: Record, asked_ns: int) -> bool:
         """Count an answer that knew no such order; say whether it was the one that proves it."""

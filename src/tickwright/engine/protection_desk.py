@@ -139,11 +139,10 @@ class ProtectionDesk:
         """Let the gate look at the equity, and show the losses it holds against the account."""
         state = self._state
         now_ns, gate, protections = state.moment.now_ns, state.gate, state.protections
-        gate.observe(account_id, now_ns, state.view)
-        latched = gate.latched(account_id, state.view)
-        if not latched and not protections.table.rows:
+        if not gate.observe(account_id, now_ns, state.view) and not protections.table.rows:
             # Nearly always: nothing to show, nothing to lift.
             return
+        latched = gate.latched(account_id, state.view)
         scope = Scope(account_id=account_id)
         reached = {}
         for check in latched:

@@ -18,6 +18,8 @@ from tickwright.portfolio.account import Holding
 __all__ = ["REFUSALS_MAX", "StopsDesk"]
 
 _MS = 1_000_000
+# Looking a member up in its class is a Python call, and every report asks.
+_NET = Leg.NET
 _REFUSED_PAUSE_NS = 1_000_000_000
 _REFUSED_PAUSE_NS_MAX = 60_000_000_000
 """How long a venue that refused is left in peace; it doubles from a second on."""
@@ -189,7 +191,7 @@ class StopsDesk:
     def on_report(self, report: PositionReport) -> None:
         """Compare what the venue says it holds with what is believed."""
         lane = self._state.lanes.get(report.instrument_id)
-        if lane is None or report.leg is not Leg.NET or report.stop_units is None:
+        if lane is None or report.leg is not _NET or report.stop_units is None:
             return
         for plan in lane.plans:
             if (

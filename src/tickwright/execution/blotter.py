@@ -48,7 +48,11 @@ FINAL_ORDERS_MAX = 4_096
 EXECUTION_IDS_MAX = 65_536
 # Looking a member up in its class is a Python call, and these are asked for every order.
 _CREATE, _AMEND = RequestKind.CREATE, RequestKind.AMEND
-_INTENDED = OrderState.INTENDED
+_INTENDED, _REJECTED = OrderState.INTENDED, OrderState.REJECTED
+_ACCEPTED, _REFUSED, _UNKNOWN = Outcome.ACCEPTED, Outcome.REFUSED, Outcome.UNKNOWN
+_ACKNOWLEDGED = Evidence.ACKNOWLEDGED
+_FILLED_WHOLE, _FILLED_PART = Evidence.FILLED_WHOLE, Evidence.FILLED_PART
+_ANSWER, _EVIDENCE = RequestEvent.ANSWER, RequestEvent.EVIDENCE
 _BUY = Side.BUY
 FOREIGN_ORDERS_MAX = 1_024
 REFUSED_FILLS_MAX = 256
@@ -290,7 +294,7 @@ class Blotter:
         request.outcome = Outcome.REFUSED
         request.reason = outcome.reason
         is_moved = False
-        if outcome.request is RequestKind.CREATE:
+        if outcome.request is _CREATE:
             is_moved = record.move(Evidence.NOT_SENT, now_ns, outcome.reason or "not sent")
         self._count(record)
         return Change(record, before, is_moved=is_moved, is_request_moved=moved)
@@ -301,26 +305,29 @@ class Blotter:
         request = None if record is None else record.request(reply.request)
         if record is None or request is None:
             return None
-        if reply.outcome is Outcome.UNKNOWN:
+        if reply.outcome is _UNKNOWN:
             return self.lose(record, reply.request, reply.text)
         order = record.order
         before = order.state
-        moved = request.move(RequestEvent.ANSWER)
+        was_unknown = request.is_unknown
+        moved = request.move(_ANSWER)
         request.outcome = reply.outcome
         request.reason = reply.text
         is_moved = False
         if order.venue_id is None and reply.venue_id is not None:
             self._name(record, reply.venue_id)
-        if reply.request is RequestKind.CREATE:
-            if reply.outcome is Outcome.REFUSED:
+        if reply.request is _CREATE:
+            if reply.outcome is _REFUSED:
                 # Only an order nobody saw yet can be refused: an answer can't unmake evidence.
-                if order.state is OrderState.INTENDED:
+                if order.state is _INTENDED:
                     is_moved = record.move(Evidence.REFUSED, now_ns, f"{reply.code}: {reply.text}")
             else:
-                is_moved = record.move(Evidence.ACKNOWLEDGED, now_ns)
-        elif reply.request is RequestKind.AMEND and reply.outcome is Outcome.REFUSED:
+                is_moved = record.move(_ACKNOWLEDGED, now_ns)
+        elif reply.request is _AMEND and reply.outcome is _REFUSED:
             request.is_confirmed = True
-        self._count(record)
+        if was_unknown or reply.outcome is not _ACCEPTED:
+            # Else nothing it counts by has changed: accepted is not shown yet.
+            self._count(record)
         return Change(record, before, is_moved=is_moved, is_request_moved=moved)
 
     def on_report(self, report: OrderReport, now_ns: int) -> Change | None:
@@ -339,11 +346,11 @@ class Blotter:
         if self._is_older(record, report):
             self.older_report_count += 1
             # However old, it proves that the create arrived.
-            moved = record.create.is_open and record.create.move(RequestEvent.EVIDENCE)
+            moved = record.create.is_open and record.create.move(_EVIDENCE)
             self._count(record)
             return Change(record, before, is_request_moved=bool(moved))
         evidence = EVIDENCE_OF_REPORT[report.state]
-        was_rejected = before is OrderState.REJECTED
+        was_rejected = before is _REJECTED
         is_moved = record.move(evidence, now_ns, report.reason)
         if report.venue_ns > order.venue_updated_ns:
             order.venue_updated_ns = report.venue_ns
@@ -373,12 +380,12 @@ class Blotter:
         record.count_fill(fill)
         size = record.size_units_max
         is_whole = order.filled_units >= size
-        is_moved = record.move(Evidence.FILLED_WHOLE if is_whole else Evidence.FILLED_PART, now_ns)
+        is_moved = record.move(_FILLED_WHOLE if is_whole else _FILLED_PART, now_ns)
         anomaly = None
         if order.filled_units > size:
             self.overfill_count += 1
             anomaly = Anomaly.OVERFILL
-        elif is_moved and before is OrderState.REJECTED:
+        elif is_moved and before is _REJECTED:
             anomaly = Anomaly.REVIVED
         self._count(record)
         return Change(record, before, is_moved=is_moved, is_filled=True, anomaly=anomaly)
@@ -428,7 +435,7 @@ class Blotter:
             is_moved = record.move(Evidence.ABSENT, now_ns, "the venue knows no such order")
         for request in (record.create, record.amend, record.cancel):
             if request is not None and request.is_open:
-                request.move(RequestEvent.EVIDENCE)
+                request.move(_EVIDENCE)
         self._count(record)
         return Change(record, before, is_moved=is_moved, is_request_moved=not is_moved)
 
@@ -520,18 +527,18 @@ class Blotter:
             amend is not None
             and not amend.is_confirmed
             and (
-                self._is_late(amend, report)
-                or (
+                (
                     amend.size_units in (None, report.size_units)
                     and amend.price_units in (None, report.price_units)
                 )
+                or self._is_late(amend, report)
             )
         ):
-            amend.move(RequestEvent.EVIDENCE)
+            amend.move(_EVIDENCE)
         cancel = record.cancel
         if cancel is not None and cancel.is_unknown and self._is_late(cancel, report):
             # Asked late enough and still alive: the cancel never arrived, another may be sent.
-            cancel.move(RequestEvent.EVIDENCE)
+            cancel.move(_EVIDENCE)
 
     def _is_late(self, request: Request, report: OrderReport) -> bool:
         late_ns = request.sent_ns + self._evidence_delay_ns

@@ -26,6 +26,9 @@ from tickwright.execution.life_cycle import (
 __all__ = ["Record", "Request", "Working"]
 
 # Looking a member up in its class is a Python call, and these are asked for every order.
+_CREATE, _AMEND = RequestKind.CREATE, RequestKind.AMEND
+_INTENDED = OrderState.INTENDED
+_EVIDENCE, _NOT_SENT = RequestEvent.EVIDENCE, RequestEvent.NOT_SENT
 _ANSWERED = RequestState.ANSWERED
 _SENT = RequestState.SENT
 _UNKNOWN = RequestState.UNKNOWN
@@ -59,7 +62,7 @@ class Request(msgspec.Struct, eq=False):
         """Move by the table; return whether the state changed."""
         before = self.state
         self.state = next_request_state(before, event)
-        if event is RequestEvent.EVIDENCE or event is RequestEvent.NOT_SENT:
+        if event is _EVIDENCE or event is _NOT_SENT:
             self.is_confirmed = True
         return self.state is not before
 
@@ -215,9 +218,9 @@ class Record(msgspec.Struct, eq=False):
 
     def request(self, kind: RequestKind) -> Request | None:
         """Return the last request of a kind."""
-        if kind is RequestKind.CREATE:
+        if kind is _CREATE:
             return self.create
-        return self.amend if kind is RequestKind.AMEND else self.cancel
+        return self.amend if kind is _AMEND else self.cancel
 
     def move(self, evidence: Evidence, now_ns: int, reason: str = "") -> bool:
         """Move the order by the table; return whether its state changed.
@@ -238,9 +241,9 @@ class Record(msgspec.Struct, eq=False):
             # A final order answers every question about it.
             for request in (self.create, self.amend, self.cancel):
                 if request is not None:
-                    request.move(RequestEvent.EVIDENCE)
-        elif then is not OrderState.INTENDED and self.create.is_open:
-            self.create.move(RequestEvent.EVIDENCE)
+                    request.move(_EVIDENCE)
+        elif then is not _INTENDED and self.create.is_open:
+            self.create.move(_EVIDENCE)
         return True
 
     def count_fill(self, fill: Fill) -> None:

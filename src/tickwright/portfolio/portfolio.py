@@ -318,14 +318,17 @@ class Portfolio:
         return taken
 
     def _take_balance(self, account: Account, report: BalanceReport) -> bool:
-        purse = account.purse(report.asset)
-        before = purse.balance.unexplained
+        purse = account.purses.get(report.asset) or account.purse(report.asset)
+        balance = purse.balance
+        amount, unexplained = balance.amount, balance.unexplained
         venue_ns = report.venue_ns or report.received_ns
-        taken = purse.balance.report(report.wallet_balance, report.locked, venue_ns)
+        taken = balance.report(report.wallet_balance, report.locked, venue_ns)
         if taken:
             self.version += 1
-            purse.note_unexplained(purse.balance.unexplained - before)
-            purse.refresh()
+            if balance.unexplained != unexplained:
+                purse.note_unexplained(balance.unexplained - unexplained)
+            if balance.amount != amount or purse.pending_flow or purse.spot_holdings:
+                purse.refresh()
         return taken
 
     def transfer(self, account_id: AccountId, asset: str, amount: int, venue_ns: int) -> None:

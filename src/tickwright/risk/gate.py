@@ -395,41 +395,29 @@ class Gate:
 
     # losses ---------------------------------------------------------------------------------------
 
-    def observe(self, account_id: AccountId, now_ns: int, view: RiskView) -> tuple[Check, ...]:
+    def observe(self, account_id: AccountId, now_ns: int, view: RiskView) -> bool:
         """Latch the account's losses that are at their limit; call it on fills and timers.
 
         Returns:
-            The limits newly reached, for notices; empty when nothing changed.
+            Whether any is latched now: `latched` names them.
         """
         portfolio = view.portfolio
         portfolio.start_day(now_ns)
         account, memory = portfolio.account(account_id), self._account(account_id)
-        memory.forget_before(now_ns)
         equity = account.equity
-        if equity is None or (
-            equity > memory.floor and memory.base_version == account.base_version
+        if equity is not None and (
+            equity <= memory.floor or memory.base_version != account.base_version
         ):
-            return ()
-        had_loss = memory.loss_breach_day_ns == account.day_start_ns
-        had_drawdown = memory.has_drawdown_breach
-        memory.notice(account, equity)
-        limits = memory.whole
-        asset = view.portfolio.valuer.equity_asset
-        found: list[Check] = []
-        if not had_loss and memory.loss_breach_day_ns == account.day_start_ns:
-            words = loss_words(account, limits, asset, latched=True)
-            found.append(Check(Reason.DAILY_LOSS, *words))
-        if not had_drawdown and memory.has_drawdown_breach:
-            words = drawdown_words(account, limits, asset, latched=True)
-            found.append(Check(Reason.DRAWDOWN, *words))
-        return tuple(found)
+            memory.notice(account, equity)
+        return memory.has_drawdown_breach or memory.loss_breach_day_ns == account.day_start_ns
+
+    def forget_before(self, account_id: AccountId, now_ns: int) -> None:
+        """Drop what left the windows of the account's rates; call it on timers."""
+        self._account(account_id).forget_before(now_ns)
 
     def latched(self, account_id: AccountId, view: RiskView) -> tuple[Check, ...]:
         """Return the account's loss limits that are reached now, however they were noticed."""
         account, memory = view.portfolio.account(account_id), self._account(account_id)
-        if not memory.has_drawdown_breach and memory.loss_breach_day_ns != account.day_start_ns:
-            # Nearly always.
-            return ()
         asset = view.portfolio.valuer.equity_asset
         found: list[Check] = []
         if account.day_start_ns and memory.loss_breach_day_ns == account.day_start_ns:

@@ -537,12 +537,13 @@ def test_check_when_fees_and_funding_are_the_loss_then_they_count():
     assert desk.reject(desk.intent()).reason is Reason.DAILY_LOSS
 
 
-def test_observe_when_a_limit_is_passed_between_orders_then_it_latches_and_is_told_once():
+def test_observe_when_a_limit_is_passed_between_orders_then_it_latches():
     desk = Desk(wide(daily_loss_percent_max=Decimal(3), drawdown_percent_max=Decimal(5)))
+    assert not desk.gate.observe(ACCOUNT, desk.now_ns, desk.view)
     lose(desk, 5_400_000)
-    told = desk.gate.observe(ACCOUNT, desk.now_ns, desk.view)
+    assert desk.gate.observe(ACCOUNT, desk.now_ns, desk.view)
+    told = desk.gate.latched(ACCOUNT, desk.view)
     assert [check.reason for check in told] == [Reason.DAILY_LOSS, Reason.DRAWDOWN]
-    assert desk.gate.observe(ACCOUNT, desk.now_ns, desk.view) == ()
     desk.portfolio.set_mark(desk.instrument.id, 6_000_000)
     desk.book = book_of(desk.instrument)
     assert desk.reject(desk.intent()).reason is Reason.DAILY_LOSS
