@@ -63,7 +63,9 @@ def test_usage_when_wrong_then_exits_2_and_says_it_on_stderr(arguments: tuple[st
 
 
 def test_verbs_when_listed_then_each_is_told_in_a_line_that_ends():
-    assert [] == [line for line in run("--help").stdout.splitlines() if line.endswith("...")]
+    verbs = run("--help").stdout.partition("Commands:")[2].splitlines()[1:]
+
+    assert (True, []) == (len(verbs) > 20, [line for line in verbs if line.endswith("...")])
 
 
 def test_bench_when_asked_for_help_then_names_every_section():
