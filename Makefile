@@ -25,7 +25,7 @@ STUBBED = $(shell find src -name '*.pyi' | sed -e 's,^src/,,' -e 's,\.pyi$$,,' -
 .PHONY: help
 help: ## List the targets
 	@echo "usage: make TARGET [NAME=VALUE ...]"
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 	@echo "PYTHON=... names the interpreter, VENV=... the environment (default .venv)."
 
 .PHONY: toolchain
@@ -93,7 +93,7 @@ check: setup ## Run every check that is not a test
 	[ -z "$$failed" ] || { echo "make check failed: $${failed#, }" >&2; exit 1; }
 
 .PHONY: bench
-bench: $(VENV)/.bench build ## Measure beside the other stacks: WHAT=core|feed|gate|lake|latency|matching|memory|mirror|reconnect|record JSON=
+bench: $(VENV)/.bench build ## Measure beside the other stacks: WHAT="core latency" (all without it) JSON=
 	@$(BIN)/tickwright bench $(WHAT) $(if $(JSON),--json $(JSON))
 
 .PHONY: fuzz
