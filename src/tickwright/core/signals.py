@@ -100,6 +100,7 @@ class AmendIntent(msgspec.Struct, frozen=True, kw_only=True, tag="amend_intent")
 
 
 _ACTIONS = (Signal, OrderIntent, CancelIntent, AmendIntent, WorkIntent)
+_EXACTLY = frozenset(_ACTIONS)
 Action = Signal | OrderIntent | CancelIntent | AmendIntent | WorkIntent
 Decision = Action | list[Action] | tuple[Action, ...] | None
 """What a strategy callback may return."""
@@ -113,15 +114,16 @@ def as_decisions(decision: Decision) -> tuple[Action, ...]:
     """
     if decision is None:
         return ()
-    if isinstance(decision, _ACTIONS):
-        return (decision,)
     if isinstance(decision, (list, tuple)):
         for action in decision:
-            if not isinstance(action, _ACTIONS):
+            # Asked of the exact types first: of a class it isn't, each costs a call.
+            if type(action) not in _EXACTLY and not isinstance(action, _ACTIONS):
                 raise TypeError(
                     f"a strategy returned {type(action).__name__} in its list of actions"
                 )
         return tuple(decision)
+    if isinstance(decision, _ACTIONS):
+        return (decision,)
     raise TypeError(
         f"a strategy returned {type(decision).__name__}; it must be a Signal, an OrderIntent, "
         "a CancelIntent, an AmendIntent, a WorkIntent, a list of them or None"

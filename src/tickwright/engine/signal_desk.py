@@ -3,6 +3,9 @@
 Refuses to let a strategy act on what is not its own: instruments, orders and shares of positions.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from msgspec.structs import replace
 
 from tickwright.core.commands import SignalNotice
@@ -53,23 +56,23 @@ class SignalDesk:
         """The last entry of each strategy with its whole policy: most ask for the same again."""
         config = state.config
         self._horizon_ns = config.volatility_horizon_s * 1_000_000_000
+        self._acts: dict[type, Callable[[StrategyRun, Any], None]] = {
+            Signal: self._signal,
+            OrderIntent: self._intent,
+            CancelIntent: self._cancel,
+            AmendIntent: self._amend,
+            WorkIntent: self._work,
+        }
 
     def act(self, run: StrategyRun, actions: tuple[Action, ...]) -> None:
         """Do what a strategy decided, in its order."""
         for action in actions:
-            if type(action) is AmendIntent:
-                # Who quotes asks for little else.
-                self._amend(run, action)
-            elif isinstance(action, Signal):
-                self._signal(run, action)
-            elif isinstance(action, OrderIntent):
-                self._intent(run, action)
-            elif isinstance(action, CancelIntent):
-                self._cancel(run, action)
-            elif isinstance(action, AmendIntent):
-                self._amend(run, action)
-            else:
-                self._work(run, action)
+            act = self._acts.get(type(action)) or self._act_of(action)
+            act(run, action)
+
+    def _act_of(self, action: Action) -> Callable[[StrategyRun, Any], None]:
+        """Return what is done with an action of a strategy's own subclass."""
+        return next(act for kind, act in self._acts.items() if isinstance(action, kind))
 
     # signals --------------------------------------------------------------------------------------
 
