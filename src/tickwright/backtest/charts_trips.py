@@ -38,7 +38,7 @@ MIDS_CHARTED = 240
 ORDERS_CHARTED = 80
 FILLS_CHARTED = 120
 MOVES_CHARTED = 200
-"""Amended limits of all orders of a chart."""
+"""Amended limits of all orders of a chart: half next to the trip's ends, the rest evenly."""
 _MARGIN_NS_MIN = 5 * SECOND_NS
 _MARGIN_NS_MAX = 300 * SECOND_NS
 
@@ -97,7 +97,7 @@ class TripChart(msgspec.Struct, frozen=True, kw_only=True):
     orders_left_out: int
     fills_left_out: int
     moves_left_out: int = 0
-    """Amended limits of the orders shown, further from the trip's ends than those shown."""
+    """Amended limits of the orders shown, between those shown."""
     end_ms: float = 0.0
     """Where it ends, after the start."""
     book: ChartBook | None = None
@@ -198,7 +198,7 @@ def _chart(
         if start < at <= end
     ]
     moved_ns = np.array([at for at, _, _ in moves], np.int64)
-    kept_moves = _nearest(np.arange(len(moves)), moved_ns, opened, closed, MOVES_CHARTED)
+    kept_moves = _thinned(moved_ns, opened, closed, MOVES_CHARTED)
     by_order: dict[int, list[tuple[float, float]]] = {}
     for at, place, units in (moves[one] for one in kept_moves.tolist()):
         by_order.setdefault(place, []).append((after(at), price(units)))
@@ -257,3 +257,18 @@ def _nearest(places: Ints, time_ns: Ints, opened: int, closed: int, count: int) 
         return places
     away = np.minimum(np.abs(time_ns - opened), np.abs(time_ns - closed))
     return places[np.sort(np.argsort(away, kind="stable")[:count])]
+
+
+def _thinned(time_ns: Ints, opened: int, closed: int, count: int) -> Ints:
+    """Return the places of half the count nearest to the trip's two ends, and of others evenly.
+
+    What lies between would be drawn as standing still if all of those were left out.
+    """
+    places = np.arange(len(time_ns), dtype=np.int64)
+    if len(places) <= count:
+        return places
+    near = _nearest(places, time_ns, opened, closed, count // 2)
+    others = np.setdiff1d(places, near)
+    others = others[np.argsort(time_ns[others], kind="stable")]
+    evenly = np.linspace(0, len(others) - 1, count - len(near)).astype(np.int64)
+    return np.sort(np.concatenate([near, others[evenly]]))

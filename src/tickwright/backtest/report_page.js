@@ -227,8 +227,10 @@
       const left = [];
       if (chart.orders_left_out) left.push(chart.orders_left_out + " orders");
       if (chart.fills_left_out) left.push(chart.fills_left_out + " fills");
-      if (chart.moves_left_out) left.push(chart.moves_left_out + " amended limits");
       const words = left.length ? ["Not shown, further away: " + left.join(", ") + "."] : [];
+      if (chart.moves_left_out) {
+        words.push("Amended limits left out between those shown: " + chart.moves_left_out + ".");
+      }
       if (chart.book && chart.book.trades_left_out) {
         words.push("Smaller trades of the market left out: " + chart.book.trades_left_out + ".");
       }

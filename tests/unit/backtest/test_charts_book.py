@@ -177,7 +177,7 @@ def test_order_when_amended_then_its_chart_follows_its_limits(tmp_path: Path):
     assert ((49_999.6, 49_999.7), pytest.approx((202.0 - start, 302.0 - start))) == (limits, times)
 
 
-def test_moves_when_too_many_then_those_near_the_ends_are_kept_and_the_rest_counted(
+def test_moves_when_too_many_then_those_near_the_ends_are_kept_and_others_evenly(
     tmp_path: Path,
 ):
     wanted = MOVES_CHARTED + 20
@@ -195,3 +195,12 @@ def test_moves_when_too_many_then_those_near_the_ends_are_kept_and_the_rest_coun
     (drawn,) = make_report(record).charts
     shown = sum(len(one.moves) for one in drawn.orders)
     assert (MOVES_CHARTED, 20) == (shown, drawn.moves_left_out)
+    # The hundred next to the ends are all there, and no two neighbours of the others are missing.
+    steps = [
+        round((later - at) / 500)
+        for one in drawn.orders
+        for (at, _), (later, _) in itertools.pairwise(one.moves)
+    ]
+    assert [1] * 40 == steps[:40]
+    assert [1] * 40 == steps[-40:]
+    assert ({1, 2}, MOVES_CHARTED + 19) == (set(steps), sum(steps))
