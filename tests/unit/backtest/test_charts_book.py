@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
+from tests.unit.backtest.made_runs import near
 from tests.unit.backtest.tapes import BTC, START_NS, Hand, amend_all, ioc, limit, run
 from tickwright.backtest.charts_book import (
     BOOK_COLUMNS,
@@ -102,7 +102,7 @@ def test_rows_when_prices_are_far_apart_then_share_a_step_and_lose_nothing(tmp_p
     book = book_of(tape, chart(mids=(49_950.5, 50_050.5)))
     assert len(book.sizes[0]) <= BOOK_ROWS
     # 1,000 ticks and a quarter of them on either side, in 39 rows: 39 ticks each.
-    assert pytest.approx(3.9) == book.price_step
+    assert near(3.9) == book.price_step
     low = book.price_first - book.price_step / 2 + 0.05
     shown = np.zeros(len(book.sizes[0]), np.int64)
     for price, size in [*levels, *((price, -size) for price, size in offers)]:
@@ -151,7 +151,7 @@ def test_report_when_it_has_the_tape_then_its_charts_have_levels_and_the_run_is_
     # The chart begins five seconds before the entry, where the tape had nothing yet.
     assert 0 == sum(map(abs, drawn.book.sizes[0]))
     assert drawn.book.sizes[-1].count(0) == len(drawn.book.sizes[-1]) - 2
-    assert pytest.approx(drawn.end_ms) == drawn.book.step_ms * BOOK_COLUMNS
+    assert near(drawn.end_ms) == drawn.book.step_ms * BOOK_COLUMNS
 
 
 def test_order_when_amended_then_its_chart_follows_its_limits(tmp_path: Path):
@@ -172,9 +172,9 @@ def test_order_when_amended_then_its_chart_follows_its_limits(tmp_path: Path):
     (drawn,) = make_report(record).charts
     (order,) = [one for one in drawn.orders if one.client_id == resting.client_id]
     start = drawn.start_ms - START_NS / 1e6
-    assert (49_999.5, pytest.approx(102.0 - start)) == (order.price, order.from_ms)
+    assert (49_999.5, near(102.0 - start)) == (order.price, order.from_ms)
     times, limits = zip(*order.moves, strict=True)
-    assert ((49_999.6, 49_999.7), pytest.approx((202.0 - start, 302.0 - start))) == (limits, times)
+    assert ((49_999.6, 49_999.7), near((202.0 - start, 302.0 - start))) == (limits, times)
 
 
 def test_moves_when_too_many_then_those_near_the_ends_are_kept_and_others_evenly(
