@@ -83,10 +83,9 @@ class OrderDesk:
     ) -> Rejected | None:
         """Say what keeps a create from leaving now, or None; counts nothing."""
         state = self._state
-        if not is_urgent and state.blotter.live_count >= LIVE_ORDERS_MAX:
-            check = Check(
-                Reason.OPEN_ORDERS_LIMIT, f"{state.blotter.live_count}", f"{LIVE_ORDERS_MAX}"
-            )
+        blotter = state.blotter
+        if not is_urgent and blotter.live_count >= LIVE_ORDERS_MAX:
+            check = Check(Reason.OPEN_ORDERS_LIMIT, f"{blotter.live_count}", f"{LIVE_ORDERS_MAX}")
             return Rejected(check)
         now_ns = state.moment.now_ns
         group = _CREATE[instrument_id.category]
@@ -153,7 +152,8 @@ class OrderDesk:
         if plan is None:
             return None
         fixed = plan.fixed_bracket
-        if plan.exits is state.exits_of(strategy_id) and fixed.is_empty:
+        is_exact = fixed.stop_units is not None or fixed.take_units is not None
+        if not is_exact and plan.exits is state.exits_of(strategy_id):
             return None
         return PlannedExits(
             exits=plan.exits, stop_units=fixed.stop_units, take_units=fixed.take_units

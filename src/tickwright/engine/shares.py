@@ -13,15 +13,19 @@ from tickwright.execution.position_plan import PositionPlan
 
 __all__ = ["capped_to_share"]
 
+# Looking a member up in its class is a Python call, and every order asks.
+_SELL = Side.SELL
+
 
 def capped_to_share(
     state: TradingState, strategy_id: StrategyId, plan: PositionPlan, intent: OrderIntent
 ) -> OrderIntent | Rejected:
     """Cap what can only reduce to the strategy's share, less what it is reducing already."""
-    is_spot_sale = state.lane(intent.instrument_id).instrument.is_spot and intent.side is Side.SELL
+    is_sale = intent.side is _SELL
+    is_spot_sale = is_sale and state.lanes[intent.instrument_id].instrument.is_spot
     if not (intent.reduce_only or is_spot_sale):
         return intent
-    share = plan.size_units if intent.side is Side.SELL else -plan.size_units
+    share = plan.size_units if is_sale else -plan.size_units
     for record in state.blotter.live():
         order = record.order
         if (

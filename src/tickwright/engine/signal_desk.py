@@ -304,17 +304,19 @@ class SignalDesk:
         )
         if refused is not None:
             return refused
-        lane = self._state.lane(intent.instrument_id)
+        lane = self._state.lanes[intent.instrument_id]
         plan = self._positions.plan(run.strategy_id, intent.instrument_id)
         capped = capped_to_share(self._state, run.strategy_id, plan, intent)
         if type(capped) is Rejected:
             return capped
-        bracket = Bracket(intent.stop_loss_price_units, intent.take_profit_price_units)
+        stop_units, take_units = intent.stop_loss_price_units, intent.take_profit_price_units
+        has_bracket = stop_units is not None or take_units is not None
+        bracket = Bracket(stop_units, take_units) if has_bracket else _NO_BRACKET
         exits = self._intent_policy(run, intent)
         if type(exits) is Rejected:
             return exits
-        is_attached = not bracket.is_empty and self._positions.can_attach(plan, lane)
-        if not bracket.is_empty and not is_attached:
+        is_attached = has_bracket and self._positions.can_attach(plan, lane)
+        if has_bracket and not is_attached:
             # The gate still looks at the levels; what is sent does not carry them.
             fault = self._judge_shape(capped, lane)
             if fault is not None:

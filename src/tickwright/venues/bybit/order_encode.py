@@ -235,10 +235,12 @@ def _create_fault(order: PlaceOrder, instrument: Instrument, now_ns: int) -> str
         return "a limit order needs a price, a market order has none"
     if order.post_only and not (is_limit and order.time_in_force is _GTC):
         return "post-only is for resting limit orders"
-    can = instrument.capabilities
     has_bracket = (
         order.stop_loss_price_units is not None or order.take_profit_price_units is not None
     )
+    if not (has_bracket or order.reduce_only or order.trigger_price_units is not None):
+        return ""
+    can = instrument.capabilities
     if order.reduce_only and has_bracket:
         return "a reduce-only order can't carry a bracket"
     if order.reduce_only and not can.has_reduce_only:
