@@ -36,8 +36,7 @@ cdef enum:
     ROOTS = 32
     HALVINGS_MAX = 63
 
-cdef int64_t[ROOTS] _ROOTS
-"""2^-(1/2), 2^-(1/4), 2^-(1/8) ... times 2^62."""
+cdef int64_t[ROOTS] _ROOTS     # 2^-(1/2), 2^-(1/4), 2^-(1/8) ... times 2^62
 _root = 2**61
 for _place in range(ROOTS):
     _root = isqrt(_root << ONE_BITS)

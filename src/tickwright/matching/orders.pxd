@@ -85,7 +85,7 @@ cdef class BookOrder:
     cdef readonly bint reduce_only
     cdef readonly bint closes_position
     cdef readonly bint trigger_rises
-    # What is shown would have filled it when it arrived, and what it met didn't: it pays as a taker.
+    # What is shown would have filled it when it came, and what it met didn't: it pays as a taker.
     cdef readonly bint was_kept_off
 
     cdef void resize(self, int64_t size_units) noexcept
