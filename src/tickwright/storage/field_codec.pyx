@@ -12,15 +12,43 @@ A coder has a memory: what it wrote is read by a coder that saw the same blocks 
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport int8_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memset
+
+from tickwright.storage.field_columns cimport (
+    Column,
+    put,
+    put_byte,
+    put_bytes,
+    put_spread,
+    take,
+    take_byte,
+    take_spread,
+    unzigzag,
+    varint,
+    zigzag,
+)
+from tickwright.storage.field_places cimport POWERS, Slot, fits, put_form, take_form, write_as
+from tickwright.storage.field_text cimport (
+    DIGITS_MAX,
+    PAIR_CHARS_MAX,
+    UUID_CHARS,
+    Text,
+    hex_of,
+    is_ascii,
+    is_digit,
+    number_at,
+    pair_at,
+    uuid_at,
+    write_number,
+    write_uuid,
+)
 
 __all__ = ["FieldCoder"]
 
 cdef enum:
     HEADER = 24
-    DIGITS_MAX = 18
     SLOTS = 16384
     SHAPES_MAX = 4096
     SHAPE_BYTES_MAX = 2048
@@ -36,8 +64,6 @@ cdef enum:
     PAIRS = 0x83
     UUID = 0x84
     CLOCK = 0x85
-    PAIR_CHARS_MAX = 64
-    UUID_CHARS = 36
     # how a shape is told
     ONCE = 0
     NEW = 1
@@ -61,33 +87,10 @@ cdef enum:
     DECIMALS = 17
     RAW = 18
     COLUMNS = 19
-    # how the numbers of a place are written
-    FIXED = 0
-    TRIMMED = 1
-    # added to a form whose number gave its place more decimals
-    ROSE = 64
 
 cdef uint32_t SEED = 2166136261u
 cdef uint32_t PRICE_SALT = 0x9E3779B9u
 cdef uint32_t SIZE_SALT = 0x7F4A7C15u
-cdef uint64_t[19] POWERS
-cdef int _power
-POWERS[0] = 1
-for _power in range(1, 19):
-    POWERS[_power] = POWERS[_power - 1] * 10
-
-
-cdef struct Column:
-    uint8_t* data
-    Py_ssize_t used
-    Py_ssize_t room
-    Py_ssize_t read
-
-
-cdef struct Slot:
-    int64_t last
-    int8_t decimals
-    int8_t style
 
 
 cdef struct Shape:
@@ -95,117 +98,6 @@ cdef struct Shape:
     uint32_t head
     uint32_t start
     uint32_t size
-
-
-cdef struct Text:
-    # A number as it stands: its digits without the point, and how many are behind it.
-    uint64_t value
-    int digits
-    int fraction
-    Py_ssize_t size
-
-
-cdef inline bint _is_digit(uint8_t byte) noexcept nogil:
-    return 48 <= byte <= 57
-
-
-cdef bint _number_at(const uint8_t* at, const uint8_t* end, Text* text) noexcept nogil:
-    """Read a plain number: no leading zeros, at most 18 digits, a point between digits or none."""
-    cdef const uint8_t* start = at
-    cdef uint64_t value = 0
-    cdef int digits = 0, fraction = 0
-    while at < end and _is_digit(at[0]):
-        if digits == DIGITS_MAX:
-            return False
-        value = value * 10 + (at[0] - 48)
-        digits += 1
-        at += 1
-    if digits == 0 or (digits > 1 and start[0] == 48):
-        return False
-    if at < end and at[0] == 46:
-        at += 1
-        while at < end and _is_digit(at[0]):
-            if digits == DIGITS_MAX:
-                return False
-            value = value * 10 + (at[0] - 48)
-            digits += 1
-            fraction += 1
-            at += 1
-        if fraction == 0:
-            return False
-    text.value = value
-    text.digits = digits
-    text.fraction = fraction
-    text.size = at - start
-    return True
-
-
-cdef inline int _hex_of(uint8_t byte) noexcept nogil:
-    if 48 <= byte <= 57:
-        return byte - 48
-    if 97 <= byte <= 102:
-        return byte - 87
-    return -1
-
-
-cdef bint _uuid_at(const uint8_t* at, const uint8_t* end, uint8_t* out) noexcept nogil:
-    """Read 8-4-4-4-12 small hexadecimal digits into 16 bytes."""
-    cdef int i, place = 0, high, low
-    if end - at < UUID_CHARS:
-        return False
-    i = 0
-    while i < UUID_CHARS:
-        if i == 8 or i == 13 or i == 18 or i == 23:
-            if at[i] != 45:
-                return False
-            i += 1
-            continue
-        high = _hex_of(at[i])
-        low = _hex_of(at[i + 1])
-        if high < 0 or low < 0:
-            return False
-        out[place] = <uint8_t> (high << 4 | low)
-        place += 1
-        i += 2
-    return True
-
-
-cdef void _write_uuid(uint8_t* out, const uint8_t* raw) noexcept nogil:
-    cdef const char* digits = b"0123456789abcdef"
-    cdef int i, at = 0
-    for i in range(16):
-        if i == 4 or i == 6 or i == 8 or i == 10:
-            out[at] = 45
-            at += 1
-        out[at] = <uint8_t> digits[raw[i] >> 4]
-        out[at + 1] = <uint8_t> digits[raw[i] & 15]
-        at += 2
-
-
-cdef int _write_number(uint8_t* out, uint64_t value, int fraction) noexcept nogil:
-    """Write a value with so many decimals; returns its length, at most 20."""
-    cdef uint8_t[24] held
-    cdef int count = 0, i, at = 0
-    while value or count <= fraction:
-        if count == fraction and fraction:
-            held[at] = 46
-            at += 1
-        held[at] = <uint8_t> (48 + value % 10)
-        value //= 10
-        at += 1
-        count += 1
-    for i in range(at):
-        out[i] = held[at - 1 - i]
-    return at
-
-
-cdef inline uint64_t _zigzag(uint64_t value) noexcept nogil:
-    # In unsigned arithmetic: a step between any two values wraps, and wraps back when read.
-    return (value << 1) ^ (0 - (value >> 63))
-
-
-cdef inline uint64_t _unzigzag(uint64_t value) noexcept nogil:
-    return (value >> 1) ^ (0 - (value & 1))
 
 
 cdef inline uint32_t _mix(uint32_t hash, uint8_t byte) noexcept nogil:
@@ -273,163 +165,6 @@ cdef class FieldCoder:
         """Forget everything seen."""
         self._forget()
 
-    # --- columns ----------------------------------------------------------------------------------
-
-    cdef bint _room(self, int number, Py_ssize_t wanted) noexcept nogil:
-        cdef Column* column = &self.columns[number]
-        cdef Py_ssize_t room
-        cdef void* grown
-        if column.used + wanted <= column.room:
-            return True
-        room = max(2 * column.room, column.used + wanted, 4096)
-        grown = realloc(column.data, room)
-        if grown == NULL:
-            return False
-        column.data = <uint8_t*> grown
-        column.room = room
-        return True
-
-    cdef bint _put(self, int number, uint64_t value) noexcept nogil:
-        cdef Column* column = &self.columns[number]
-        if not self._room(number, 10):
-            return False
-        while value >= 128:
-            column.data[column.used] = <uint8_t> (value & 127) | 128
-            column.used += 1
-            value >>= 7
-        column.data[column.used] = <uint8_t> value
-        column.used += 1
-        return True
-
-    cdef bint _put_byte(self, int number, uint8_t value) noexcept nogil:
-        cdef Column* column = &self.columns[number]
-        if not self._room(number, 1):
-            return False
-        column.data[column.used] = value
-        column.used += 1
-        return True
-
-    cdef bint _put_bytes(self, int number, const uint8_t* data, Py_ssize_t size) noexcept nogil:
-        cdef Column* column = &self.columns[number]
-        if not self._room(number, size):
-            return False
-        memcpy(column.data + column.used, data, size)
-        column.used += size
-        return True
-
-    cdef bint _take(self, int number, uint64_t* value) noexcept nogil:
-        cdef Column* column = &self.reading[number]
-        cdef uint64_t found = 0
-        cdef int shift = 0
-        cdef uint8_t byte
-        while column.read < column.used and shift < 64:
-            byte = column.data[column.read]
-            column.read += 1
-            found |= (<uint64_t> (byte & 127)) << shift
-            if byte < 128:
-                value[0] = found
-                return True
-            shift += 7
-        return False
-
-    cdef bint _take_byte(self, int number, uint8_t* value) noexcept nogil:
-        cdef Column* column = &self.reading[number]
-        if column.read == column.used:
-            return False
-        value[0] = column.data[column.read]
-        column.read += 1
-        return True
-
-    cdef bint _put_size(self, uint64_t value) noexcept nogil:
-        """Write a size as it is: its bytes have little in common but with those of their place."""
-        cdef int number = SIZES
-        while value >= 128:
-            if not self._put_byte(number, <uint8_t> (value & 127) | 128):
-                return False
-            value >>= 7
-            if number < SIZES + 2:
-                number += 1
-        return self._put_byte(number, <uint8_t> value)
-
-    cdef bint _take_size(self, uint64_t* value) noexcept nogil:
-        cdef uint64_t found = 0
-        cdef int shift = 0, number = SIZES
-        cdef uint8_t byte = 0
-        while shift < 64:
-            if not self._take_byte(number, &byte):
-                return False
-            found |= (<uint64_t> (byte & 127)) << shift
-            if byte < 128:
-                value[0] = found
-                return True
-            shift += 7
-            if number < SIZES + 2:
-                number += 1
-        return False
-
-    # --- numbers of a place -----------------------------------------------------------------------
-
-    cdef bint _put_form(self, Slot* slot, const Text* text) noexcept nogil:
-        """Say how a number that fits is written, and let its place learn from it."""
-        cdef bint ends_in_zero = text.fraction > 0 and text.value % 10 == 0
-        cdef bint is_usual
-        if text.value == 0:
-            is_usual = text.fraction == 0
-        elif slot.style == TRIMMED:
-            is_usual = text.fraction <= slot.decimals and not ends_in_zero
-        else:
-            is_usual = text.fraction == slot.decimals
-        if is_usual:
-            return self._put_byte(FORMS, 0)
-        if text.fraction > slot.decimals:
-            _rescale(slot, text.fraction)
-            if ends_in_zero:
-                slot.style = FIXED
-        else:
-            slot.style = FIXED if ends_in_zero else TRIMMED
-        return self._put_byte(FORMS, <uint8_t> (1 + text.fraction))
-
-    cdef bint _take_form(self, Slot* slot, int* form) noexcept nogil:
-        """Read how the next number of a place is written, and let it have the decimals.
-
-        Its style is settled once the number is known: see `_write`.
-        """
-        cdef uint8_t byte = 0
-        if not self._take_byte(FORMS, &byte) or byte > DIGITS_MAX + 1:
-            return False
-        form[0] = byte
-        if byte and byte - 1 > slot.decimals:
-            _rescale(slot, byte - 1)
-            form[0] = byte + ROSE
-        return True
-
-    cdef int _write(self, Slot* slot, int form, uint64_t units, uint8_t* out) noexcept nogil:
-        """Write a number as it was; returns its length, 0 when there is none such."""
-        cdef int fraction
-        cdef bint ends_in_zero, rose = form > ROSE
-        if units >= POWERS[DIGITS_MAX]:
-            return 0
-        if form:
-            fraction = form - 1 - (ROSE if rose else 0)
-            if units % POWERS[slot.decimals - fraction]:
-                return 0
-            units //= POWERS[slot.decimals - fraction]
-            ends_in_zero = fraction > 0 and units % 10 == 0
-            if ends_in_zero:
-                slot.style = FIXED
-            elif not rose:
-                slot.style = TRIMMED
-            return _write_number(out, units, fraction)
-        if units == 0:
-            out[0] = 48
-            return 1
-        fraction = slot.decimals
-        if slot.style == TRIMMED:
-            while fraction and units % 10 == 0:
-                units //= 10
-                fraction -= 1
-        return _write_number(out, units, fraction)
-
     # --- writing ----------------------------------------------------------------------------------
 
     def encode(self, bytes block):
@@ -489,14 +224,14 @@ cdef class FieldCoder:
         cdef Py_ssize_t bones
         cdef uint32_t hash = 0
         memcpy(&value, record + 8, 8)
-        if not self._put(NUMBERS, _zigzag(value - self.last_number)):
+        if not put(&self.columns[NUMBERS], zigzag(value - self.last_number)):
             return False
         self.last_number = value
         memcpy(&value, record + 16, 8)
-        if not self._put(TIMES, _zigzag(value - self.last_ns)):
+        if not put(&self.columns[TIMES], zigzag(value - self.last_ns)):
             return False
         self.last_ns = value
-        if not _is_text(record + HEADER, size):
+        if not is_ascii(record + HEADER, size):
             return self._tell(ONCE) and self._tell_text(PLAIN, record, record + HEADER, size)
         if not self._room_for_bones(size):
             return False
@@ -532,9 +267,9 @@ cdef class FieldCoder:
                 used = self._put_pairs(at, end, _where(topic, near))
                 token = PAIRS
             elif at > start and _opens((at - 1)[0]):
-                if _is_digit(byte):
+                if is_digit(byte):
                     used = self._put_number(at, end, _where(topic, near), near, &token)
-                if used == 0 and (at - 1)[0] == 34 and _hex_of(byte) >= 0:
+                if used == 0 and (at - 1)[0] == 34 and hex_of(byte) >= 0:
                     used = self._put_uuid(at, end)
                     token = UUID
             if used < 0:
@@ -560,31 +295,31 @@ cdef class FieldCoder:
         cdef Slot* slot = self.slots + _place(hash)
         cdef uint64_t units
         cdef bint is_quoted = (at - 1)[0] == 34
-        if not _number_at(at, end, &text) or at + text.size == end:
+        if not number_at(at, end, &text) or at + text.size == end:
             return 0
         if not _closes(at[text.size], is_quoted):
             return 0
         if not is_quoted and text.fraction == 0:
             token[0] = INTEGER
             if text.digits == CLOCK_DIGITS:
-                if not self._put(CLOCKS, _zigzag(text.value - self.last_clock)):
+                if not put(&self.columns[CLOCKS], zigzag(text.value - self.last_clock)):
                     return -1
                 self.last_clock = text.value
                 token[0] = CLOCK
             else:
-                if not self._put(
-                    INTEGERS + _class(near), _zigzag(text.value - <uint64_t> slot.last)
+                if not put(
+                    &self.columns[INTEGERS + _class(near)], zigzag(text.value - <uint64_t> slot.last)
                 ):
                     return -1
                 slot.last = <int64_t> text.value
             return text.size
-        if not _fits(slot, &text):
+        if not fits(slot, &text):
             return 0
         token[0] = DECIMAL
-        if not self._put_form(slot, &text):
+        if not put_form(&self.columns[FORMS], slot, &text):
             return -1
         units = text.value * POWERS[slot.decimals - text.fraction]
-        if not self._put(DECIMALS, _zigzag(units - <uint64_t> slot.last)):
+        if not put(&self.columns[DECIMALS], zigzag(units - <uint64_t> slot.last)):
             return -1
         slot.last = <int64_t> units
         return text.size
@@ -601,62 +336,62 @@ cdef class FieldCoder:
         cdef uint64_t units, last = 0, count = 0
         cdef int decimals
         while True:
-            next_ = _pair_at(at, end, &price, &size)
-            if next_ == NULL or not _fits(prices, &price) or not _fits(sizes, &size):
+            next_ = pair_at(at, end, &price, &size)
+            if next_ == NULL or not fits(prices, &price) or not fits(sizes, &size):
                 break
             decimals = prices.decimals
-            if not self._put_form(prices, &price):
+            if not put_form(&self.columns[FORMS], prices, &price):
                 return -1
             units = price.value * POWERS[prices.decimals - price.fraction]
             if count == 0 or decimals != prices.decimals:
                 last = <uint64_t> prices.last
-            if not self._put(
-                NEXT_PRICES if count else FIRST_PRICES, _zigzag(units - last)
+            if not put(
+                &self.columns[NEXT_PRICES if count else FIRST_PRICES], zigzag(units - last)
             ):
                 return -1
             last = units
             if count == 0:
                 prices.last = <int64_t> units
-            if not self._put_form(sizes, &size):
+            if not put_form(&self.columns[FORMS], sizes, &size):
                 return -1
-            if not self._put_size(size.value * POWERS[sizes.decimals - size.fraction]):
+            if not put_spread(&self.columns[SIZES], size.value * POWERS[sizes.decimals - size.fraction]):
                 return -1
             count += 1
             at = next_
             if end - at < 2 or at[0] != 44 or at[1] != 91:
                 break
             # The comma is part of the run only if another pair follows.
-            if _pair_at(at + 1, end, &price, &size) == NULL:
+            if pair_at(at + 1, end, &price, &size) == NULL:
                 break
-            if not _fits(prices, &price) or not _fits(sizes, &size):
+            if not fits(prices, &price) or not fits(sizes, &size):
                 break
             at += 1
-        if count and not self._put(COUNTS, count):
+        if count and not put(&self.columns[COUNTS], count):
             return -1
         return at - start
 
     cdef Py_ssize_t _put_uuid(self, const uint8_t* at, const uint8_t* end) noexcept nogil:
         cdef uint8_t[16] raw
-        if end - at <= UUID_CHARS or at[UUID_CHARS] != 34 or not _uuid_at(at, end, raw):
+        if end - at <= UUID_CHARS or at[UUID_CHARS] != 34 or not uuid_at(at, end, raw):
             return 0
-        return UUID_CHARS if self._put_bytes(RAW, raw, 16) else -1
+        return UUID_CHARS if put_bytes(&self.columns[RAW], raw, 16) else -1
 
     # --- shapes -----------------------------------------------------------------------------------
 
     cdef bint _tell(self, int code) noexcept nogil:
         return (
-            self._put_byte(SHAPES_LOW, <uint8_t> (code & 255))
-            and self._put_byte(SHAPES_HIGH, <uint8_t> (code >> 8))
+            put_byte(&self.columns[SHAPES_LOW], <uint8_t> (code & 255))
+            and put_byte(&self.columns[SHAPES_HIGH], <uint8_t> (code >> 8))
         )
 
     cdef bint _tell_text(
         self, uint8_t mode, const uint8_t* record, const uint8_t* text, Py_ssize_t size
     ) noexcept nogil:
         return (
-            self._put_byte(TEXTS, mode)
-            and self._put_bytes(TEXTS, record + 4, 4)
-            and self._put(TEXTS, size)
-            and self._put_bytes(TEXTS, text, size)
+            put_byte(&self.columns[TEXTS], mode)
+            and put_bytes(&self.columns[TEXTS], record + 4, 4)
+            and put(&self.columns[TEXTS], size)
+            and put_bytes(&self.columns[TEXTS], text, size)
         )
 
     cdef bint _tell_shape(
@@ -716,9 +451,9 @@ cdef class FieldCoder:
         cdef int i
         cdef bint is_good = True
         cdef bytes block
-        at = <uint8_t*> _varint(at, end, &count)
+        at = <uint8_t*> varint(at, end, &count)
         for i in range(COLUMNS):
-            at = <uint8_t*> _varint(at, end, &length)
+            at = <uint8_t*> varint(at, end, &length)
             lengths[i] = length
         if at == NULL or size < 0:
             raise ValueError("columns of other sizes than they say")
@@ -756,13 +491,13 @@ cdef class FieldCoder:
         cdef uint32_t size
         if end - record < HEADER:
             return NULL
-        if not self._take(NUMBERS, &step):
+        if not take(&self.reading[NUMBERS], &step):
             return NULL
-        self.last_number += _unzigzag(step)
-        if not self._take(TIMES, &step):
+        self.last_number += unzigzag(step)
+        if not take(&self.reading[TIMES], &step):
             return NULL
-        self.last_ns += _unzigzag(step)
-        if not self._take_byte(SHAPES_LOW, &low) or not self._take_byte(SHAPES_HIGH, &high):
+        self.last_ns += unzigzag(step)
+        if not take_byte(&self.reading[SHAPES_LOW], &low) or not take_byte(&self.reading[SHAPES_HIGH], &high):
             return NULL
         code = low | high << 8
         if code < KNOWN:
@@ -797,11 +532,11 @@ cdef class FieldCoder:
         cdef Column* column = &self.reading[TEXTS]
         cdef uint64_t size = 0
         cdef const uint8_t* text
-        if not self._take_byte(TEXTS, mode) or mode[0] > PLAIN or column.used - column.read < 4:
+        if not take_byte(&self.reading[TEXTS], mode) or mode[0] > PLAIN or column.used - column.read < 4:
             return NULL
         memcpy(&shape.head, column.data + column.read, 4)
         column.read += 4
-        if not self._take(TEXTS, &size) or size > <uint64_t> (column.used - column.read):
+        if not take(&self.reading[TEXTS], &size) or size > <uint64_t> (column.used - column.read):
             return NULL
         shape.size = <uint32_t> size
         text = column.data + column.read
@@ -857,31 +592,31 @@ cdef class FieldCoder:
         cdef uint64_t step = 0
         cdef int form = 0, size
         if token == CLOCK:
-            if not self._take(CLOCKS, &step):
+            if not take(&self.reading[CLOCKS], &step):
                 return NULL
-            self.last_clock += _unzigzag(step)
+            self.last_clock += unzigzag(step)
             if self.last_clock >= POWERS[DIGITS_MAX]:
                 return NULL
-            return out + _write_number(out, self.last_clock, 0)
+            return out + write_number(out, self.last_clock, 0)
         if token == INTEGER:
-            if not self._take(INTEGERS + _class(near), &step):
+            if not take(&self.reading[INTEGERS + _class(near)], &step):
                 return NULL
-            step = <uint64_t> slot.last + _unzigzag(step)
+            step = <uint64_t> slot.last + unzigzag(step)
             if step >= POWERS[DIGITS_MAX]:
                 return NULL
             slot.last = <int64_t> step
-            return out + _write_number(out, step, 0)
+            return out + write_number(out, step, 0)
         if token == DECIMAL:
-            if not self._take_form(slot, &form) or not self._take(DECIMALS, &step):
+            if not take_form(&self.reading[FORMS], slot, &form) or not take(&self.reading[DECIMALS], &step):
                 return NULL
-            step = <uint64_t> slot.last + _unzigzag(step)
-            size = self._write(slot, form, step, out)
+            step = <uint64_t> slot.last + unzigzag(step)
+            size = write_as(slot, form, step, out)
             slot.last = <int64_t> step
             return out + size if size else NULL
         if token == UUID:
             if self.reading[RAW].used - self.reading[RAW].read < 16:
                 return NULL
-            _write_uuid(out, self.reading[RAW].data + self.reading[RAW].read)
+            write_uuid(out, self.reading[RAW].data + self.reading[RAW].read)
             self.reading[RAW].read += 16
             return out + UUID_CHARS
         return NULL
@@ -893,7 +628,7 @@ cdef class FieldCoder:
         cdef int form = 0, decimals, size
         cdef uint8_t[PAIR_CHARS_MAX] held
         cdef uint8_t* at
-        if not self._take(COUNTS, &count) or count == 0:
+        if not take(&self.reading[COUNTS], &count) or count == 0:
             return NULL
         for i in range(count):
             at = held
@@ -904,14 +639,14 @@ cdef class FieldCoder:
             at[1] = 34
             at += 2
             decimals = prices.decimals
-            if not self._take_form(prices, &form):
+            if not take_form(&self.reading[FORMS], prices, &form):
                 return NULL
             if i == 0 or decimals != prices.decimals:
                 last = <uint64_t> prices.last
-            if not self._take(NEXT_PRICES if i else FIRST_PRICES, &step):
+            if not take(&self.reading[NEXT_PRICES if i else FIRST_PRICES], &step):
                 return NULL
-            last += _unzigzag(step)
-            size = self._write(prices, form, last, at)
+            last += unzigzag(step)
+            size = write_as(prices, form, last, at)
             if size == 0:
                 return NULL
             if i == 0:
@@ -919,9 +654,9 @@ cdef class FieldCoder:
             at += size
             memcpy(at, b'","', 3)
             at += 3
-            if not self._take_form(sizes, &form) or not self._take_size(&step):
+            if not take_form(&self.reading[FORMS], sizes, &form) or not take_spread(&self.reading[SIZES], &step):
                 return NULL
-            size = self._write(sizes, form, step, at)
+            size = write_as(sizes, form, step, at)
             if size == 0:
                 return NULL
             at += size
@@ -950,55 +685,3 @@ cdef inline int _class(uint32_t near) noexcept nogil:
     """Return which column integers go to, by the last letter of their name: ids rise alike."""
     cdef uint32_t letter = near >> 16 & 0xFF
     return <int> ((letter >> 2 ^ letter >> 5) & 3)
-
-
-cdef inline bint _fits(const Slot* slot, const Text* text) noexcept nogil:
-    return text.digits + max(<int> slot.decimals, text.fraction) - text.fraction <= DIGITS_MAX
-
-
-cdef bint _is_text(const uint8_t* payload, uint32_t size) noexcept nogil:
-    cdef uint32_t i
-    for i in range(size):
-        if payload[i] >= 0x80:
-            return False
-    return True
-
-
-cdef const uint8_t* _pair_at(
-    const uint8_t* at, const uint8_t* end, Text* price, Text* size
-) noexcept nogil:
-    """Read `["price","size"]`; returns the place behind it, or NULL."""
-    if end - at < 9 or at[0] != 91 or at[1] != 34 or not _number_at(at + 2, end, price):
-        return NULL
-    at += 2 + price.size
-    if end - at < 5 or at[0] != 34 or at[1] != 44 or at[2] != 34:
-        return NULL
-    if not _number_at(at + 3, end, size):
-        return NULL
-    at += 3 + size.size
-    if end - at < 2 or at[0] != 34 or at[1] != 93:
-        return NULL
-    return at + 2
-
-
-cdef const uint8_t* _varint(const uint8_t* at, const uint8_t* end, uint64_t* value) noexcept nogil:
-    cdef uint64_t found = 0
-    cdef int shift = 0
-    while at != NULL and at < end and shift < 64:
-        found |= (<uint64_t> (at[0] & 127)) << shift
-        if at[0] < 128:
-            value[0] = found
-            return at + 1
-        at += 1
-        shift += 7
-    return NULL
-
-
-cdef void _rescale(Slot* slot, int decimals) noexcept nogil:
-    """Let a place have more decimals; what it held last is brought to them, if it fits."""
-    cdef uint64_t power = POWERS[decimals - slot.decimals]
-    if slot.last < 0 or <uint64_t> slot.last >= POWERS[18] // power:
-        slot.last = 0
-    else:
-        slot.last *= <int64_t> power
-    slot.decimals = <int8_t> decimals
