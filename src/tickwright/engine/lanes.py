@@ -18,7 +18,7 @@ from tickwright.strategy.base import Strategy
 from tickwright.strategy.context import StrategyContext
 from tickwright.strategy.indicators import RealisedVolatility
 
-__all__ = ["Call", "Lane", "StrategyRun"]
+__all__ = ["TIMERS_MAX", "Call", "Lane", "StrategyRun"]
 
 Callback = Callable[[Any], Decision]
 Call = tuple["StrategyRun", Callback]
@@ -77,6 +77,7 @@ class StrategyRun:
         """The callbacks the strategy overrides, ready to be called."""
         self.wakes_on_touch = type(strategy).wakes_on == "touch"
         self.timers: dict[str, int] = {}
+        """When each is due that the strategy waits for; at most `TIMERS_MAX`."""
         self.signal_count = 0
         self.exit_count = 0
         self.order_count = 0
@@ -88,16 +89,6 @@ class StrategyRun:
         """Kelly reads them."""
         self.trades = RoundTrips()
         """Trades under way, each of which becomes one of `returns`."""
-
-    def set_timer(self, name: str, due_ns: int) -> None:
-        """Remember a wish to be called back.
-
-        Raises:
-            ValueError: too many names wait already.
-        """
-        if name not in self.timers and len(self.timers) >= TIMERS_MAX:
-            raise ValueError(f"a strategy may have {TIMERS_MAX} timers waiting, not more")
-        self.timers[name] = due_ns
 
     def _listens(self, name: str) -> bool:
         return getattr(type(self.strategy), name) is not getattr(Strategy, name)

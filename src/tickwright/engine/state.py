@@ -19,7 +19,7 @@ from tickwright.core.restrictions import ProtectionKind, Scope
 from tickwright.core.work import Work
 from tickwright.engine.config import EngineConfig
 from tickwright.engine.deadlines import Deadlines
-from tickwright.engine.lanes import Lane, StrategyRun
+from tickwright.engine.lanes import TIMERS_MAX, Lane, StrategyRun
 from tickwright.engine.outbox import Outbox
 from tickwright.execution.algorithms.work_file import WorkFile
 from tickwright.execution.blotter import Blotter
@@ -171,7 +171,7 @@ class TradingState:
         """Return the fee rates of the account."""
         return self.rates.get((account_id, instrument_id))
 
-    def live_orders(self, strategy_id: StrategyId) -> Iterable[Order]:
+    def live_orders(self, strategy_id: StrategyId) -> tuple[Order, ...]:
         """Return the strategy's orders that are not final."""
         return self.blotter.live_orders(strategy_id)
 
@@ -180,8 +180,15 @@ class TradingState:
         return [f.snapshot() for f in self.works.values() if f.strategy_id == strategy_id]
 
     def set_timer(self, strategy_id: StrategyId, name: str, due_ns: int) -> None:
-        """Ask the outside to call a strategy back."""
-        self.runs[strategy_id].set_timer(name, due_ns)
+        """Ask the outside to call a strategy back.
+
+        Raises:
+            ValueError: too many names wait already.
+        """
+        timers = self.runs[strategy_id].timers
+        if name not in timers and len(timers) >= TIMERS_MAX:
+            raise ValueError(f"a strategy may have {TIMERS_MAX} timers waiting, not more")
+        timers[name] = due_ns
         self.outbox.command(SetTimer(strategy_id, name, due_ns, self.moment.event_id))
 
 

@@ -129,14 +129,14 @@ class Blotter:
         """Yield every order that isn't settled, oldest first."""
         return iter(tuple(self._live.values()))
 
-    def live_orders(self, strategy_id: StrategyId) -> list[Order]:
+    def live_orders(self, strategy_id: StrategyId) -> tuple[Order, ...]:
         """Return a strategy's orders that are not final, oldest first."""
-        return [
-            order
-            for record in self._live.values()
-            if (order := record.order).strategy_id == strategy_id
-            and order.state not in FINAL_STATES
-        ]
+        found = []
+        for record in self._live.values():
+            order = record.order
+            if order.strategy_id == strategy_id and order.state not in FINAL_STATES:
+                found.append(order)
+        return tuple(found)
 
     @property
     def live_count(self) -> int:
@@ -336,7 +336,11 @@ class Blotter:
         Raises:
             IllegalMove: the report is newer than what was final and contradicts it.
         """
-        record = self.find(report.account_id, report.client_id, report.venue_id)
+        client_id = report.client_id
+        # Ours names itself, and lives: every report waits for the look-up.
+        record = None if client_id is None else self._live.get(client_id)
+        if record is None:
+            record = self.find(report.account_id, client_id, report.venue_id)
         if record is None:
             return self._on_unknown_order(report, now_ns)
         order = record.order

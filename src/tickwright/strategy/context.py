@@ -63,8 +63,8 @@ class World(Protocol):
     def fees(self, account_id: AccountId, instrument_id: InstrumentId) -> FeeRates | None:
         """Return the fee rates of the account."""
 
-    def live_orders(self, strategy_id: StrategyId) -> Iterable[Order]:
-        """Return the strategy's orders that are not final."""
+    def live_orders(self, strategy_id: StrategyId) -> tuple[Order, ...]:
+        """Return the strategy's orders that are not final, oldest first."""
 
     def live_works(self, strategy_id: StrategyId) -> Iterable[Work]:
         """Return the strategy's works that did not end."""
@@ -152,7 +152,7 @@ class StrategyContext:
 
     def orders(self) -> tuple[Order, ...]:
         """Return this strategy's own live orders, oldest first."""
-        return tuple(self._world.live_orders(self.strategy_id))
+        return self._world.live_orders(self.strategy_id)
 
     def works(self) -> tuple[Work, ...]:
         """Return this strategy's works that did not end, oldest first."""

@@ -216,7 +216,7 @@ def check(bench: Bench, venue: Venue) -> None:
         view = state.position_view(plan.strategy_id, BTC)
         assert (share.size_units, shown) == (view.size_units, view.entry_price_units)
         live = [record.order for record in state.blotter.live() if not record.order.is_final]
-        mine = [order for order in live if order.strategy_id == plan.strategy_id]
+        mine = tuple(order for order in live if order.strategy_id == plan.strategy_id)
         assert mine == state.live_orders(plan.strategy_id)
     for record in (*state.blotter.live(), *state.blotter.finals()):
         order, owed = record.order, record.owed_units
