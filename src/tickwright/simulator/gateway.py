@@ -258,6 +258,8 @@ class AccountGateway:
 
     def received(self, news: News, received_ns: int) -> Sequence[Input]:
         """Return news as a private session would have it at that time."""
+        if len(news) == 1:
+            return (msgspec.structs.replace(news[0], received_ns=received_ns),)
         return [msgspec.structs.replace(one, received_ns=received_ns) for one in news]
 
     def sync(self) -> SyncReport:

@@ -4,7 +4,6 @@ It refuses to know better than the way over the wire: a test holds every input e
 `RowReader` makes of the row that a stream would carry.
 """
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 from tickwright.core.account_reports import AccountState, PositionReport
@@ -55,18 +54,20 @@ class InputMaker:
     ) -> None:
         self.account_id = account_id
         self._instruments = instruments
+        self._last: tuple[PositionFacts | None, PositionReport | None] = (None, None)
 
     def messages(self, told: Announcement, venue_ns: int) -> list[tuple[Told, ...]]:
         """Return what is told, one tuple for each message that a stream would carry."""
         found: list[tuple[Told, ...]] = []
         if told.orders:
-            found.append(tuple([self.order(one) for one in told.orders]))
+            found.append(tuple(map(self.order, told.orders)))
         if told.executions:
-            found.append(tuple([self.fill(one) for one in told.executions]))
+            found.append(tuple(map(self.fill, told.executions)))
         if told.positions:
-            found.append(tuple([self.position(told.account, one) for one in told.positions]))
+            account = told.account
+            found.append(tuple([self.position(account, one) for one in told.positions]))
         if told.wallet is not None:
-            found.append(tuple(self.wallet(told.account, told.wallet, venue_ns)))
+            found.append(self.wallet(told.account, told.wallet, venue_ns))
         return found
 
     def order(self, order: VenueOrder) -> OrderReport:
@@ -131,10 +132,13 @@ class InputMaker:
 
     def position(self, account: Account, facts: PositionFacts) -> PositionReport:
         """Return a leg as it is now."""
+        known, report = self._last
+        if known is facts and report is not None:
+            return report
         listing, position = facts.market.instrument, facts.position
         held = position.size_units
         take_profit, stop_loss = facts.stops
-        return PositionReport(
+        report = PositionReport(
             account_id=self.account_id,
             instrument_id=self._instruments[listing.key].id,
             leg=LEGS[facts.index],
@@ -150,32 +154,34 @@ class InputMaker:
             maintenance_margin=facts.maintenance,
             liquidation_price_units=facts.liquidation_units or None,
         )
+        self._last = facts, report
+        return report
 
     def wallet(
         self, account: Account, facts: WalletFacts, venue_ns: int
-    ) -> Sequence[BalanceReport | AccountState]:
+    ) -> tuple[BalanceReport | AccountState, ...]:
         """Return each coin as it is now, and the totals."""
         worth, balances, account_id = facts.worth, account.ledger.wallet, self.account_id
-        told: list[BalanceReport | AccountState] = [
-            BalanceReport(
-                account_id=account_id,
-                asset=asset,
-                wallet_balance=balance,
-                locked=facts.locks.get(asset, 0),
-                venue_ns=venue_ns,
-                received_ns=0,
+        available, locks = worth.available, facts.locks
+        told: list[BalanceReport | AccountState] = []
+        for asset in balances if len(balances) == 1 else sorted(balances):
+            told.append(
+                BalanceReport(
+                    account_id=account_id,
+                    asset=asset,
+                    wallet_balance=balances[asset],
+                    locked=locks.get(asset, 0) if locks else 0,
+                    venue_ns=venue_ns,
+                    received_ns=0,
+                )
             )
-            for asset, balance in sorted(balances.items())
-        ]
-        told.append(
-            AccountState(
-                account_id=account_id,
-                equity=usd_total(balances, facts, SETTLE_ASSET),
-                available=max(0, worth.available),
-                initial_margin=worth.position_margin + worth.order_margin,
-                maintenance_margin=worth.maintenance_margin,
-                venue_ns=venue_ns,
-                received_ns=0,
-            )
+        totals = AccountState(
+            account_id=account_id,
+            equity=usd_total(balances, facts, SETTLE_ASSET),
+            available=available if available > 0 else 0,
+            initial_margin=worth.position_margin + worth.order_margin,
+            maintenance_margin=worth.maintenance_margin,
+            venue_ns=venue_ns,
+            received_ns=0,
         )
-        return told
+        return (*told, totals)

@@ -9,13 +9,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
 from hashlib import sha256
 from types import MappingProxyType
 
 from tickwright.core.errors import ConfigError
 from tickwright.core.identity import Category
 from tickwright.core.units import money_from_decimal
+from tickwright.simulator.private.holdings import Holdings, MarketOf
 from tickwright.simulator.private.ledger import AccountLedger, Ledger
 
 __all__ = [
@@ -43,7 +43,6 @@ FEES_PPM: Mapping[Category, tuple[int, int]] = MappingProxyType(
 )
 """(maker, taker) fee rates in parts per million: the venue's schedule without any tier."""
 
-_ratio = lru_cache(maxsize=1_024)(Decimal.as_integer_ratio)
 _FIRST_UID = 106_000_001
 _BALANCE = re.compile(r"([0-9]+(?:\.[0-9]{1,18})?)([A-Z][A-Z0-9]{1,11})")
 
@@ -139,9 +138,14 @@ class Account:
     fees_ppm: Mapping[Category, tuple[int, int]] = field(default_factory=lambda: FEES_PPM)
     """(maker, taker) rates of its fee tier in parts per million; negative is a rebate."""
 
-    def leverage_ratio(self, symbol: str) -> tuple[int, int]:
-        """Return the leverage chosen for a symbol as a fraction in whole numbers."""
-        return _ratio(self.leverages.get(symbol, LEVERAGE_DEFAULT))
+    _holdings: Holdings | None = field(default=None, init=False, repr=False)
+
+    def holdings(self, market_of: MarketOf) -> Holdings:
+        """Return what the open positions are worth and bind now."""
+        known = self._holdings
+        if known is None or not known.hold(self.ledger, self.leverage, market_of):
+            known = self._holdings = Holdings(self.ledger, self.leverage, market_of)
+        return known
 
     def leverage(self, symbol: str) -> Decimal:
         """Return the leverage chosen for a symbol."""

@@ -15,7 +15,6 @@ from tickwright.simulator.private.margin import (
     MarketOf,
     locked,
     margin_of,
-    value_of,
 )
 from tickwright.simulator.private.records import VenueOrder
 from tickwright.simulator.private.refusals import VenueRefusal, insufficient_balance, risk_limit
@@ -58,10 +57,12 @@ class Funds:
         if order.reduce_only or (order.trigger_price_units > 0 and order.status != "Triggered"):
             return
         order.seen_revision = account.ledger.revision
-        market_of, symbol = self._market_of, instrument.symbol
+        symbol = instrument.symbol
         notional, key = self._notional(order), (symbol, order.position_index)
         others = Claims(self._stores[account.uid].live.values(), but=order)
-        value = value_of(account, market_of, key)
+        held = account.holdings(self._market_of)
+        leg = held.legs.get(key)
+        value = 0 if leg is None else leg.value
         before = others.exposure(key, value)
         exposure = others.exposure_with(key, value, order.side, notional)
         if exposure <= before:
@@ -70,7 +71,7 @@ class Funds:
         leverage = account.leverage(symbol)
         added = margin_of(exposure, leverage) - margin_of(before, leverage)
         fee = share_of(notional, account.fees_ppm[_LINEAR][1], PPM)
-        if added > 0 and added + fee > others.worth(account, market_of).available:
+        if added > 0 and added + fee > others.worth(account, held).available:
             raise insufficient_balance(is_spot=False)
 
     def _notional(self, order: VenueOrder) -> int:
@@ -98,7 +99,8 @@ class Funds:
         free = account.ledger.wallet.get(asset, 0) - others.locks.get(asset, 0)
         if asset == SETTLE_ASSET:
             # Margin of contracts and spot locks come out of one pot.
-            free = min(free, others.worth(account, self._market_of).available)
+            held = account.holdings(self._market_of)
+            free = min(free, others.worth(account, held).available)
         return free
 
     def check_amend(self, order: VenueOrder, size: int | None, price: int | None) -> None:

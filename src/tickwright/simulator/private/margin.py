@@ -5,8 +5,7 @@ or with all its sells - divided by the leverage. Reduce-only and waiting conditi
 nothing; spot orders lock what they would pay. Maintenance margin follows the risk tiers.
 """
 
-from collections.abc import Callable, Iterable
-from decimal import Decimal
+from collections.abc import Iterable
 from functools import lru_cache
 
 import msgspec
@@ -16,14 +15,21 @@ from tickwright.core.orders import Side
 from tickwright.core.units import MONEY_DECIMALS, MONEY_ONE
 from tickwright.simulator.market import SymbolMarket
 from tickwright.simulator.private.accounts import Account
-from tickwright.simulator.private.ledger import PPM, PositionKey, money_of, share_of
+from tickwright.simulator.private.holdings import (
+    Holdings,
+    MarketOf,
+    maintenance_of,
+    margin_of,
+)
+from tickwright.simulator.private.ledger import PPM, PositionKey, money_of
 from tickwright.simulator.private.records import FINAL_STATUSES, VenueOrder
-from tickwright.simulator.tiers import RISK_TIERS, tier_of
+from tickwright.simulator.tiers import RISK_TIERS
 
 __all__ = [
     "SETTLE_ASSET",
     "Claim",
     "Claims",
+    "MarketOf",
     "Worth",
     "exposure_of",
     "liquidation_at",
@@ -31,21 +37,16 @@ __all__ = [
     "locked",
     "maintenance_of",
     "margin_of",
-    "margins_of",
     "standing",
-    "value_of",
     "worth",
 ]
 
 SETTLE_ASSET = "USDT"
 
 _FIGURES_KEPT = 4_096
-"""Values and legs whose margins and liquidation prices are remembered."""
+"""Legs whose liquidation prices are remembered."""
 _SPOT = Category.SPOT
 _BUY, _SELL = Side.BUY, Side.SELL
-
-MarketOf = Callable[[str], SymbolMarket]
-"""The linear market of a symbol."""
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False):
@@ -91,35 +92,10 @@ class Worth(msgspec.Struct, frozen=True, gc=False):
         return margin * 10_000 // self.equity if self.equity > 0 else 0
 
 
-def maintenance_of(value: int) -> int:
-    """Return the maintenance margin of a position's value, both in money units."""
-    tier = tier_of(-(-value // MONEY_ONE))
-    margin: int = share_of(value, tier.rate_ppm, PPM) - tier.deduction * MONEY_ONE
-    return margin
-
-
-def margin_of(value: int, leverage: Decimal) -> int:
-    """Return what a value binds at a leverage, both in money units."""
-    numerator, denominator = leverage.as_integer_ratio()
-    return share_of(value, denominator, numerator)
-
-
-@lru_cache(maxsize=_FIGURES_KEPT)
-def margins_of(value: int, leverage: Decimal) -> tuple[int, int]:
-    """Return the (initial, maintenance) margin of a position's value: every request asks again."""
-    return margin_of(value, leverage), maintenance_of(value)
-
-
 def standing(account: Account, market_of: MarketOf) -> tuple[int, int]:
     """Return (equity, maintenance margin) of an account: what liquidation compares."""
-    profit = maintenance = 0
-    for (symbol, _), position in account.ledger.positions.items():
-        if position.size_units:
-            market = market_of(symbol)
-            value = money_of(market.instrument, market.mark_units, position.size_units)
-            profit += value - position.cost
-            maintenance += margins_of(abs(value), account.leverage(symbol))[1]
-    return account.ledger.wallet.get(SETTLE_ASSET, 0) + profit, maintenance
+    held = account.holdings(market_of)
+    return account.ledger.wallet.get(SETTLE_ASSET, 0) + held.profit, held.maintenance
 
 
 def liquidation_price(
@@ -232,31 +208,20 @@ class Claims:
         more = notional if key[1] != 1 else 0
         return max(value + buys, sells + more - value)
 
-    def worth(self, account: Account, market_of: MarketOf) -> Worth:
-        """Return the account's totals with these claims."""
-        profit = position_margin = order_margin = maintenance = 0
-        legs, ledger, held = self._legs, account.ledger, 0
-        for key, position in ledger.positions.items():
-            size = position.size_units
-            if not size:
+    def worth(self, account: Account, held: Holdings) -> Worth:
+        """Return the account's totals with these claims; `held` is what it holds now."""
+        order_margin = 0
+        for key, (buys, sells) in self._legs.items():
+            leg = held.legs.get(key)
+            if leg is None:
+                order_margin += margin_of(max(buys, sells), account.leverage(key[0]))
                 continue
-            symbol = key[0]
-            market, leverage = market_of(symbol), account.leverage(symbol)
-            value = money_of(market.instrument, market.mark_units, size)
-            profit += value - position.cost
-            margin, kept = margins_of(abs(value), leverage)
-            position_margin += margin
-            maintenance += kept
-            if key in legs:
-                held += 1
-                order_margin += margin_of(self.exposure(key, value), leverage) - margin
-        if held < len(legs):
-            for key, sums in legs.items():
-                position_or_none = ledger.positions.get(key)
-                if position_or_none is None or not position_or_none.size_units:
-                    order_margin += margin_of(max(sums), account.leverage(key[0]))
-        wallet, bound = ledger.wallet.get(SETTLE_ASSET, 0), self.locks.get(SETTLE_ASSET, 0)
-        return Worth(wallet, profit, position_margin, order_margin, maintenance, bound)
+            value = leg.value
+            exposure = max(value + buys, sells - value)
+            if exposure != value and exposure != -value:
+                order_margin += margin_of(exposure, leg.leverage) - leg.margin
+        wallet, bound = account.ledger.wallet.get(SETTLE_ASSET, 0), self.locks.get(SETTLE_ASSET, 0)
+        return Worth(wallet, held.profit, held.margin, order_margin, held.maintenance, bound)
 
 
 _NOTHING = [0, 0]
@@ -273,16 +238,7 @@ def worth(
     claims = Claims(live)
     if more is not None:
         claims.add(more.key, more.side, more.notional)
-    return claims.worth(account, market_of)
-
-
-def value_of(account: Account, market_of: MarketOf, key: PositionKey) -> int:
-    """Return what a leg is worth at its mark, signed, in money."""
-    position = account.ledger.positions.get(key)
-    if position is None or not position.size_units:
-        return 0
-    market = market_of(key[0])
-    return money_of(market.instrument, market.mark_units, position.size_units)
+    return claims.worth(account, account.holdings(market_of))
 
 
 def exposure_of(
@@ -292,4 +248,5 @@ def exposure_of(
     live: Iterable[VenueOrder],
 ) -> int:
     """Return the largest value, in money, that a leg can come to with its live orders."""
-    return Claims(live).exposure(key, value_of(account, market_of, key))
+    leg = account.holdings(market_of).legs.get(key)
+    return Claims(live).exposure(key, 0 if leg is None else leg.value)

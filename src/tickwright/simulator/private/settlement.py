@@ -30,14 +30,19 @@ from tickwright.matching import (
 )
 from tickwright.simulator.market import SymbolMarket
 from tickwright.simulator.private.accounts import Account
-from tickwright.simulator.private.ledger import Booked, Ledger, Position, money_of, share_of
+from tickwright.simulator.private.holdings import Holdings
+from tickwright.simulator.private.ledger import (
+    Booked,
+    Ledger,
+    Position,
+    PositionKey,
+    money_of,
+    share_of,
+)
 from tickwright.simulator.private.margin import (
     SETTLE_ASSET,
     Claims,
-    Worth,
     liquidation_at,
-    margins_of,
-    standing,
 )
 from tickwright.simulator.private.past import Past
 from tickwright.simulator.private.records import (
@@ -156,6 +161,8 @@ class Settlement:
         self._new_id = new_id
         self._publish = publish
         self._news: dict[Account, _News] = {}
+        # What was told of a leg last; its holdings say whether it still is so.
+        self._told: dict[tuple[Account, PositionKey], PositionFacts] = {}
         self.stores: dict[int, OrderStore] = {uid: OrderStore() for uid in accounts}
         self.past = Past()
         self.is_heard: Callable[[Account], bool] = _always_heard
@@ -221,18 +228,13 @@ class Settlement:
             has_rows = self.past.is_kept or self.is_heard(account)
             if listener is None and not has_rows:
                 continue
-            wallet = self.wallet(account) if changed.is_wallet_changed else None
-            worth = None if wallet is None else wallet.worth
-            told = Announcement(
-                account,
-                [*changed.passing, *changed.orders.values()],
-                changed.executions,
-                [
-                    self.position(account, desk, index, worth)
-                    for (_, index), desk in changed.positions.items()
-                ],
-                wallet,
-            )
+            held = account.holdings(self.linear_market)
+            positions = []
+            for (_, index), desk in changed.positions.items():
+                positions.append(self._position(account, desk, index, held))
+            wallet = self._wallet(account, held) if changed.is_wallet_changed else None
+            orders = [*changed.passing, *changed.orders.values()]
+            told = Announcement(account, orders, changed.executions, positions, wallet)
             if listener is not None:
                 listener(told)
             if has_rows:
@@ -260,45 +262,52 @@ class Settlement:
         self, account: Account, desk: SymbolDesk, index: int, *, is_stream: bool
     ) -> Row:
         """Return a position row as it is now."""
-        return position_row(account, self.position(account, desk, index), is_stream=is_stream)
+        held = account.holdings(self.linear_market)
+        facts = self._position(account, desk, index, held)
+        return position_row(account, facts, is_stream=is_stream)
 
     def wallet_row(self, account: Account) -> Row:
         """Return the wallet row as it is now."""
-        return wallet_row(account, self.wallet(account))
+        return wallet_row(account, self._wallet(account, account.holdings(self.linear_market)))
 
-    def position(
-        self, account: Account, desk: SymbolDesk, index: int, worth: Worth | None = None
+    def _position(
+        self, account: Account, desk: SymbolDesk, index: int, held: Holdings
     ) -> PositionFacts:
-        """Return what there is to say of a position now; `worth` is the account's, if known."""
-        market = desk.market
-        symbol, mark = market.instrument.symbol, market.mark_units
-        position = account.ledger.positions.get((symbol, index)) or Position()
-        held = position.size_units
-        key = position_key(account.uid, index)
-        value = abs(money_of(market.instrument, mark, held))
-        margin, maintenance = margins_of(value, account.leverage(symbol))
-        liquidation_units = 0
-        if held:
-            if worth is None:
-                equity, whole = standing(account, self.linear_market)
-            else:
-                equity, whole = worth.equity, worth.maintenance_margin
-            free = equity - (whole - maintenance)
-            liquidation_units = liquidation_at(market, mark, held, free)
-        return PositionFacts(
+        """Return what there is to say of a position now: the same record while it is the same."""
+        market, number = desk.market, position_key(account.uid, index)
+        stops, trailing = desk.matching.stops(number), self.trailing_of(desk, number)
+        key = market.instrument.symbol, index
+        leg, ledger = held.legs.get(key), account.ledger
+        if leg is None:
+            flat, mark = ledger.positions.get(key) or Position(), market.mark_units
+            return PositionFacts(market, index, flat, mark, 0, 0, 0, stops, trailing, 0)
+        known = self._told.get((account, key))
+        if (
+            known is not None
+            and known.leg is leg
+            and known.stops == stops
+            and known.trailing == trailing
+        ):
+            return known
+        position = ledger.positions[key]
+        equity = ledger.wallet.get(SETTLE_ASSET, 0) + held.profit
+        free = equity - (held.maintenance - leg.maintenance)
+        made = self._told[account, key] = PositionFacts(
             market,
             index,
             position,
-            mark,
-            value,
-            margin,
-            maintenance,
-            desk.matching.stops(key),
-            self.trailing_of(desk, key),
-            liquidation_units,
+            leg.mark_units,
+            abs(leg.value),
+            leg.margin,
+            leg.maintenance,
+            stops,
+            trailing,
+            liquidation_at(market, leg.mark_units, position.size_units, free),
+            leg,
         )
+        return made
 
-    def wallet(self, account: Account) -> WalletFacts:
+    def _wallet(self, account: Account, held: Holdings) -> WalletFacts:
         """Return what there is to say of an account's money now."""
         claims = Claims(self.stores[account.uid].live.values())
         prices = _USD_PRICES
@@ -310,7 +319,7 @@ class Settlement:
                 decimals = market.instrument.price_decimals
                 price = decimal_from_units(market.last_or_mid_units(), decimals)
                 prices = {**prices, asset: price}
-        return WalletFacts(claims.worth(account, self.linear_market), claims.locks, prices)
+        return WalletFacts(claims.worth(account, held), claims.locks, prices)
 
     def linear_market(self, symbol: str) -> SymbolMarket:
         """Return the linear market of a symbol that is known to exist."""

@@ -13,6 +13,7 @@ import msgspec
 from tickwright.core.units import MONEY_DECIMALS, decimal_from_units, money_to_decimal
 from tickwright.simulator.market import SymbolMarket
 from tickwright.simulator.private.accounts import Account
+from tickwright.simulator.private.holdings import Leg
 from tickwright.simulator.private.ledger import Position
 from tickwright.simulator.private.margin import Worth
 from tickwright.simulator.private.records import ExecutionRecord, VenueOrder
@@ -51,6 +52,8 @@ class PositionFacts(msgspec.Struct, frozen=True, gc=False):
     stops: tuple[int, int]
     trailing: tuple[int, int]
     liquidation_units: int
+    leg: Leg | None = None
+    """What of the account's holdings it was made of; None when it is flat."""
 
 
 class WalletFacts(msgspec.Struct, frozen=True, gc=False):
