@@ -18,6 +18,7 @@ import msgspec
 from tickwright import __version__
 from tickwright.app.door import EngineDoor
 from tickwright.app.notice_log import protection_words, work_words
+from tickwright.app.promises import Promises
 from tickwright.app.state_keeper import StateKeeper
 from tickwright.app.timers import Timers
 from tickwright.app.trader_settings import (
@@ -56,14 +57,11 @@ from tickwright.core.events import (
     ClockNotice,
     OperatorCommand,
     OperatorVerb,
-    PromisedOrder,
-    PromisesRestored,
     StateRestored,
 )
-from tickwright.core.identity import AccountId, Category, ClientId, InstrumentId
+from tickwright.core.identity import AccountId, Category, InstrumentId
 from tickwright.core.instrument import Instrument
 from tickwright.core.nearest import near_names
-from tickwright.core.orders import FINAL_STATES, OrderState
 from tickwright.core.verdicts import Rejected
 from tickwright.engine.engine import Engine
 from tickwright.engine.plan import add_strategies, build_engine
@@ -92,8 +90,6 @@ T = TypeVar("T")
 
 NOTES_MAX = 200
 """Log lines kept for the screen."""
-ENDED_MAX = 10_000
-"""Ends of orders kept from the journal while the state can't be written."""
 STOP_GRACE_S = 3.0
 """How long the end waits for cancels to be answered."""
 STOP_LOOK_S = 0.02
@@ -139,7 +135,7 @@ class Trader:
         self._started = time.monotonic()
         self._cpu_started = time.process_time()
         self._log: SessionWriter | None = None
-        self._journals: dict[AccountId, Journal] = {}
+        self._promises: Promises | None = None
         self._stop = asyncio.Event()
         self.started_ns = 0
         self.epoch = 0
@@ -149,8 +145,6 @@ class Trader:
         self._fence: Fence | None = None
         self._lease: Lease | None = None
         self._keeper: StateKeeper | None = None
-        self._ended: deque[tuple[int, ClientId, OrderState, int]] = deque()
-        """Orders that ended with executions, and when; the journal isn't told yet."""
         self.engine: Engine
         self.door: EngineDoor
         self._timers: Timers
@@ -200,6 +194,7 @@ class Trader:
         epoch = self._lease.epoch
         self.started_ns, self.epoch = started_ns, epoch
         self._fence = Fence(settings.state_folder, epoch=epoch)
+        self._promises = Promises(settings.state_folder, settings.journal_sync, epoch=epoch)
         tap = self._open_log(epoch, started_ns)
         self.engine = build_engine(
             settings.plan, epoch=epoch, seed=settings.seed, now_ns=started_ns
@@ -215,7 +210,8 @@ class Trader:
         add_strategies(self.engine, settings.plan, settings.classes)
         for account in settings.accounts:
             seen_ns = 0 if kept is None else kept.seen_ns(account.account_id)
-            self._add_link(account, clients[account.account_id], epoch, seen_ns=seen_ns)
+            journal = self._promises.open(account.account_id, utc_now_ns())
+            self._add_link(account, clients[account.account_id], journal, seen_ns=seen_ns)
         if kept is not None:
             # Before the start: strategies find their positions in `on_start`.
             self.door.on_input(StateRestored(kept), utc_now_ns())
@@ -226,8 +222,10 @@ class Trader:
             self._tell_skew(clock)
         self._keeper = StateKeeper(self.engine, settings.state_folder, on_note=self._note)
         self.door.on_restricted = self._keeper.save
-        for account_id, journal in self._journals.items():
-            self._restore_promises(account_id, journal)
+        for restored in self._promises.restored():
+            count = len(restored.orders)
+            self._note("journal.open", f"{restored.account_id}: {count} orders of an earlier run")
+            self.door.on_input(restored, utc_now_ns())
         for account in settings.accounts:
             for category in account.categories:
                 symbols = [s for f in settings.feeds for s in f.symbols]
@@ -342,19 +340,15 @@ class Trader:
         self.feeds.append(made)
 
     def _add_link(
-        self, account: AccountSettings, client: BybitAccountClient, epoch: int, *, seen_ns: int
+        self,
+        account: AccountSettings,
+        client: BybitAccountClient,
+        journal: Journal,
+        *,
+        seen_ns: int,
     ) -> None:
         account_id = account.account_id
         kit = self._account_kits[account_id.venue]
-        folder = self.settings.state_folder
-        journal = Journal(
-            folder / f"journal-{account_id.venue}-{account_id.name}",
-            account=str(account_id),
-            epoch=epoch,
-            now_ns=utc_now_ns(),
-            sync=self.settings.journal_sync,
-        )
-        self._journals[account_id] = journal
         self.links[account_id] = kit.link(
             account_id,
             account.credentials,
@@ -373,33 +367,6 @@ class Trader:
             reconcile_s=self.settings.plan.engine.execution.reconcile_ms / 1e3,
             seen_ns=seen_ns,
         )
-
-    def _restore_promises(self, account_id: AccountId, journal: Journal) -> None:
-        """Tell the engine what an earlier run promised and didn't live to see the end of."""
-        promised = tuple(
-            PromisedOrder(
-                client_id=one.client_id,
-                instrument_id=one.instrument_id,
-                side=one.side,
-                size_units=one.size_units,
-                order_type=one.order_type,
-                price_units=one.price_units,
-                reduce_only=one.reduce_only,
-                leg=one.leg,
-                trigger_price_units=one.trigger_price_units,
-                stop_loss_price_units=one.stop_loss_price_units,
-                take_profit_price_units=one.take_profit_price_units,
-                planned=one.planned,
-                time_in_force=one.time_in_force,
-                post_only=one.post_only,
-                work=one.work,
-            )
-            for one in journal.open.values()
-        )
-        if promised:
-            self._note("journal.open", f"{account_id}: {len(promised)} orders of an earlier run")
-            restored = PromisesRestored(account_id=account_id, orders=promised)
-            self.door.on_input(restored, utc_now_ns())
 
     # running ------------------------------------------------------------------------------------
 
@@ -440,15 +407,16 @@ class Trader:
             self.door.stop(utc_now_ns())
         if self._keeper is not None:
             self._keeper.close()
-            self._settle_ended(self._keeper.covered_ns)
+            if self._promises is not None:
+                self._promises.settle(self._keeper.covered_ns)
             self._keeper = None
         if self._fence is not None:
             self._fence.end()
             self._fence = None
         if self._log is not None:
             self._log.close()
-        for journal in self._journals.values():
-            journal.close()
+        if self._promises is not None:
+            self._promises.close()
         for kit in {*self._kits.values(), *self._account_kits.values()}:
             await kit.aclose()
         if self._paper is not None:
@@ -484,7 +452,8 @@ class Trader:
             self.take_notices()
             if self._keeper is not None:
                 self._keeper.look(time.monotonic())
-                self._settle_ended(self._keeper.covered_ns)
+                assert self._promises is not None
+                self._promises.settle(self._keeper.covered_ns)
 
     async def _keep_clocks(self) -> None:
         """Measure the venues' clocks now and then, and at once where our time was refused.
@@ -551,43 +520,12 @@ class Trader:
             elif isinstance(notice, WorkNotice):
                 self.notes.append(work_words(notice))
             else:
-                self._settle(notice)
+                if self._promises is not None:
+                    self._promises.end(notice, self.engine)
                 if notice.reason:
                     self.notes.append(_order_text(notice))
             if self._on_notice is not None:
                 self._on_notice(notice)
-
-    def _settle(self, notice: OrderNotice) -> None:
-        """Let the journal know that a promised order came to its end."""
-        client_id = notice.client_id
-        if client_id is None or notice.state not in FINAL_STATES:
-            return
-        state, filled_units = notice.state, notice.filled_units
-        is_child = False
-        record = self.engine.state.blotter.find_ours(client_id)
-        if record is not None:
-            if not record.is_settled:
-                # The report that said filled may come before its executions: until they are here
-                # a restart has to ask about it.
-                return
-            state, filled_units = record.order.state, record.order.filled_units
-            is_child = record.order.parent_id is not None
-        if filled_units or is_child:
-            # Until the state on the disk holds what it made, a restart has to ask about it; and a
-            # work that waits for its child there has to find it.
-            self._ended.append((notice.now_ns, client_id, state, filled_units))
-            if len(self._ended) > ENDED_MAX:
-                self._settle_ended(self._ended[0][0])
-        else:
-            for journal in self._journals.values():
-                journal.settle(client_id, state, filled_units, notice.now_ns)
-
-    def _settle_ended(self, until_ns: int) -> None:
-        """Let the journal know of ends whose executions the written state holds."""
-        while self._ended and self._ended[0][0] <= until_ns:
-            now_ns, client_id, state, filled_units = self._ended.popleft()
-            for journal in self._journals.values():
-                journal.settle(client_id, state, filled_units, now_ns)
 
     def _show_signal(self, notice: SignalNotice) -> None:
         signal = notice.signal
@@ -696,7 +634,7 @@ class Trader:
             engine=self.engine.summary(has_results=has_results),
             log_is_whole=self._log is None or self._log.is_whole,
             log_bytes=0 if self._log is None else self._log.bytes_written,
-            journal_entries=sum(j.entry_count for j in self._journals.values()),
+            journal_entries=0 if self._promises is None else self._promises.entry_count,
             last_refusals=tuple(self.last_refusals),
             last_signals=tuple(self.last_signals),
             notes=tuple(self.notes),
