@@ -13,7 +13,7 @@ from tests.unit.simulator.oracle import ClientBook
 from tickwright.core.identity import Category
 from tickwright.simulator.run import RunningSimulator, SimulatorOptions, serve
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 
 Frame = dict[str, Any]
 
@@ -47,6 +47,11 @@ class Client:
         """Read everything that was sent before now: the answer to a ping stands behind it."""
         await self.send(req_id="fence", op="ping")
         await self.wait(lambda frame: frame.get("req_id") == "fence")
+
+    async def read_to_silence(self, span_s: float) -> None:
+        """Read until nothing came for a span."""
+        while await self.frames_within(span_s):
+            pass
 
     async def text(self) -> str:
         message = await asyncio.wait_for(self.socket.recv(), WAIT_S)

@@ -18,21 +18,28 @@ from tests.integration.simulator_public.client import (
     simulator,
     wait_hit,
 )
+from tickwright.simulator.run import RunningSimulator
 from tickwright.simulator.sources.synthetic import SyntheticStyle
 
 _BUSY = SyntheticStyle(events_per_s=600.0, quiet_symbols=0)
 _TOPIC = "orderbook.50.BTCUSDT"
-# Enough to pass the frames that were on their way when the fault was put on the board.
-_READ = 60
+_AFTER = 20
+"""How many book frames are read behind those that were under way when a fault struck."""
 
 
-async def _ids(public: Client, count: int) -> list[tuple[str, int]]:
-    """(type, u) of the next book frames, unchecked."""
-    ids: list[tuple[str, int]] = []
-    while len(ids) < count:
+async def _ids(public: Client, running: RunningSimulator) -> list[int]:
+    """Return `u` of the book frames up to a struck fault and some more, unchecked."""
+    await wait_hit(running)
+    await public.send(req_id="fence", op="ping")
+    ids: list[int] = []
+    left = _AFTER
+    is_behind = False
+    while left:
         frame = await public.frame()
+        is_behind = is_behind or frame.get("req_id") == "fence"
         if is_book(frame):
-            ids.append((frame["type"], frame["data"]["u"]))
+            ids.append(frame["data"]["u"])
+            left -= is_behind
     return ids
 
 
@@ -45,9 +52,9 @@ async def test_gap_skips_one_update_id() -> None:
     async with simulator(style=_BUSY) as running, client(running) as public:
         await _started(public)
         await post_fault(running, kind="gap", topic=_TOPIC, after_frames=3)
-        ids = [u for _, u in await _ids(public, _READ)]
+        ids = await _ids(public, running)
         steps = [later - earlier for earlier, later in pairwise(ids)]
-        assert sorted(steps) == [1] * (_READ - 2) + [2]
+        assert sorted(steps) == [1] * (len(ids) - 2) + [2]
         assert 1 == await hits(running)
 
 
@@ -55,19 +62,19 @@ async def test_duplicate_repeats_one_update_id() -> None:
     async with simulator(style=_BUSY) as running, client(running) as public:
         await _started(public)
         await post_fault(running, kind="duplicate", topic="orderbook.*")
-        ids = [u for _, u in await _ids(public, _READ)]
+        ids = await _ids(public, running)
         steps = [later - earlier for earlier, later in pairwise(ids)]
-        assert sorted(steps) == [0] + [1] * (_READ - 2)
+        assert sorted(steps) == [0] + [1] * (len(ids) - 2)
 
 
 async def test_reorder_swaps_two_deltas() -> None:
     async with simulator(style=_BUSY) as running, client(running) as public:
         await _started(public)
         await post_fault(running, kind="reorder")
-        ids = [u for _, u in await _ids(public, _READ)]
+        ids = await _ids(public, running)
         steps = [later - earlier for earlier, later in pairwise(ids)]
         assert -1 in steps
-        assert sorted(ids) == list(range(min(ids), min(ids) + _READ))
+        assert sorted(ids) == list(range(min(ids), min(ids) + len(ids)))
 
 
 async def test_unasked_snapshot_keeps_the_update_id() -> None:
@@ -104,7 +111,7 @@ async def test_vanished_socket_is_open_and_dead() -> None:
         await _started(public)
         await post_fault(running, kind="vanish")
         await wait_hit(running)
-        await public.frames_within(0.6)
+        await public.read_to_silence(0.4)
         await public.send(op="ping")
         assert [] == await public.frames_within(0.4)
 
@@ -113,11 +120,14 @@ async def test_vanished_socket_is_open_and_dead() -> None:
 async def test_silent_socket_answers_pings_only_if_told(*, answers: bool) -> None:
     async with simulator(style=_BUSY) as running, client(running) as public:
         await _started(public)
-        await post_fault(running, kind="silence_socket", duration_s=1.0, answer_pings=answers)
+        await post_fault(running, kind="silence_socket", duration_s=2.0, answer_pings=answers)
         await wait_hit(running)
-        await public.send(op="ping")
-        seen = await public.frames_within(0.5)
-        assert answers == any(frame.get("ret_msg") == "pong" for frame in seen)
+        if answers:
+            await public.fence()
+        else:
+            await public.read_to_silence(0.2)
+            await public.send(op="ping")
+            assert [] == await public.frames_within(0.5)
         assert (await public.frame())["topic"] == _TOPIC
 
 
@@ -179,7 +189,7 @@ async def test_fragmented_frame_is_whole_again_for_a_client_that_joins() -> None
 
 async def test_slow_ack_comes_after_data() -> None:
     async with simulator(style=_BUSY) as running, client(running) as public:
-        await post_fault(running, kind="slow_ack", delay_s=0.3)
+        await post_fault(running, kind="slow_ack", delay_s=1.0)
         await public.send(req_id="late", op="subscribe", args=[_TOPIC])
         assert "snapshot" == (await public.wait(is_book))["type"]
         assert "late" == (await public.wait(lambda f: "success" in f))["req_id"]
@@ -203,31 +213,42 @@ async def test_refused_subscribe_can_be_tried_again() -> None:
 async def test_slow_reader_answers_after_its_span() -> None:
     async with simulator(style=_BUSY) as running, client(running) as public:
         await post_fault(running, kind="slow_reader", duration_s=0.4)
-        await public.subscribe(_TOPIC)
+        # From before it was struck: however late the answer to the subscription is read.
         start = asyncio.get_running_loop().time()
+        await public.subscribe(_TOPIC)
         await public.send(op="ping")
         await public.wait(lambda f: f.get("ret_msg") == "pong")
-        assert asyncio.get_running_loop().time() - start > 0.25
+        assert asyncio.get_running_loop().time() - start > 0.35
 
 
 async def test_outage_resets_everyone_and_refuses_until_it_is_over() -> None:
     async with simulator(style=_BUSY) as running, client(running) as public:
         await _started(public)
-        await post_fault(running, kind="outage", duration_s=0.6)
+        await post_fault(running, kind="outage", duration_s=1.5)
         with pytest.raises(ConnectionClosed):
             await public.read_to_end()
         with pytest.raises(InvalidStatus, match="503"):
             async with client(running):
                 pass
-        await asyncio.sleep(0.7)
+        async with asyncio.timeout(WAIT_S):
+            while await _is_refused(running):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
         async with client(running) as again:
             assert (await again.subscribe(_TOPIC))["success"] is True
+
+
+async def _is_refused(running: RunningSimulator) -> bool:
+    try:
+        async with client(running):
+            return False
+    except InvalidStatus:
+        return True
 
 
 async def test_refused_connections_leave_open_sockets_alone() -> None:
     async with simulator(style=_BUSY) as running, client(running) as public:
         await _started(public)
-        await post_fault(running, kind="refuse_connections", duration_s=0.5)
+        await post_fault(running, kind="refuse_connections", duration_s=30.0)
         async with asyncio.timeout(WAIT_S):
             while not await hits(running):
                 await public.wait(is_book)

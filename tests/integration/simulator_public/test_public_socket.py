@@ -125,13 +125,13 @@ async def test_unknown_path_is_refused() -> None:
 
 async def test_silent_socket_without_subscription_is_cut_and_a_subscribed_one_is_not() -> None:
     async with (
-        simulator(idle_s_max=0.3) as running,
-        client(running) as silent,
+        simulator(idle_s_max=1.0) as running,
         client(running) as subscribed,
     ):
         await subscribed.subscribe("orderbook.50.BTCUSDT")
-        with pytest.raises(ConnectionClosed):
-            await silent.text()
+        async with client(running) as silent:
+            with pytest.raises(ConnectionClosed):
+                await silent.text()
         await subscribed.wait(is_book)
         await subscribed.wait(is_book)
         assert 1 == (await get(running, "/control/status"))["cut_idle"]
