@@ -114,8 +114,9 @@ def sql(
         out.writerow(names)
         out.writerows(answer)
         return 0
-    from rich.console import Console
     from rich.table import Table
+
+    from tickwright.cli.screens import console_for
 
     table = Table(*names)
     more = False
@@ -124,7 +125,7 @@ def sql(
             more = True
             break
         table.add_row(*(_cell(value) for value in row))
-    Console().print(table)
+    console_for(None).print(table)
     if more:
         tell("lake sql", f"the first {rows} rows are shown; --rows shows more, --csv all")
     return 0
@@ -190,10 +191,14 @@ def _say_source(one: "LakeSource") -> None:
 
 
 def _show_rows(rows: "list[LakeRow]") -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    table = Table("table", "instrument", "days", "first", "last")
+    from tickwright.cli.screens import console_for
+
+    table = Table("table")
+    table.add_column("instrument", overflow="fold")
+    for name in ("days", "first", "last"):
+        table.add_column(name)
     for name in ("missing", "rows", "MB", "bytes/row"):
         table.add_column(name, justify="right")
     for row in rows:
@@ -208,7 +213,7 @@ def _show_rows(rows: "list[LakeRow]") -> None:
             f"{row.bytes / 1e6:.2f}",
             f"{row.bytes / row.rows:.1f}",
         )
-    Console().print(table)
+    console_for(None).print(table)
     for row in rows:
         if row.days_missing:
             shown = ", ".join(row.days_missing[:10])
