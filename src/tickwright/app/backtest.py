@@ -44,6 +44,7 @@ class MarketChoice:
     tape: Path | None = None
     lake: str | None = None
     sessions: tuple[Path, ...] = ()
+    simulated_seconds: int = 0
     from_ns: int = 0
     until_ns: int = 0
 
@@ -144,22 +145,45 @@ def open_tape(
 
     told, home = config.file.backtest, config.path.parent
     tape, lake, sessions = market.tape, market.lake, market.sessions
-    if tape is None and lake is None and not sessions:
+    seconds = market.simulated_seconds
+    if tape is None and lake is None and not sessions and not seconds:
         tape = None if told.tape is None else home / told.tape
         lake = told.lake
         sessions = tuple(home / one for one in told.sessions)
-    if [tape is not None, lake is not None, bool(sessions)].count(True) != 1:
+        seconds = told.simulated_seconds
+    if [tape is not None, lake is not None, bool(sessions), seconds > 0].count(True) != 1:
         raise ConfigError(
-            f"{config.path}: a backtest needs one of backtest.tape, backtest.lake and "
-            "backtest.sessions (or --tape, --lake, --session)"
+            f"{config.path}: a backtest needs one of backtest.tape, backtest.lake, "
+            "backtest.sessions and backtest.simulated_seconds "
+            "(or --tape, --lake, --session, --simulated)"
         )
     if tape is not None:
         return _fitting(Tape(tape), config)
+    if seconds:
+        return _simulated(config, seconds, on_tape)
     from tickwright.app.lake import open_lake
 
     if lake is None:
         lake = str(_lake_of(sessions, home / told.cache))
     return _from_lake(config, open_lake(lake), market, on_tape)
+
+
+def _simulated(config: Config, seconds: int, on_tape: Callable[[int], None] | None) -> "Tape":
+    from tickwright.app.simulated_tape import simulated_tape
+
+    told, home = config.file.backtest, config.path.parent
+    names = {one.venue for one in config.strategies}
+    if len(names) != 1:
+        raise ConfigError(f"{config.path}: a simulated market is that of one venue")
+    return simulated_tape(
+        config.file.venues[names.pop()],
+        _traded(config),
+        seconds=seconds,
+        depth=told.depth,
+        home=home,
+        cache=home / told.cache,
+        on_tape=on_tape,
+    )
 
 
 def _lake_of(sessions: Sequence[Path], cache: Path) -> Path:

@@ -105,8 +105,10 @@ class Config:
         )
 
 
-def load_config(path: Path) -> Config:
+def load_config(path: Path, *, needs_keys: bool = True) -> Config:
     """Read and check a configuration file whole; nothing is started.
+
+    Who sends no orders needs no keys: then none is looked for, and none is read.
 
     Raises:
         ConfigError: lists every mistake with its key, value and remedy.
@@ -120,7 +122,7 @@ def load_config(path: Path) -> Config:
         faults = told(error.errors(), ConfigFile)
         raise config_error(path, faults + _faults_of_raw(table, folder)) from None
     _check_venues(file, folder, faults)
-    keys = read_keys(file, folder, faults)
+    keys = read_keys(file, folder, faults) if needs_keys else {}
     strategies = _strategies(file, folder, faults)
     engine = _engine(file, faults)
     _check_names(file, faults)

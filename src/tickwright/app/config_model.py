@@ -309,8 +309,9 @@ class RulesConfig(_Section):
 class BacktestConfig(_Section):
     """The market of a backtest, and how long things take there; what accounts hold is `[paper]`'s.
 
-    One of `tape`, `lake` and `sessions` says where the market comes from; paths count from the
-    configuration's folder. `feed_ms` none: as recorded. The `_samples_ms` draw latencies as they
+    One of `tape`, `lake`, `sessions` and `simulated_seconds` (so much of the configuration's own
+    simulated market) says where the market comes from; paths count from the configuration's folder.
+    `feed_ms` none: as recorded. The `_samples_ms` draw latencies as they
     were measured, each as likely, in place of one figure. `fees_*_ppm` are (maker, taker).
     `rate_scale` multiplies the venue's request limits. `queue`: how an order moves forward when
     size leaves its price without a trade: `back` not at all, but for what a shrunk level proves;
@@ -323,6 +324,7 @@ class BacktestConfig(_Section):
     tape: FilePath | None = None
     lake: str | None = None
     sessions: Annotated[tuple[FilePath, ...], Field(strict=False)] = ()
+    simulated_seconds: Annotated[int, Field(ge=0, le=86_400)] = 0
     cache: FilePath = Path("tapes")
     feed_ms: _Ms | None = None
     order_ms: _Ms = 20.0

@@ -119,7 +119,7 @@ def open_trials(
     seed: int | None = None,
 ) -> BacktestTrials:
     """Make trials of a configuration's path over a tape's folder; what recipes name."""
-    return BacktestTrials(load_config(Path(config)), Path(tape), seed=seed)
+    return BacktestTrials(load_config(Path(config), needs_keys=False), Path(tape), seed=seed)
 
 
 def trials_recipe(
@@ -134,7 +134,7 @@ def trials_recipe(
     Raises:
         ConfigError, StorageError: as `open_tape`.
     """
-    found = open_tape(load_config(config), market, on_tape=on_tape)
+    found = open_tape(load_config(config, needs_keys=False), market, on_tape=on_tape)
     arguments = {"config": str(config.resolve()), "tape": str(found.folder.resolve()), "seed": seed}
     return Recipe(entry=f"{__name__}:open_trials", arguments=arguments, imports=_IMPORTS)
 

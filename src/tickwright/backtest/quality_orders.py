@@ -17,6 +17,7 @@ import numpy.typing as npt
 from tickwright.backtest.metrics_columns import RunColumns
 from tickwright.backtest.quality_marks import FillMarks
 from tickwright.backtest.record import OrderRecord
+from tickwright.matching.levels import UNSEEN_UNITS
 
 __all__ = [
     "BINS",
@@ -166,7 +167,12 @@ def make_fates(columns: RunColumns, marks: FillMarks) -> OrderFates:
         is_race_fill=late,
         notional=terms.notional(orders.instrument, orders.size, price),
         filled=terms.notional(orders.instrument, np.minimum(orders.filled, orders.size), price),
-        ahead=terms.notional(orders.instrument, orders.ahead, price),
+        # Deeper than the feed shows nobody knows what was before it.
+        ahead=np.where(
+            orders.ahead >= UNSEEN_UNITS,
+            np.nan,
+            terms.notional(orders.instrument, orders.ahead, price),
+        ),
     )
 
 

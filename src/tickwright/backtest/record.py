@@ -48,7 +48,7 @@ class OrderRecord(msgspec.Struct, kw_only=True, gc=False):
     rested_ns: int = 0
     """Venue time at which it first rested in the book."""
     ahead_units: int = 0
-    """External size before it when it first rested."""
+    """External size before it when it first rested; `UNSEEN_UNITS` where that can't be seen."""
     cancel_sent_ns: int = 0
     """Local time of the first cancel of it."""
     ended_ns: int = 0

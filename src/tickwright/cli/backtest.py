@@ -61,7 +61,7 @@ def backtest(
     from tickwright.backtest.tape import Tape
     from tickwright.cli.screens import console_for
 
-    loaded = load_config(config)
+    loaded = load_config(config, needs_keys=False)
     console = console_for(json)
     chosen = market.choice()
     with Bar(console, "backtest") as bar:

@@ -51,7 +51,7 @@ def diff(
         from tickwright.app.config import load_config
         from tickwright.app.settings import trading_plan
 
-        plan = trading_plan(load_config(config))
+        plan = trading_plan(load_config(config, needs_keys=False))
     console = console_for(json)
     with Bar(console, "comparing", total=max(1, SessionReader(session).size)) as bar:
         told = diff_session(session, plan=plan, on_progress=bar.show)

@@ -33,6 +33,12 @@ class MarketOptions:
         list[Path] | None,
         typer.Option(help="A recorded session; repeat for more hours.", metavar="DIR"),
     ] = None
+    simulated: Annotated[
+        int,
+        typer.Option(
+            min=0, max=86_400, help="Seconds of CONFIG's own simulated market.", metavar="S"
+        ),
+    ] = 0
     since: Annotated[
         str, typer.Option("--from", help="The first moment, UTC: 2024-12-01.", metavar="TIME")
     ] = ""
@@ -48,6 +54,7 @@ class MarketOptions:
             tape=self.tape,
             lake=self.lake,
             sessions=tuple(self.session or ()),
+            simulated_seconds=self.simulated,
             from_ns=moment_ns(self.since, option="--from"),
             until_ns=moment_ns(self.until, option="--to"),
         )

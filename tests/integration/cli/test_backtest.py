@@ -1,6 +1,7 @@
 """`backtest` and `import`: what they print, write and refuse."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tickwright.backtest.tape import Tape
 from tickwright.bench.backtest import write_npz
 from tickwright.cli.main import app
 
+EXAMPLES = Path(__file__).parents[3] / "examples"
 CONFIG = """
 [venues.box]
 kind = "bybit"
@@ -155,7 +157,7 @@ def test_backtest_when_a_strategy_raises_then_the_code_is_3_and_its_place_is_tol
 @pytest.mark.parametrize(
     ("code", "arguments", "words"),
     [
-        (2, (), "needs one of backtest.tape, backtest.lake and backtest.sessions"),
+        (2, (), "needs one of backtest.tape, backtest.lake, backtest.sessions and"),
         (1, ("--tape", "nowhere"), "no tape in nowhere"),
         (2, ("--lake", "l", "--session", "s"), "needs one of"),
         (2, ("--tape", "{tape}", "--from", "2031-01-01"), "nothing between the wanted times"),
@@ -235,3 +237,52 @@ def test_backtest_when_probed_then_says_that_nothing_looks_ahead(tape: Path, con
     assert 0 == code, err
     assert "3 cuts, " in out
     assert "none depends on what follows" in " ".join(out.split())
+
+
+def test_backtest_when_the_market_is_the_configuration_s_own_then_makes_it_once(
+    tmp_path: Path,
+):
+    (tmp_path / "one.py").write_text(STRATEGY.replace("RAISE_AT", "-1"))
+    path = tmp_path / "one.toml"
+    path.write_text(CONFIG)
+
+    found = [
+        CliRunner().invoke(app, ["backtest", str(path), "--simulated", "60", "--json", "-"])
+        for _ in range(2)
+    ]
+
+    assert [0, 0] == [one.exit_code for one in found], found[0].output
+    first, again = (json.loads(one.stdout) for one in found)
+    assert first["facts"]["digest"] == again["facts"]["digest"]
+    assert first["facts"]["fills"] > 0
+    (folder,) = (tmp_path / "tapes").iterdir()
+    # The packaged recording, listed with the simulated venue's rules.
+    assert Tape(folder).instruments[0].tick_units == 10
+    assert "simulated: demo, seed 1, 60 s" == Tape(folder).header.source
+
+
+def test_backtest_when_the_venue_is_real_then_no_market_is_made_up(tmp_path: Path):
+    (tmp_path / "one.py").write_text(STRATEGY.replace("RAISE_AT", "-1"))
+    path = tmp_path / "one.toml"
+    real = CONFIG.replace('env = "simulator"', 'env = "testnet"')
+    path.write_text(real.replace('[venues.box.simulator]\nsources = ["demo"]\n', ""))
+
+    found = CliRunner().invoke(app, ["backtest", str(path), "--simulated", "60"])
+
+    assert 2 == found.exit_code
+    assert "needs a venue of env simulator, and this one's is testnet" in found.output
+
+
+@pytest.mark.parametrize(
+    "name", ["funding_carry", "grid", "hold_target", "market_making", "order_flow", "pairs"]
+)
+def test_backtest_when_an_example_is_tried_then_it_needs_nothing_else(tmp_path: Path, name: str):
+    for path in EXAMPLES.glob(f"{name}.*"):
+        shutil.copy(path, tmp_path)
+
+    found = CliRunner().invoke(
+        app, ["backtest", str(tmp_path / f"{name}.toml"), "--simulated", "20", "--json", "-"]
+    )
+
+    assert 0 == found.exit_code, found.output
+    assert json.loads(found.stdout)["facts"]["messages"] > 500

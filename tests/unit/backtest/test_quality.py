@@ -8,6 +8,7 @@ from tests.unit.backtest.made_runs import MadeRun, instrument, near
 from tickwright.backtest.quality import MarkoutRow, Quality, QualityRow, make_quality
 from tickwright.backtest.quality_marks import estimate
 from tickwright.backtest.quality_orders import ENDS_MAX, quantiles
+from tickwright.matching.levels import UNSEEN_UNITS
 
 
 def quality(run: MadeRun) -> Quality:
@@ -198,6 +199,20 @@ def test_queue_when_size_ahead_grows_then_the_quarters_tell_fewer_fills():
     ]
     assert [1500.0, 3500.0, None, None] == [row.first_fill_ms_p50 for row in found.queue]
     assert 350.0 == found.ahead_notional.p50
+
+
+def test_queue_when_an_order_is_deeper_than_the_feed_shows_then_its_place_counts_nowhere():
+    run = MadeRun(seconds=100)
+    run.order("deep", 1, 1, 90.0, rested=1, ahead=UNSEEN_UNITS // 1_000 + 1, ended=20)
+    run.order("seen", 1, 1, 100.0, rested=1, ahead=3, ended=20)
+
+    found = quality(run)
+
+    assert [(300.0, 300.0, 1)] == [
+        (row.ahead_from, row.ahead_to, row.orders) for row in found.queue
+    ]
+    assert (1, 300.0) == (found.ahead_notional.count, found.ahead_notional.max)
+    assert 2 == found.orders.rested
 
 
 def test_groups_when_two_symbols_trade_then_each_has_its_own_quality():
