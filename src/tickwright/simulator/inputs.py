@@ -59,15 +59,15 @@ class InputMaker:
     def messages(self, told: Announcement, venue_ns: int) -> list[tuple[Told, ...]]:
         """Return what is told, one tuple for each message that a stream would carry."""
         found: list[tuple[Told, ...]] = []
+        account = told.account
         if told.orders:
             found.append(tuple(map(self.order, told.orders)))
         if told.executions:
             found.append(tuple(map(self.fill, told.executions)))
         if told.positions:
-            account = told.account
             found.append(tuple([self.position(account, one) for one in told.positions]))
         if told.wallet is not None:
-            found.append(self.wallet(told.account, told.wallet, venue_ns))
+            found.append(self.wallet(account, told.wallet, venue_ns))
         return found
 
     def order(self, order: VenueOrder) -> OrderReport:

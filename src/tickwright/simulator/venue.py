@@ -159,7 +159,8 @@ class SimulatedVenue:
                 action(due)
             else:
                 break
-        self.now_ns = max(self.now_ns, now_ns)
+        if now_ns > self.now_ns:
+            self.now_ns = now_ns
         if self.unpaced is not None:
             self.unpaced.produce(self.now_ns)
 

@@ -155,8 +155,8 @@ def test_random_claims_of_a_leg_when_measured_then_exposure_is_the_largest_that_
         for _ in range(rng.randrange(4)):
             side, notional = rng.choice((Side.BUY, Side.SELL)), rng.randrange(500)
             before = claims.exposure(key, value)
-            announced = claims.exposure_with(key, value, side, notional)
-            assert claims.exposure(key, value) == before
+            kept, announced = claims.exposures(key, value, side, notional)
+            assert before == kept == claims.exposure(key, value)
             claims.add(key, side, notional)
             buys += notional if side is Side.BUY and index != 2 else 0
             sells += notional if side is Side.SELL and index != 1 else 0

@@ -22,7 +22,7 @@ from tickwright.simulator.private.ledger import Ledger, Position, money_of
 from tickwright.simulator.private.liquidation import Liquidator
 from tickwright.simulator.private.making import book_order, venue_order
 from tickwright.simulator.private.margin import Claim, Worth, worth
-from tickwright.simulator.private.records import VenueOrder
+from tickwright.simulator.private.records import FINAL_STATUSES, VenueOrder
 from tickwright.simulator.private.reducing import may_rest, reducible, trim
 from tickwright.simulator.private.refusals import (
     VenueRefusal,
@@ -289,7 +289,7 @@ class Desk:
 
     def market(self, category: str, symbol: str) -> SymbolMarket:
         """Return a listed market or refuse."""
-        kind = self.category(category)
+        kind = _CATEGORIES.get(category) or self.category(category)
         market = self.venue.markets.get((kind, symbol))
         if market is None:
             if kind is Category.SPOT:
@@ -325,7 +325,7 @@ class Desk:
         order = self.stores[account.uid].find(order_id, link_id)
         if order is None or order.instrument is not market.instrument:
             raise order_not_found(is_spot=market.instrument.category is Category.SPOT)
-        if order.is_live:
+        if order.status not in FINAL_STATUSES:
             return order
         if order.is_spot and order.status == "Filled":
             raise VenueRefusal(170139, "Order has been filled.")
@@ -392,7 +392,7 @@ class Desk:
         trigger: int | None,
         stops: tuple[int | None, int | None],
     ) -> None:
-        if not order.is_live or (size is not None and size <= order.filled_units):
+        if order.status in FINAL_STATUSES or (size is not None and size <= order.filled_units):
             return  # the order moved on between the answer and the book
         if stops[0] is not None:
             order.take_profit_units = stops[0]

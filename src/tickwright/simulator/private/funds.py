@@ -63,8 +63,7 @@ class Funds:
         held = account.holdings(self._market_of)
         leg = held.legs.get(key)
         value = 0 if leg is None else leg.value
-        before = others.exposure(key, value)
-        exposure = others.exposure_with(key, value, order.side, notional)
+        before, exposure = others.exposures(key, value, order.side, notional)
         if exposure <= before:
             return  # it binds nothing more
         self.check_tier(account, instrument, exposure)
@@ -83,7 +82,7 @@ class Funds:
         price = order.price_units or order.trigger_price_units
         if order.side is _SELL:
             price = max(price, self._market_of(order.instrument.symbol).mark_units)
-        return money_of(order.instrument, price, order.leaves_units)
+        return money_of(order.instrument, price, order.size_units - order.filled_units)
 
     def check_tier(self, account: Account, instrument: VenueInstrument, exposure: int) -> None:
         """Refuse a leg worth more than its risk tier allows at the account's leverage."""

@@ -101,8 +101,9 @@ class RequestLimits:
         while recent and recent[0] <= now_ms - _SECOND_MS:
             recent.popleft()
         left = max(0, limit - len(recent))
-        granted = units if units <= left else left
-        recent.extend([now_ms] * granted)
+        granted = min(units, left)
+        for _ in range(granted):
+            recent.append(now_ms)
         left -= granted
         reset_ms = now_ms if left else recent[0] + _SECOND_MS
         return Budget(limit, left, reset_ms, granted, units)

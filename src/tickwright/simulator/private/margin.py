@@ -199,14 +199,15 @@ class Claims:
         buys, sells = self._legs.get(key, _NOTHING)
         return max(value + buys, sells - value)
 
-    def exposure_with(self, key: PositionKey, value: int, side: Side, notional: int) -> int:
-        """Return the same with one more order on the leg, which isn't kept."""
+    def exposures(self, key: PositionKey, value: int, side: Side, notional: int) -> tuple[int, int]:
+        """Return the same as it is and with one more order on the leg, which isn't kept."""
         buys, sells = self._legs.get(key, _NOTHING)
-        if side is _BUY:
-            more = notional if key[1] != 2 else 0
-            return max(value + buys + more, sells - value)
-        more = notional if key[1] != 1 else 0
-        return max(value + buys, sells + more - value)
+        longest, shortest = value + buys, sells - value
+        before = longest if longest > shortest else shortest
+        if key[1] == (2 if side is _BUY else 1):
+            return before, before
+        after = (longest if side is _BUY else shortest) + notional
+        return before, after if after > before else before
 
     def worth(self, account: Account, held: Holdings) -> Worth:
         """Return the account's totals with these claims; `held` is what it holds now."""

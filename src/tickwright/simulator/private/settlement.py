@@ -10,6 +10,8 @@ from decimal import Decimal
 from random import Random
 from uuid import UUID
 
+import msgspec
+
 from tickwright.core.identity import Category
 from tickwright.core.orders import Side, TriggerBy
 from tickwright.core.units import MONEY_DECIMALS, decimal_from_units
@@ -130,15 +132,14 @@ def _no_trailing(desk: SymbolDesk, key: int) -> tuple[int, int]:
     return 0, 0
 
 
-@dataclass(slots=True)
-class _News:
+class _News(msgspec.Struct):
     """What one cause changed for one account; `latest` is the order that changed last."""
 
     latest: VenueOrder | None = None
-    orders: dict[int, VenueOrder] = field(default_factory=dict)
-    passing: list[VenueOrder] = field(default_factory=list)
-    executions: list[ExecutionRecord] = field(default_factory=list)
-    positions: dict[tuple[str, int], SymbolDesk] = field(default_factory=dict)
+    orders: dict[int, VenueOrder] = {}
+    passing: list[VenueOrder] = []
+    executions: list[ExecutionRecord] = []
+    positions: dict[tuple[str, int], SymbolDesk] = {}
     is_wallet_changed: bool = False
 
 
@@ -233,7 +234,9 @@ class Settlement:
             for (_, index), desk in changed.positions.items():
                 positions.append(self._position(account, desk, index, held))
             wallet = self._wallet(account, held) if changed.is_wallet_changed else None
-            orders = [*changed.passing, *changed.orders.values()]
+            orders = list(changed.orders.values())
+            if changed.passing:
+                orders = changed.passing + orders
             told = Announcement(account, orders, changed.executions, positions, wallet)
             if listener is not None:
                 listener(told)

@@ -121,9 +121,10 @@ class PositionStops:
 
     def follow(self, desk: SymbolDesk) -> bool:
         """Let the stops follow what happened; True when that made events of its own."""
-        fresh, desk.bracket_fills = desk.bracket_fills, {}
-        for order, size in fresh.items():
-            self._attach(desk, order, size)
+        if desk.bracket_fills:
+            fresh, desk.bracket_fills = desk.bracket_fills, {}
+            for order, size in fresh.items():
+                self._attach(desk, order, size)
         extras = self._extras.get(desk)
         if extras is None:
             return bool(desk.matching.events)

@@ -4,7 +4,7 @@ The streams' rows and the inputs of an engine in the same process are both made 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 
@@ -64,17 +64,16 @@ class WalletFacts(msgspec.Struct, frozen=True, gc=False):
     usd_prices: dict[str, Decimal]
 
 
-@dataclass(slots=True)
-class Announcement:
+class Announcement(msgspec.Struct):
     """What one cause changed for one account. It is good while it is told, and not after.
 
     Orders and positions go on changing: who wants to keep something keeps what he makes of it.
     """
 
     account: Account
-    orders: list[VenueOrder] = field(default_factory=list)
-    executions: list[ExecutionRecord] = field(default_factory=list)
-    positions: list[PositionFacts] = field(default_factory=list)
+    orders: list[VenueOrder] = []
+    executions: list[ExecutionRecord] = []
+    positions: list[PositionFacts] = []
     wallet: WalletFacts | None = None
 
 
