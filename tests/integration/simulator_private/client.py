@@ -21,7 +21,7 @@ from tickwright.simulator.run import RunningSimulator, SimulatorOptions, serve
 
 __all__ = ["Client", "Socket", "running"]
 
-WAIT_S = 5.0
+WAIT_S = 30.0
 
 
 def now_ms() -> int:
@@ -147,6 +147,24 @@ class Client:
         book = (await self.control(path))["result"]
         return float(book["b"][0][0]), float(book["a"][0][0])
 
+    async def turned(self, later_ns: int = 1) -> None:
+        """Wait for a turn of the venue: what was booked before it is in the book behind it.
+
+        With `later_ns` its market has gone on for so long.
+        """
+        venue = self.venue.venue
+        reached = asyncio.Event()
+        venue.schedule(venue.now_ns + later_ns, lambda _: reached.set())
+        async with asyncio.timeout(WAIT_S):
+            await reached.wait()
+
+    async def wait_for_hits(self, count: int = 1) -> None:
+        """Wait until the faults on the board struck so often, together."""
+        faults = self.venue.faults
+        async with asyncio.timeout(WAIT_S):
+            while sum(fault.hit for fault in faults.faults) < count:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
     @asynccontextmanager
     async def socket(self, url: str) -> AsyncIterator[Socket]:
         raw = await self.http.ws_connect(url)
@@ -173,11 +191,14 @@ class Client:
 
 
 @asynccontextmanager
-async def running(**options: Any) -> AsyncIterator[Client]:
+async def running(
+    *, clock_ns: Callable[[], int] | None = None, **options: Any
+) -> AsyncIterator[Client]:
     """Yield a client of a fresh simulator with BTCUSDT, linear and spot."""
     venue = await serve(
         SimulatorOptions(symbols=["BTCUSDT"], seed=7),
         PrivateOptions(**options),
+        clock_ns=clock_ns,
     )
     try:
         async with aiohttp.ClientSession() as http:

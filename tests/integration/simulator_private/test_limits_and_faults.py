@@ -2,28 +2,35 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import aiohttp
 import pytest
 
-from tests.integration.simulator_private.client import Client, running
+from tests.integration.simulator_private.client import WAIT_S, Client, running
 
 
 def is_of(name: str, frame: dict[str, Any]) -> bool:
     return name in frame.get("topic", "")
 
 
+def standing() -> Callable[[], int]:
+    """Return a clock that stands: however slow the machine, all happens within one second."""
+    now_ns = time.time_ns()
+    return lambda: now_ns
+
+
 async def open_orders(client: Client) -> list[str]:
     # An order needs a turn of the venue to reach its book.
-    await asyncio.sleep(0.05)
+    await client.turned()
     answer = await client.get("/v5/order/realtime", "category=linear&symbol=BTCUSDT")
     return [row["orderLinkId"] for row in answer["result"]["list"]]
 
 
 async def test_eleventh_order_in_a_second_then_10006_with_the_reset_time():
-    async with running() as client:
+    async with running(clock_ns=standing()) as client:
         codes = [(await client.create(side="Buy", price="50000"))["retCode"] for _ in range(11)]
         assert codes == [0] * 10 + [10006]
         assert client.headers["X-Bapi-Limit-Status"] == "0"
@@ -34,7 +41,7 @@ async def test_eleventh_order_in_a_second_then_10006_with_the_reset_time():
 
 
 async def test_budget_when_spent_by_rest_then_is_spent_for_the_trade_socket_too():
-    async with running() as client, client.trade() as trade:
+    async with running(clock_ns=standing()) as client, client.trade() as trade:
         for _ in range(9):
             await client.create(side="Buy", price="50000")
         order = {"category": "linear", "symbol": "BTCUSDT", "side": "Buy", "orderType": "Limit"}
@@ -44,7 +51,7 @@ async def test_budget_when_spent_by_rest_then_is_spent_for_the_trade_socket_too(
 
 
 async def test_address_that_asks_too_often_then_is_banned_everywhere_but_control():
-    async with running(address_requests_max=5) as client:
+    async with running(address_requests_max=5, clock_ns=standing()) as client:
         url = f"{client.venue.rest}/v5/market/time"
         statuses = []
         for _ in range(7):
@@ -113,27 +120,31 @@ async def test_private_socket_cut_at_an_event_then_the_client_must_come_back():
 
 async def test_maintenance_then_rest_and_order_entry_refuse_and_the_status_says_so():
     async with running() as client, client.trade() as trade:
-        await client.fault(kind="maintenance", count=0, duration_s=0.5)
+        await client.fault(kind="maintenance", count=0, duration_s=2.0)
         order = {"category": "linear", "symbol": "BTCUSDT", "side": "Buy", "orderType": "Limit"}
         order |= {"qty": "0.01", "price": "50000"}
         assert (await client.create(side="Buy", price="50000"))["retCode"] == 10016
         assert (await trade.order("order.create", "1", **order))["retCode"] == 10019
         status = (await client.control("/v5/system/status"))["result"]["list"]
         assert [row["state"] for row in status] == ["ongoing"]
-        await asyncio.sleep(0.5)
+        async with asyncio.timeout(WAIT_S):
+            while (await client.control("/v5/system/status"))["result"]["list"]:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
         assert (await trade.order("order.create", "2", **order))["retCode"] == 0
-        assert (await client.control("/v5/system/status"))["result"]["list"] == []
 
 
 async def test_outage_of_one_topic_then_the_others_go_on_and_it_comes_back():
     async with running() as client, client.stream("order", "wallet") as stream:
         await client.fault(
-            kind="topic_outage", category="private", topic="order", count=0, duration_s=0.5
+            kind="topic_outage", category="private", topic="order", count=0, duration_s=2.0
         )
+        (outage,) = client.venue.faults.faults
         await client.create(side="Buy", price="50000", orderLinkId="dark")
         await stream.event("wallet")
         assert [frame for frame in stream.seen if frame.get("topic") == "order"] == []
-        await asyncio.sleep(0.5)
+        async with asyncio.timeout(WAIT_S):
+            while not outage.is_over(client.venue.venue.now_ns):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
         await client.create(side="Buy", price="50000", orderLinkId="seen")
         await stream.event("order", orderLinkId="seen")
         (fault,) = (await client.control("/control/faults"))["faults"]
@@ -150,12 +161,14 @@ async def test_unknown_word_in_an_event_then_is_one_nobody_knows():
 
 async def test_query_that_lags_then_does_not_know_the_order_yet():
     async with running() as client:
-        await client.fault(kind="lagging_rest", topic="order.realtime", count=0, delay_s=0.4)
-        await asyncio.sleep(0.05)
+        await client.fault(kind="lagging_rest", topic="order.realtime", count=0, delay_s=1.5)
+        await client.turned()
         await client.create(side="Buy", price="50000", orderLinkId="late")
         assert await open_orders(client) == []
-        await asyncio.sleep(0.4)
-        assert await open_orders(client) == ["late"]
+        async with asyncio.timeout(WAIT_S):
+            while not (found := await open_orders(client)):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert found == ["late"]
 
 
 async def test_mark_pinned_by_control_then_the_account_is_liquidated_in_public():
@@ -195,7 +208,7 @@ async def test_funding_paid_by_control_then_is_an_execution_and_a_row_of_the_log
 async def test_clock_put_off_then_every_stamp_of_the_public_side_says_so():
     async with running() as client, client.socket(f"{client.venue.public}/linear") as socket:
         await client.fault(kind="clock", offset_s=3_600)
-        await asyncio.sleep(0.05)
+        await client.turned(100_000_000)
         later = time.time_ns() // 1_000_000 + 3_500_000
         names = ("orderbook.50", "publicTrade", "tickers", "priceLimit")
         await socket.send(op="subscribe", args=[f"{name}.BTCUSDT" for name in names])

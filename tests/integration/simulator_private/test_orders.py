@@ -1,6 +1,5 @@
 """Whole lives of orders over real sockets: REST and order entry in, the private stream out."""
 
-import asyncio
 from decimal import Decimal
 
 from tests.integration.simulator_private.client import running
@@ -221,7 +220,7 @@ async def test_lists_when_longer_than_a_page_then_the_cursor_goes_on():
     async with running(rate_scale=10.0) as client:
         for number in range(5):
             await client.create(side="Buy", price="50000", orderLinkId=f"p-{number}")
-        await asyncio.sleep(0.05)
+        await client.turned()
         seen: list[str] = []
         query = "category=linear&symbol=BTCUSDT&limit=2"
         page = query
