@@ -19,7 +19,7 @@ from tickwright.storage.redis_mirror import MirrorOptions, RedisMirror
 
 __all__ = ["Market", "mirroring", "until"]
 
-UNTIL_S = 15.0
+UNTIL_S = 30.0
 
 
 class Market:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -10,10 +11,13 @@ import pytest
 
 from tests.runs import EAGER, written_below
 from tickwright.app.config import load_config
-from tickwright.bench.redis_server import RedisServer, redis_server
+from tickwright.bench.redis_server import redis_server
+from tickwright.cache import open_cache
 from tickwright.core.errors import ConfigError
 
 PASSWORD = "canary-of-redis"
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+LONG_S = 45.0
 CONFIG = f"""{EAGER}
 [redis]
 url = "URL"
@@ -21,8 +25,8 @@ interval_ms = 50
 """
 
 
-async def tickwright(*words: str, password: str = PASSWORD) -> tuple[int, str]:
-    process = await asyncio.create_subprocess_exec(
+async def started(*words: str, password: str = PASSWORD) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "tickwright",
@@ -32,19 +36,24 @@ async def tickwright(*words: str, password: str = PASSWORD) -> tuple[int, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
+
+
+async def tickwright(*words: str, password: str = PASSWORD) -> tuple[int, str]:
+    process = await started(*words, password=password)
     said, _ = await process.communicate()
     assert process.returncode is not None
     return process.returncode, said.decode()
 
 
-async def seen(server: RedisServer) -> str:
-    """Ask `tickwright cache` until it shows a synced book and who writes it."""
-    for _ in range(40):
-        code, said = await tickwright("cache", server.url)
-        if code == 0 and " synced " in said and "writes every" in said:
-            return said
-        await asyncio.sleep(0.2)
-    raise AssertionError("no synced book was mirrored")
+def has_all(url: str) -> bool:
+    """Whether books, trades and signals have been mirrored."""
+    with open_cache(url, password=PASSWORD) as cache:
+        books = [cache.book(symbol) for symbol in SYMBOLS]
+        return bool(
+            all(book is not None and book.is_synced for book in books)
+            and cache.signals()
+            and any(cache.trades(symbol) for symbol in SYMBOLS)
+        )
 
 
 async def test_run_when_mirrored_then_another_process_reads_it_and_the_report_counts(
@@ -53,20 +62,31 @@ async def test_run_when_mirrored_then_another_process_reads_it_and_the_report_co
     path, report_path = tmp_path / "my.toml", tmp_path / "report.json"
     with redis_server("--requirepass", PASSWORD) as server:
         path.write_text(CONFIG.replace("URL", server.url))
-        running = asyncio.create_task(
-            tickwright("run", str(path), "--seconds", "12", "--json", str(report_path))
-        )
-        shown = await seen(server)
-        code, book = await tickwright("cache", server.url, "BTCUSDT", "--levels", "3")
-        ended, said = await running
+        process = await started("run", str(path), "--json", str(report_path))
+        ending = asyncio.create_task(process.communicate())
+        try:
+            async with asyncio.timeout(LONG_S):
+                while not await asyncio.to_thread(has_all, server.url):
+                    assert not ending.done(), ending.result()[0].decode()
+                    await asyncio.sleep(0.1)
+            code, shown = await tickwright("cache", server.url)
+            found, book = await tickwright("cache", server.url, "BTCUSDT", "--levels", "3")
+            process.send_signal(signal.SIGINT)
+            said = (await ending)[0].decode()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await ending
     report = json.loads(report_path.read_text())["redis"]
 
-    assert (0, 0) == (code, ended), said + book
+    assert (0, 0, 0) == (code, found, process.returncode), shown + said + book
+    assert " synced " in shown
     assert "writes every 50 ms" in shown
     assert "BTCUSDT" in shown
     assert "ETHUSDT" in shown
     assert len(book.splitlines()) >= 7
-    assert report["writes"] > 50
+    # Two processes began and ended meanwhile.
+    assert report["writes"] > 20
     assert report["trades"] > 0
     assert report["signals"] > 0
     assert (0, 0, 0) == (report["outages"], report["entries_lost"], report["refused"])
