@@ -237,11 +237,13 @@ class EvidenceDesk:
                     str(fill.account_id), f"an execution in {fill.instrument_id}, not configured"
                 )
             return
-        if not state.blotter.is_new_fill(fill):
+        blotter = state.blotter
+        if not blotter.is_new_fill(fill):
             return
-        record = state.blotter.find(fill.account_id, fill.client_id, fill.venue_id)
-        fill = self._with_leg(fill, record)
-        if state.blotter.is_refused_again(fill):
+        record = blotter.find(fill.account_id, fill.client_id, fill.venue_id)
+        if record is None or record.order.intent.leg is not fill.leg:
+            fill = self._with_leg(fill, record)
+        if blotter.refused_fills and blotter.is_refused_again(fill):
             return
         owner = self._owner(fill) if record is None else record.order.strategy_id
         share = None
@@ -256,10 +258,10 @@ class EvidenceDesk:
             self._recount(fill)
             return
         if not effect.is_booked:
-            state.blotter.refuse_fill(fill)
+            blotter.refuse_fill(fill)
             state.halt_instrument(fill.instrument_id, effect.halt_reason)
             return
-        if state.blotter.was_refused(fill):
+        if blotter.refused_fills and blotter.was_refused(fill):
             words = f"execution {fill.execution_id} is booked now, as {fill.kind.value}: resume"
             state.halt_notice(str(fill.instrument_id), f"{words} when you have looked at it")
         self.fill_count += 1

@@ -14,7 +14,6 @@ from tickwright.core.exits import Exits
 from tickwright.core.identity import AccountId, ClientId, InstrumentId, StrategyId
 from tickwright.core.instrument import FeeRates, Instrument
 from tickwright.core.moment import Moment
-from tickwright.core.orders import Order
 from tickwright.core.restrictions import ProtectionKind, Scope
 from tickwright.core.work import Work
 from tickwright.engine.config import EngineConfig
@@ -65,6 +64,8 @@ class TradingState:
         self.planner = Planner(execution)
         self.client_ids = ClientIds(epoch)
         self.blotter = Blotter(self.client_ids, evidence_delay_ns=execution.evidence_delay_ns)
+        self.live_orders = self.blotter.live_orders
+        """Shows a strategy its orders; see `World`."""
         self.budget = RequestBudget(execution.budget, execution.budgets)
         self.accounts: list[AccountId] = []
         self.lanes: dict[InstrumentId, Lane] = {}
@@ -170,10 +171,6 @@ class TradingState:
     def fees(self, account_id: AccountId, instrument_id: InstrumentId) -> FeeRates | None:
         """Return the fee rates of the account."""
         return self.rates.get((account_id, instrument_id))
-
-    def live_orders(self, strategy_id: StrategyId) -> tuple[Order, ...]:
-        """Return the strategy's orders that are not final."""
-        return self.blotter.live_orders(strategy_id)
 
     def live_works(self, strategy_id: StrategyId) -> Iterable[Work]:
         """Return the strategy's works that did not end."""

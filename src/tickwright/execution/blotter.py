@@ -103,7 +103,8 @@ class Blotter:
         self._final: dict[ClientId, Record] = {}
         self._by_venue_id: dict[tuple[AccountId, VenueOrderId], Record] = {}
         self._execution_ids: dict[tuple[AccountId, InstrumentId, str], None] = {}
-        self._refused_fills: dict[tuple[AccountId, InstrumentId, str], Fill] = {}
+        self.refused_fills: dict[tuple[AccountId, InstrumentId, str], Fill] = {}
+        """Rows that nobody could book, by execution."""
         self._working: dict[tuple[AccountId, InstrumentId], Working] = {}
 
     # reading --------------------------------------------------------------------------------------
@@ -409,16 +410,14 @@ class Blotter:
         """Take a row for not seen: nobody could book it, and it may be told again as what it is."""
         key = (fill.account_id, fill.instrument_id, fill.execution_id)
         self._execution_ids.pop(key, None)
-        if len(self._refused_fills) >= REFUSED_FILLS_MAX and key not in self._refused_fills:
-            del self._refused_fills[next(iter(self._refused_fills))]
-        self._refused_fills[key] = fill
+        if len(self.refused_fills) >= REFUSED_FILLS_MAX and key not in self.refused_fills:
+            del self.refused_fills[next(iter(self.refused_fills))]
+        self.refused_fills[key] = fill
 
     def is_refused_again(self, fill: Fill) -> bool:
         """Whether a row that nobody could book is told once more, and no better than before."""
-        if not self._refused_fills:
-            return False
         key = (fill.account_id, fill.instrument_id, fill.execution_id)
-        refused = self._refused_fills.get(key)
+        refused = self.refused_fills.get(key)
         if refused is None or _terms(refused) != _terms(fill):
             return False
         self._execution_ids.pop(key, None)
@@ -426,10 +425,8 @@ class Blotter:
 
     def was_refused(self, fill: Fill) -> bool:
         """Whether a row that is booked now could not be before; that is forgotten from now on."""
-        if not self._refused_fills:
-            return False
         key = (fill.account_id, fill.instrument_id, fill.execution_id)
-        return self._refused_fills.pop(key, None) is not None
+        return self.refused_fills.pop(key, None) is not None
 
     def on_absent(self, record: Record, now_ns: int) -> Change:
         """Conclude from enough late, empty queries that the order does not exist (any more)."""

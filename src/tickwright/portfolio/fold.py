@@ -283,9 +283,11 @@ def _unknown_leg(fill: Fill, holding: Holding) -> str:
 
 
 def _fault(fill: Fill) -> str:
+    if fill.kind.moves_position and fill.size_units > 0 and fill.price_units > 0:
+        return ""
     if fill.kind is ExecutionKind.OTHER:
         return f"execution {fill.execution_id} is of a kind nobody can book"
-    if fill.kind.moves_position and (fill.size_units <= 0 or fill.price_units <= 0):
+    if fill.kind.moves_position:
         return f"execution {fill.execution_id} moves a position without a size or price"
     if fill.kind is ExecutionKind.SETTLE and fill.price_units <= 0:
         return f"settlement {fill.execution_id} has no price"
