@@ -8,6 +8,7 @@ from tests.unit.simulator_private.test_properties import Flow, drawn
 from tickwright.core.orders import Side
 from tickwright.core.units import MONEY_ONE
 from tickwright.simulator.private.accounts import Account
+from tickwright.simulator.private.holdings import Holdings
 from tickwright.simulator.private.ledger import money_of
 from tickwright.simulator.private.margin import Claims, Worth, exposure_of, liquidation_price
 from tickwright.simulator.private.records import VenueOrder
@@ -103,7 +104,8 @@ class Checker:
     """Hears an account and holds every figure that it is told to the plain one."""
 
     def __init__(self, house: House) -> None:
-        self.house, self.count = house, 0
+        self.house, self.count, self.reused = house, 0, 0
+        self.kept: dict[int, Holdings] = {}
         for user in house.users:
             house.desk.settlement.listeners[user.uid] = self.hear
 
@@ -117,6 +119,20 @@ class Checker:
             self.check_position(plain, facts)
         self.count += 1
 
+    def check_kept(self) -> None:
+        """What accounts keep of their holdings is what would be worked out now."""
+        market_of = self.house.desk.settlement.linear_market
+        for user in self.house.users:
+            kept, made = (
+                user.holdings(market_of),
+                Holdings(user.ledger, user.leverage, market_of),
+            )
+            assert kept.legs == made.legs
+            sums = kept.profit, kept.margin, kept.maintenance
+            assert sums == (made.profit, made.margin, made.maintenance)
+            self.reused += kept is self.kept.get(user.uid)
+            self.kept[user.uid] = kept
+
     def check_position(self, plain: Plain, facts: PositionFacts) -> None:
         market_of, account = self.house.desk.settlement.linear_market, plain.account
         symbol, size = facts.market.instrument.symbol, facts.position.size_units
@@ -129,7 +145,7 @@ class Checker:
 
 
 def test_days_of_accounts_when_figures_are_told_then_they_are_those_of_the_definition() -> None:
-    told = 0
+    told = reused = 0
     for seed in range(DAYS):
         rng, flow = Random(1_000 + seed), Flow()
         checker = Checker(flow.house)
@@ -140,8 +156,10 @@ def test_days_of_accounts_when_figures_are_told_then_they_are_those_of_the_defin
                 flow.trailing({"user": action["user"], "distance": rng.randint(1, 20)})
             if rng.random() < 0.7:
                 flow.house.run(30)
-        told += checker.count
+            checker.check_kept()
+        told, reused = told + checker.count, reused + checker.reused
     assert told > TOLD_MIN
+    assert reused > TOLD_MIN
 
 
 def test_random_claims_of_a_leg_when_measured_then_exposure_is_the_largest_that_can_come() -> None:
