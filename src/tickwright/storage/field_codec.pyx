@@ -308,7 +308,8 @@ cdef class FieldCoder:
                 token[0] = CLOCK
             else:
                 if not put(
-                    &self.columns[INTEGERS + _class(near)], zigzag(text.value - <uint64_t> slot.last)
+                    &self.columns[INTEGERS + _class(near)],
+                    zigzag(text.value - <uint64_t> slot.last),
                 ):
                     return -1
                 slot.last = <int64_t> text.value
@@ -354,7 +355,8 @@ cdef class FieldCoder:
                 prices.last = <int64_t> units
             if not put_form(&self.columns[FORMS], sizes, &size):
                 return -1
-            if not put_spread(&self.columns[SIZES], size.value * POWERS[sizes.decimals - size.fraction]):
+            units = size.value * POWERS[sizes.decimals - size.fraction]
+            if not put_spread(&self.columns[SIZES], units):
                 return -1
             count += 1
             at = next_
@@ -497,7 +499,9 @@ cdef class FieldCoder:
         if not take(&self.reading[TIMES], &step):
             return NULL
         self.last_ns += unzigzag(step)
-        if not take_byte(&self.reading[SHAPES_LOW], &low) or not take_byte(&self.reading[SHAPES_HIGH], &high):
+        if not take_byte(&self.reading[SHAPES_LOW], &low):
+            return NULL
+        if not take_byte(&self.reading[SHAPES_HIGH], &high):
             return NULL
         code = low | high << 8
         if code < KNOWN:
@@ -532,11 +536,11 @@ cdef class FieldCoder:
         cdef Column* column = &self.reading[TEXTS]
         cdef uint64_t size = 0
         cdef const uint8_t* text
-        if not take_byte(&self.reading[TEXTS], mode) or mode[0] > PLAIN or column.used - column.read < 4:
+        if not take_byte(column, mode) or mode[0] > PLAIN or column.used - column.read < 4:
             return NULL
         memcpy(&shape.head, column.data + column.read, 4)
         column.read += 4
-        if not take(&self.reading[TEXTS], &size) or size > <uint64_t> (column.used - column.read):
+        if not take(column, &size) or size > <uint64_t> (column.used - column.read):
             return NULL
         shape.size = <uint32_t> size
         text = column.data + column.read
@@ -607,7 +611,9 @@ cdef class FieldCoder:
             slot.last = <int64_t> step
             return out + write_number(out, step, 0)
         if token == DECIMAL:
-            if not take_form(&self.reading[FORMS], slot, &form) or not take(&self.reading[DECIMALS], &step):
+            if not take_form(&self.reading[FORMS], slot, &form):
+                return NULL
+            if not take(&self.reading[DECIMALS], &step):
                 return NULL
             step = <uint64_t> slot.last + unzigzag(step)
             size = write_as(slot, form, step, out)
@@ -654,7 +660,9 @@ cdef class FieldCoder:
             at += size
             memcpy(at, b'","', 3)
             at += 3
-            if not take_form(&self.reading[FORMS], sizes, &form) or not take_spread(&self.reading[SIZES], &step):
+            if not take_form(&self.reading[FORMS], sizes, &form):
+                return NULL
+            if not take_spread(&self.reading[SIZES], &step):
                 return NULL
             size = write_as(sizes, form, step, at)
             if size == 0:

@@ -192,7 +192,7 @@ async def disk_full(seed: int, result: Result) -> None:
     """No line fits into the journal any more: nothing is opened, and every cancel goes out."""
     result.runs += 1
     async with venue(seed=seed) as world, scratch() as folder, storming(world, folder) as trader:
-        journal: Any = trader._journals[ACCOUNT]
+        journal: Any = trader.links[ACCOUNT].journal
         full = os.open("/dev/full", os.O_WRONLY)
         try:
             os.dup2(full, journal._fd)
