@@ -540,13 +540,16 @@ class EvidenceDesk:
         self._publish(record)
         if change.anomaly is not None:
             state.halt_instrument(order.instrument_id, f"{change.anomaly.value}: {order.client_id}")
-        if not change.is_news:
+        if not (
+            change.is_moved or change.is_request_moved or change.is_filled or change.is_amended
+        ):
+            # No news.
             return
         self._orders.tell(record, reason)
         run = state.runs.get(order.strategy_id)
         if change.is_moved and run is not None and is_refusal:
             self._count_rejects(run, record)
-        if record.is_settled:
+        if order.state in FINAL_STATES and record.is_settled:
             self._positions.on_settled(record)
         elif record.reported_filled_units > order.filled_units:
             self._orders.ask_later(record)

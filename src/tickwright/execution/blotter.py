@@ -23,6 +23,7 @@ from tickwright.core.orders import (
     OrderState,
     Purpose,
     RequestKind,
+    RequestState,
     Side,
     TimeInForce,
     TriggerBy,
@@ -52,6 +53,7 @@ _INTENDED, _REJECTED = OrderState.INTENDED, OrderState.REJECTED
 _ACCEPTED, _REFUSED, _UNKNOWN = Outcome.ACCEPTED, Outcome.REFUSED, Outcome.UNKNOWN
 _ACKNOWLEDGED = Evidence.ACKNOWLEDGED
 _FILLED_WHOLE, _FILLED_PART = Evidence.FILLED_WHOLE, Evidence.FILLED_PART
+_LOST = RequestState.UNKNOWN
 _ANSWER, _EVIDENCE = RequestEvent.ANSWER, RequestEvent.EVIDENCE
 _BUY = Side.BUY
 FOREIGN_ORDERS_MAX = 1_024
@@ -81,11 +83,6 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     is_request_moved: bool = False
     is_amended: bool = False
     anomaly: Anomaly | None = None
-
-    @property
-    def is_news(self) -> bool:
-        """Whether anybody should hear of it."""
-        return self.is_moved or self.is_filled or self.is_request_moved or self.is_amended
 
 
 class Blotter:
@@ -260,7 +257,9 @@ class Blotter:
             # Accepted is not shown yet: until then the order counts with the larger of both sizes.
             return False
         record.amend = Request(_AMEND, now_ns, price_units=price_units, size_units=size_units)
-        self._count(record)
+        if size_units is not None:
+            # Another price changes no sum; the amend before it was confirmed, as looked at above.
+            self._count(record)
         return True
 
     def lose(self, record: Record, kind: RequestKind, reason: str) -> Change:
@@ -310,7 +309,7 @@ class Blotter:
             return self.lose(record, reply.request, reply.text)
         order = record.order
         before = order.state
-        was_unknown = request.is_unknown
+        was_lost = request.state is _LOST
         moved = request.move(_ANSWER)
         request.outcome = reply.outcome
         request.reason = reply.text
@@ -326,7 +325,7 @@ class Blotter:
                 is_moved = record.move(_ACKNOWLEDGED, now_ns)
         elif reply.request is _AMEND and reply.outcome is _REFUSED:
             request.is_confirmed = True
-        if was_unknown or reply.outcome is not _ACCEPTED:
+        if was_lost or reply.outcome is not _ACCEPTED:
             # Else nothing it counts by has changed: accepted is not shown yet.
             self._count(record)
         return Change(record, before, is_moved=is_moved, is_request_moved=moved)

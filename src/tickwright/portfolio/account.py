@@ -547,6 +547,14 @@ class Account:
             self.day_start_transferred = self.transferred
             self.day_start_unexplained = self.unexplained
             self.base_version += 1
+        if (
+            self.peak_equity is not None
+            and equity <= self.peak_equity
+            and self.transferred == self.peak_transferred
+            and self.unexplained == self.peak_unexplained
+        ):
+            # Nearly always: below the peak, and nothing came or left since.
+            return
         peak = self.peak_base
         if peak is None or equity > peak:
             self.peak_equity = equity

@@ -1,5 +1,8 @@
 """The blotter: evidence in any order, fills once, sums ready, everything bounded."""
 
+import contextlib
+from random import Random
+
 import msgspec
 import pytest
 
@@ -7,6 +10,7 @@ from tests.unit.execution.life import ACCOUNT, ID, Life, blotter_of
 from tickwright.core.events import OrderReport, Outcome, SendOutcome
 from tickwright.core.identity import ClientId, StrategyId, VenueOrderId
 from tickwright.core.orders import (
+    FINAL_STATES,
     ExecutionKind,
     OrderState,
     OrderType,
@@ -330,3 +334,43 @@ def test_execution_ids_when_many_then_the_oldest_is_forgotten(monkeypatch):
 
 def test_find_when_unknown_then_none():
     assert blotter_of().find(ACCOUNT, ClientId("nothing"), None) is None
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_sums_when_amends_cancels_and_answers_come_as_they_like_then_what_the_orders_say(seed):
+    rng, blotter = Random(seed), blotter_of()
+    lives = [Life(size_units=rng.randrange(5, 30), blotter=blotter) for _ in range(4)]
+    for step in range(200):
+        life = rng.choice(lives)
+        record, order = life.record, life.order
+        draw = rng.randrange(8)
+        if draw == 0:
+            size = rng.choice([None, order.filled_units + rng.randrange(1, 30)])
+            blotter.start_amend(record, step, price_units=rng.choice([None, 99]), size_units=size)
+        elif draw == 1:
+            blotter.start_cancel(record, step, "test")
+        elif draw in (2, 3):
+            life.answer(rng.choice(list(RequestKind)), rng.choice(list(Outcome)))
+        elif draw == 4:
+            blotter.lose(record, rng.choice(list(RequestKind)), "no answer")
+        elif draw == 5 and order.state not in FINAL_STATES:
+            amend = record.amend
+            size = order.size_units if amend is None else amend.size_units or order.size_units
+            life.report(S.WORKING, order.filled_units, venue_ns=step, size_units=size)
+        elif draw == 6 and order.filled_units < order.size_units:
+            life.fill(f"x{step}", 1)
+        elif draw == 7 and rng.random() < 0.1:
+            with contextlib.suppress(IllegalMove):
+                life.report(S.CANCELLED, order.filled_units, venue_ns=step)
+        told = [one.record.standing() for one in lives]
+        assert (
+            sum(live for live, _, _ in told),
+            sum(unknown for _, unknown, _ in told),
+            sum(not is_settled for _, _, is_settled in told),
+        ) == (life.buys, life.working.unknown_requests, life.working.open_orders)
+        for one in lives:
+            order, owed = one.order, one.record.owed_units
+            left = owed if order.is_final else one.record.size_units_max - order.filled_units
+            assert (max(left, owed), one.record.unknown_requests, one.record.is_settled) == (
+                one.record.standing()
+            )
