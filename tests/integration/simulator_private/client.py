@@ -31,8 +31,11 @@ def now_ms() -> int:
 class Socket:
     """One WebSocket; frames that come are kept until asked for."""
 
-    def __init__(self, raw: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(
+        self, raw: aiohttp.ClientWebSocketResponse, clock_ms: Callable[[], int] = now_ms
+    ) -> None:
         self.raw = raw
+        self.clock_ms = clock_ms
         self.seen: list[dict[str, Any]] = []
 
     async def send(self, **message: Any) -> None:
@@ -76,14 +79,14 @@ class Socket:
         return row
 
     async def authorise(self, key: str, secret: str) -> dict[str, Any]:
-        expires = now_ms() + 10_000
+        expires = self.clock_ms() + 10_000
         sign = hmac.new(secret.encode(), f"GET/realtime{expires}".encode(), sha256).hexdigest()
         return await self.ask(op="auth", args=[key, expires, sign])
 
     async def order(self, op: str, req_id: str = "", **body: Any) -> dict[str, Any]:
         """Send an order request on a trade socket and return its acknowledgement."""
         message: dict[str, Any] = {"reqId": req_id} if req_id else {}
-        header = {"X-BAPI-TIMESTAMP": str(now_ms()), "X-BAPI-RECV-WINDOW": "5000"}
+        header = {"X-BAPI-TIMESTAMP": str(self.clock_ms()), "X-BAPI-RECV-WINDOW": "5000"}
         await self.send(**message, header=header, op=op, args=[body])
         return await self.wait_for(lambda frame: frame.get("op") == op)
 
@@ -97,10 +100,14 @@ class Client:
         self.key, self.secret = DEMO_KEY, DEMO_SECRET
         self.headers: dict[str, str] = {}
 
+    def clock_ms(self) -> int:
+        """Return the venue's time: on a busy machine it may fall a second behind ours."""
+        return self.venue.venue.now_ns // 1_000_000
+
     def sign(
         self, payload: str, *, at_ms: int | None = None, window: str = "5000"
     ) -> dict[str, str]:
-        at = str(now_ms() if at_ms is None else at_ms)
+        at = str(self.clock_ms() if at_ms is None else at_ms)
         text = f"{at}{self.key}{window}{payload}"
         return {
             "X-BAPI-API-KEY": self.key,
@@ -169,7 +176,7 @@ class Client:
     async def socket(self, url: str) -> AsyncIterator[Socket]:
         raw = await self.http.ws_connect(url)
         try:
-            yield Socket(raw)
+            yield Socket(raw, self.clock_ms)
         finally:
             await raw.close()
 

@@ -55,7 +55,7 @@ async def test_rest_request_when_the_clock_is_off_then_only_a_slow_one_can_be_co
     offset_ms, window, code
 ):
     async with running() as client:
-        answer = await client.get(INFO, at_ms=now_ms() + offset_ms, window=window)
+        answer = await client.get(INFO, at_ms=client.clock_ms() + offset_ms, window=window)
         assert answer["retCode"] == code
         assert ("recv_window[" in answer["retMsg"]) is (code == 10002)
 
