@@ -33,7 +33,7 @@ from tickwright.venues.public_port import TopicChange
 __all__ = ["SYMBOLS", "Witness", "World", "running_world"]
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
-DEADLINE_S = 8.0
+DEADLINE_S = 30.0
 
 Levels = list[tuple[int, int]]
 
