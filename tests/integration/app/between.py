@@ -36,7 +36,7 @@ class _Handler(BaseHTTPRequestHandler):
             if name.lower().startswith("x-bapi") or name.lower() == "content-type":
                 request.add_header(name, value)
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
+            with urllib.request.urlopen(request, timeout=30) as answer:
                 self._send(answer.status, answer.read())
         except urllib.error.HTTPError as error:
             self._send(error.code, error.read())

@@ -52,7 +52,7 @@ def run(
         capture_output=True,
         check=False,
         text=True,
-        timeout=40,
+        timeout=50,
         env={"PATH": "/usr/bin:/bin", **KEYS, **(keys or {})},
         preexec_fn=before,
     )

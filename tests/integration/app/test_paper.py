@@ -342,7 +342,7 @@ async def test_kill_when_the_trader_is_on_paper_then_it_ends_and_its_ledger_stay
             lambda: ledger.exists() and any(Decimal(one.size) for one in positions_of(ledger)),
             "a position",
         )
-        code, out, told = await tickwright("kill", str(path), "--timeout", "10")
+        code, out, told = await tickwright("kill", str(path), "--timeout", "30")
         assert 0 == code, out + told
         await trader
         assert touched.nothing

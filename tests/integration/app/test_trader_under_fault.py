@@ -4,6 +4,8 @@ The venue's ledger is the judge: each intent became at most one order, positions
 ledger balances.
 """
 
+import asyncio
+import time
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +24,7 @@ from tickwright.simulator.run import RunningSimulator
 from tickwright.storage.journal import segments
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
+EQUAL_S_MAX = 30.0
 
 
 async def ledger(running: RunningSimulator) -> dict[str, Any]:
@@ -102,19 +105,14 @@ async def test_account_when_a_private_fault_strikes_then_it_ends_equal_to_the_ve
             halt = OperatorCommand(OperatorVerb.HALT, "all", "the test compares now")
             trader.door.on_input(halt, utc_now_ns())
             await until(lambda: not unresolved(trader), "every request resolved", 30.0)
-            account: dict[str, Any] = {}
-
-            async def is_equal() -> bool:
-                nonlocal account
-                account = (await ledger(running))["accounts"][0]
-                return positions_of(trader) == positions_at(account)
-
-            for _ in range(100):
-                if await is_equal():
-                    break
+            deadline = time.monotonic() + EQUAL_S_MAX
+            while positions_of(trader) != positions_at(
+                account := (await ledger(running))["accounts"][0]
+            ):
+                assert time.monotonic() < deadline, (positions_of(trader), positions_at(account))
+                await asyncio.sleep(0.01)
             held = await ledger(running)
             assert held["balanced"]
-            assert positions_at(account) == positions_of(trader)
             rows = account["open_orders"] + account["closed_orders"]
             ids = Counter(row["orderLinkId"] for row in rows if row["orderLinkId"])
             assert ids
@@ -169,11 +167,11 @@ async def test_position_when_the_ledger_is_wrong_then_halted_with_both_sizes(
         simulator(SYMBOLS) as running,
         trading(settings_for(running, tmp_path, SYMBOLS, every=1_000_000)) as trader,
     ):
-        await until(lambda: trader.engine.summary().syncs >= 1, "a sync", 10.0)
+        await until(lambda: trader.engine.summary().syncs >= 1, "a sync")
         instrument_id = InstrumentId("bybit", Category.LINEAR, "BTCUSDT")
         # Nothing in the world can bring this about but a bug: that is what the reading is for.
         trader.engine.state.portfolio.position(ACCOUNT, instrument_id).size_units += 7
-        await until(lambda: trader.engine.summary().halted_instruments != {}, "a halt", 10.0)
+        await until(lambda: trader.engine.summary().halted_instruments != {}, "a halt")
         (reason,) = trader.engine.summary().halted_instruments.values()
         assert "at the venue" in reason
         assert {} == positions_of(trader)

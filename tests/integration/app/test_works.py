@@ -3,6 +3,8 @@
 The venue's ledger is the judge of what was bought and sold, and of what was ever shown or taken.
 """
 
+import asyncio
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -46,6 +48,7 @@ SYMBOLS = ("BTCUSDT",)
 LIVELY = SyntheticStyle(events_per_s=400.0)
 SIZE = 30
 SHOWN = 12
+EQUAL_S_MAX = 30.0
 
 
 class Worker(Strategy):
@@ -180,12 +183,10 @@ async def wind_up(trader: Trader, running: RunningSimulator) -> dict[str, Any]:
         trader.door.on_input(cancel, utc_now_ns())
         await until(is_quiet, "every request resolved", 30.0)
     assert {} == summary().halted_instruments
-    account: dict[str, Any] = {}
-    for _ in range(50):
-        account = await the_account(running)
-        if position_at(account) == position_of(trader):
-            break
-    assert position_at(account) == position_of(trader)
+    deadline = time.monotonic() + EQUAL_S_MAX
+    while position_at(account := await the_account(running)) != position_of(trader):
+        assert time.monotonic() < deadline, (position_at(account), position_of(trader))
+        await asyncio.sleep(0.01)
     return account
 
 

@@ -156,7 +156,7 @@ async def trading(
         await trader.close()
 
 
-async def until(condition: Callable[[], bool], what: str, seconds: float = 15.0) -> None:
+async def until(condition: Callable[[], bool], what: str, seconds: float = 40.0) -> None:
     """Wait for a condition, or fail with its name."""
     deadline = time.monotonic() + seconds
     while not condition():
