@@ -117,6 +117,10 @@ class RunLog:
         """Return a text with stars in the place of secrets, for a screen."""
         return str(redacted(text, self._secrets))
 
+    def mute(self) -> None:
+        """Write into the file alone from now on: what comes is told by somebody else."""
+        self._console = None
+
     def close(self) -> None:
         """Close the file."""
         logging.getLogger().removeHandler(self._bridge)

@@ -110,6 +110,8 @@ def single_fault(error: BaseException) -> TickwrightError | None:
 def _end_of(error: BaseException, log: RunLog) -> int:
     fault = single_fault(error)
     if fault is not None:
+        # The command line tells it in a sentence.
+        log.mute()
         log.log.error("run.failed", text=str(fault), kind=type(fault).__name__)
         raise fault
     log.log.error("run.bug", text="this is a bug of tickwright", exc_info=error)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,21 @@ def test_supervise_when_faults_come_in_a_group_then_one_is_raised():
 
     with pytest.raises(ConnectionLost, match="venue main doesn't answer"):
         supervise(main, log=RunLog(None))
+
+
+def test_supervise_when_the_world_fails_then_the_file_says_it_and_the_console_is_left_to_the_verb(
+    tmp_path: Path,
+):
+    async def main(life: Life) -> int:
+        raise ConnectionLost("venue main doesn't answer")
+
+    console = StringIO()
+    log = RunLog(tmp_path, console=console)
+    with pytest.raises(ConnectionLost):
+        supervise(main, log=log)
+    log.close()
+    assert "doesn't answer" in (tmp_path / LOG_FILE).read_text()
+    assert "" == console.getvalue()
 
 
 def test_supervise_when_bug_then_traceback_in_log_sentence_on_screen_and_no_secret(
