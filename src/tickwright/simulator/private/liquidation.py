@@ -69,18 +69,15 @@ class Liquidator:
         mark = desk.market.mark_units
         if not always and self._marks.get(desk) == mark:
             return
-        symbol, is_held, unsafe = desk.market.instrument.symbol, False, set()
-        for key, size in desk.matching.positions.items():
-            if size:
-                is_held = True
-                uid = account_of(key)
-                leeway = self._leeways.get(uid)
-                if leeway is None or not leeway.holds(accounts[uid], symbol, mark):
-                    unsafe.add(uid)
-        if is_held:
-            self._marks[desk] = mark
-        for uid in sorted(unsafe):
-            self.check(accounts[uid])
+        holders = {account_of(key) for key, size in desk.matching.positions.items() if size}
+        if not holders:
+            return
+        self._marks[desk] = mark
+        symbol = desk.market.instrument.symbol
+        for uid in sorted(holders):
+            leeway = self._leeways.get(uid)
+            if leeway is None or not leeway.holds(accounts[uid], symbol, mark):
+                self.check(accounts[uid])
 
     def bounds(self, account: Account, symbol: str) -> tuple[int, int]:
         """Return the marks between which an account needn't be looked at; (1, 0): look always."""

@@ -6,7 +6,6 @@ Every refusal here depends on the request, the instrument and the market alone.
 import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
 
 from tickwright.core.errors import UnitsError
 from tickwright.core.identity import Category
@@ -61,8 +60,6 @@ _TIMES = {
     "PostOnly": TimeInForce.GTC,
 }
 _SPOT = Category.SPOT
-_TEXTS_KEPT = 4_096
-_KEPT_LENGTH_MAX = 40
 BBO_LEVELS = ("1", "2", "3", "4", "5")
 _DECIMAL = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
 _LINK_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
@@ -109,19 +106,10 @@ def position_index(value: int | str) -> int:
     return int(value)
 
 
-_known_units = lru_cache(maxsize=_TEXTS_KEPT)(units_from_text)
-
-
-def _units_of(text: str, decimals: int) -> int:
-    """Read a price or size; orders come back to the same ones. What is refused isn't kept."""
-    read = _known_units if len(text) <= _KEPT_LENGTH_MAX else units_from_text
-    return read(text, decimals)
-
-
 def price_of(instrument: VenueInstrument, text: str, name: str = "price") -> int:
     """Read a price and check it against the tick."""
     try:
-        units = _units_of(text, instrument.price_decimals)
+        units = units_from_text(text, instrument.price_decimals)
     except UnitsError:
         if instrument.category is _SPOT and is_decimal(text):
             raise VenueRefusal(170134, "Order price has too many decimals.") from None
@@ -142,7 +130,7 @@ def _checked_price(instrument: VenueInstrument, units: int, name: str) -> int:
 def size_of(instrument: VenueInstrument, text: str, *, is_market: bool) -> int:
     """Read a size and check it against step, minimum and maximum."""
     try:
-        units = _units_of(text, instrument.size_decimals)
+        units = units_from_text(text, instrument.size_decimals)
     except UnitsError:
         if instrument.category is _SPOT and is_decimal(text):
             raise VenueRefusal(170137, "Order volume decimal too long.") from None
