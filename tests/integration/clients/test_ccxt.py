@@ -12,7 +12,7 @@ import pytest
 from tests.integration.clients.venue import KEY, SECRET, Venue, running
 
 PERPETUAL, SPOT = "BTC/USDT:USDT", "BTC/USDT"
-WAIT_S = 8.0
+WAIT_S = 30.0
 
 
 def point_to(exchange: Any, venue: Venue) -> None:

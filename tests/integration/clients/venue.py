@@ -37,7 +37,7 @@ class Venue:
     def control(self, path: str, body: Any = None) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.rest}/control/{path}", data=data)
-        with urllib.request.urlopen(request, timeout=5) as response:
+        with urllib.request.urlopen(request, timeout=30) as response:
             return dict(json.loads(response.read()))
 
     def fault(self, **spec: Any) -> None:
@@ -46,7 +46,7 @@ class Venue:
     def heal(self) -> None:
         """Take every fault off."""
         request = urllib.request.Request(f"{self.rest}/control/faults", method="DELETE")
-        with urllib.request.urlopen(request, timeout=5):
+        with urllib.request.urlopen(request, timeout=30):
             pass
 
     def account(self) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class Venue:
         return dict(report["accounts"][0])
 
 
-def wait_until(reached: Callable[[], Any], seconds: float = 5.0) -> Any:
+def wait_until(reached: Callable[[], Any], seconds: float = 30.0) -> Any:
     """Wait for a client's threads to bring something about; returns it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
