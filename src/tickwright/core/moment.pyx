@@ -17,5 +17,11 @@ cdef class Moment:
         self.now_ns = now_ns
         self.event_id = event_id
 
+    def enter(self, int64_t now_ns):
+        """Begin the next input. Two sources may be stamped a little out of order: time stays."""
+        self.event_id += 1
+        if now_ns > self.now_ns:
+            self.now_ns = now_ns
+
     def __repr__(self):
         return f"Moment({self.now_ns}, {self.event_id})"

@@ -88,6 +88,7 @@ class Engine:
         state = TradingState(config, epoch=epoch, seed=seed, now_ns=now_ns)
         self._state = state
         self._moment = state.moment
+        self._enter = state.moment.enter
         self._outbox = state.outbox
         self._lanes: dict[int, Lane] = {}
         self._orders = OrderDesk(state)
@@ -262,9 +263,7 @@ class Engine:
         """Begin: the first input. Strategies run `on_start`, housekeeping asks for its timer."""
         assert not self._is_started, "an engine starts once"
         self._is_started = True
-        moment = self._moment
-        moment.event_id += 1
-        moment.now_ns = max(moment.now_ns, now_ns)
+        self._enter(now_ns)
         self._state.deadlines.add(now_ns + _SECOND_NS, Deadline.HOUSEKEEPING)
         for run in tuple(self._state.runs.values()):
             self._dispatch.deliver_bare(run, "on_start")
@@ -274,10 +273,7 @@ class Engine:
 
     def on_book(self, slot: int, now_ns: int) -> Sequence[Command]:
         """Handle an applied update of the book in `slot`, which was changed already."""
-        moment = self._moment
-        moment.event_id += 1
-        if now_ns > moment.now_ns:
-            moment.now_ns = now_ns
+        self._enter(now_ns)
         lane = self._lanes[slot]
         if lane.is_busy:
             self._market.on_busy_book(lane)
@@ -312,11 +308,7 @@ class Engine:
 
     def handle(self, event: Input, now_ns: int) -> Sequence[Command]:
         """Handle any other input."""
-        moment = self._moment
-        moment.event_id += 1
-        # Two sources of inputs may be stamped a little out of order; time inside never goes back.
-        if now_ns > moment.now_ns:
-            moment.now_ns = now_ns
+        self._enter(now_ns)
         self._doors[type(event)](event)
         if self._works.news:
             self._tell_works()
