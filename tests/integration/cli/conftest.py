@@ -28,5 +28,5 @@ def urls() -> Iterator[dict[str, str]]:
         yield json.loads(line)
     finally:
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=30)
     assert (0, "") == (process.returncode, errors)

@@ -91,7 +91,7 @@ def world(venue: Venue, tmp_path_factory: pytest.TempPathFactory) -> World:
         [sys.executable, "-m", "tickwright", "watchdog", found.config], stderr=subprocess.DEVNULL
     )
     with trader(folder) as process:
-        wait_until(lambda: len(plain(venue)) >= 6, 20)
+        wait_until(lambda: len(plain(venue)) >= 6)
         http = pybit.HTTP(api_key=KEY, api_secret=SECRET)
         http.endpoint = venue.rest
         foreign = {
@@ -106,7 +106,7 @@ def world(venue: Venue, tmp_path_factory: pytest.TempPathFactory) -> World:
         found.seen["doctor"] = ask("doctor", found.config)
         http.cancel_order(category="linear", symbol="ETHUSDT", orderLinkId="theirs")
         process.send_signal(signal.SIGINT)
-        process.wait(20)
+        process.wait(30)
     dog.kill()
     dog.wait()
     found.seen["silent"] = silenced(venue, made(venue, tmp_path_factory.mktemp("silenced")))
@@ -121,10 +121,10 @@ def silenced(venue: Venue, folder: Path) -> dict[str, Any]:
     """
     config = str(folder / "run.toml")
     with trader(folder) as process:
-        wait_until(lambda: len(plain(venue)) >= 1, 20)
+        wait_until(lambda: len(plain(venue)) >= 1)
         process.send_signal(signal.SIGSTOP)
         try:
-            wait_until(lambda: ask("status", config, code=None)["exit_code"] == 4, 10)
+            wait_until(lambda: ask("status", config, code=None)["exit_code"] == 4)
             return ask("status", config, code=4)
         finally:
             process.send_signal(signal.SIGCONT)
@@ -176,7 +176,7 @@ def test_status_when_killed_then_says_who_and_why(venue: Venue, tmp_path: Path):
 def test_status_when_the_process_died_then_says_that_it_is_gone(venue: Venue, tmp_path: Path):
     folder = made(venue, tmp_path)
     with trader(folder) as process:
-        wait_until(lambda: len(plain(venue)) >= 3, 20)
+        wait_until(lambda: len(plain(venue)) >= 3)
         process.kill()
         process.wait()
     report = ask("status", str(folder / "run.toml"), code=3)
@@ -372,7 +372,7 @@ def test_explain_when_a_later_run_took_an_order_over_then_both_runs_tell(
     folder = made(venue, tmp_path)
     config = str(folder / "run.toml")
     with trader(folder) as process:
-        wait_until(lambda: len(plain(venue)) >= 5, 20)
+        wait_until(lambda: len(plain(venue)) >= 5)
         process.kill()
         process.wait()
     left = [one for one in ask("orders", config, "--open")["orders"] if one["price"]]

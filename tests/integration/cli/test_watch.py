@@ -176,7 +176,7 @@ def test_watch_when_on_a_terminal_then_shows_books_and_reports_on_ctrl_c(
     process.send_signal(signal.SIGINT)
     while b"messages in" not in screen and time.monotonic() < until_s:
         screen += os.read(master, 65_536)
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=30)
     os.close(master)
 
     assert (0, b"") == (process.returncode, errors)
