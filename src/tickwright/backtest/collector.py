@@ -97,10 +97,8 @@ class RunCollector:
         if isinstance(command, PlaceOrder):
             self._orders[command.client_id].arrived_ns = now_ns
 
-    def told(self, news: News) -> None:
-        """The venue's stream carries news from now on."""
-        if not isinstance(news[0], Fill):
-            return
+    def told_fills(self, news: News) -> None:
+        """The venue's stream carries these fills from now on."""
         fills: deque[FillCircumstance] = self._run.venue.fills
         for fill in news:
             # Funding and liquidation are no matches: nothing of the market made them.

@@ -37,6 +37,7 @@ from tickwright.core.events import (
     TimerFired,
 )
 from tickwright.core.identity import AccountId
+from tickwright.core.orders import Fill
 from tickwright.core.units import money_from_decimal
 from tickwright.engine.plan import TradingPlan, add_strategies, build_engine, parse_account
 from tickwright.matching import QueueModel
@@ -340,7 +341,8 @@ class Backtest:
             self._held_news.append((account_id, news))
         else:
             self._push(self._responses.arrival(venue_ns), self._hear, (account_id, news))
-        self.collector.told(news)
+        if isinstance(news[0], Fill):
+            self.collector.told_fills(news)
 
     def _hear_all(
         self, told: tuple[Sequence[Input], list[tuple[AccountId, News]]], now_ns: int
