@@ -10,20 +10,17 @@ import pybit.unified_trading as pybit  # type: ignore[import-untyped]
 import pytest
 from pybit.exceptions import InvalidRequestError  # type: ignore[import-untyped]
 
-from tests.integration.clients.venue import KEY, SECRET, Venue, running, wait_until
+from tests.integration.clients.venue import (
+    KEY,
+    SECRET,
+    Subscriptions,
+    Venue,
+    running,
+    wait_until,
+)
 
 LINEAR = {"category": "linear", "symbol": "BTCUSDT"}
 SPOT = {"category": "spot", "symbol": "BTCUSDT"}
-
-
-class Subscriptions(dict[str, str]):
-    """pybit's note of its requests; it notes one after sending it, and its answer may be faster.
-
-    Over a network it never is. Here the thread that reads waits for the one that writes.
-    """
-
-    def __missing__(self, req_id: str) -> str:
-        return str(wait_until(lambda: self.get(req_id)))
 
 
 class Day:

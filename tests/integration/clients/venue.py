@@ -11,7 +11,7 @@ from typing import Any
 
 from tickwright.simulator.private import DEMO_KEY, DEMO_SECRET
 
-__all__ = ["KEY", "SECRET", "Venue", "running", "wait_until"]
+__all__ = ["KEY", "SECRET", "Subscriptions", "Venue", "running", "wait_until"]
 
 KEY, SECRET = DEMO_KEY, DEMO_SECRET
 
@@ -65,6 +65,16 @@ def wait_until(reached: Callable[[], Any], seconds: float = 30.0) -> Any:
             return found
         time.sleep(0.01)
     raise AssertionError("what was waited for did not happen")
+
+
+class Subscriptions(dict[str, str]):
+    """pybit's note of its requests; it notes one after sending it, and its answer may be faster.
+
+    Over a network it never is. Here the thread that reads waits for the one that writes.
+    """
+
+    def __missing__(self, req_id: str) -> str:
+        return str(wait_until(lambda: self.get(req_id)))
 
 
 @contextmanager

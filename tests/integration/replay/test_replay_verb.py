@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
-from tests.integration.clients.venue import wait_until
+from tests.integration.clients.venue import Subscriptions, wait_until
 from tests.integration.replay.playing import Recorded
 from tickwright.app.replay_source import find_spans, time_text
 from tickwright.cli.main import app
@@ -66,6 +66,7 @@ def test_pybit_when_a_recording_is_served_then_reads_it_as_the_venue(
         assert ["BTCUSDT", "ETHUSDT", "SOLUSDT"] == [row["symbol"] for row in listed]
         http.client.close()
         socket = pybit.WebSocket(testnet=False, channel_type="spot")
+        socket.subscriptions = Subscriptions()
         socket.orderbook_stream(50, "BTCUSDT", take)
         socket.trade_stream("BTCUSDT", take)
         socket.ticker_stream("BTCUSDT", take)
