@@ -97,7 +97,7 @@ class Naps:
 
 
 def caller_of(
-    url: str, naps: Naps | None = None, *, key: str = "", secret: str = "", timeout_s: float = 5.0
+    url: str, naps: Naps | None = None, *, key: str = "", secret: str = "", timeout_s: float = 20.0
 ) -> RestCaller:
     """Return a caller of an address, signed when a key is given."""
     return RestCaller(

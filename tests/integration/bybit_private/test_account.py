@@ -80,7 +80,7 @@ class Desk:
         credentials = Credentials(DEMO_KEY, Secret(secret))
         self.private = PrivateSession(credentials, RowReader(ACCOUNT, self.instrument_of), self)
         encoder = OrderEncoder(lambda i: self.instrument_of(i.category, i.symbol))
-        self.trade = TradeSession(ACCOUNT, credentials, encoder, self, recv_window_ms=500)
+        self.trade = TradeSession(ACCOUNT, credentials, encoder, self, recv_window_ms=1_500)
         self.connections = {
             "private": Connection(venue.private, self.private, DialGate(Random(1))),
             "trade": Connection(venue.trade, self.trade, DialGate(Random(2))),
@@ -122,14 +122,14 @@ class Desk:
             self._tasks.append(asyncio.create_task(connection.run(), name=name))
         await self.until(lambda: self.private.is_ready and self.trade.is_ready)
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
         async with asyncio.timeout(seconds):
             while not condition():
                 self._news.clear()
                 await self._news.wait()
 
     async def until_event(
-        self, kind: type[T], matches: Callable[[T], bool], seconds: float = 5.0
+        self, kind: type[T], matches: Callable[[T], bool], seconds: float = 30.0
     ) -> T:
         def found() -> Iterable[T]:
             return (e for e in self.events if isinstance(e, kind) and matches(e))
@@ -141,7 +141,7 @@ class Desk:
         self, request: PlaceOrder, state: OrderState = OrderState.WORKING
     ) -> OrderReport:
         """Ask until the venue shows the order: it may answer before the book has it."""
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(30.0):
             while True:
                 (found,) = await self.client.query_order(query_of(request))
                 if isinstance(found, OrderReport) and found.state is state:
@@ -322,6 +322,7 @@ async def test_order_when_it_takes_then_fill_position_and_wallet_agree_with_rest
     await live.until_event(OrderReport, lambda e: e.state is OrderState.FILLED)
     await live.until_event(PositionReport, lambda e: e.size_units == 5)
     await live.until_event(AccountState, lambda e: True)
+    await live.until(lambda: sum(e.size_units for e in live.events if isinstance(e, Fill)) == 5)
     streamed = {e.execution_id: e for e in live.events if isinstance(e, Fill)}
     assert 5 == sum(fill.size_units for fill in streamed.values())
     for fill in streamed.values():

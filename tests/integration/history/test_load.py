@@ -65,7 +65,7 @@ def _taken_away(session: Path, rows_min: int) -> None:
                 server.kill()
                 kills.append(pool.submit(come_back))
 
-        loaded = load_session(session, dsn, HistoryConfig(), wait_s=20, on_progress=kill)
+        loaded = load_session(session, dsn, HistoryConfig(), wait_s=40, on_progress=kill)
         kills[0].result()
         assert loaded.rows == rows_min
         assert [(str(loaded.rows), "0")] == asked(dsn, "SELECT rows, lost FROM sources")

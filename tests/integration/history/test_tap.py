@@ -121,7 +121,7 @@ async def test_run_when_database_and_writer_are_killed_then_every_row_is_there_o
             await asyncio.to_thread(server.start)
             await seen(lambda: history.state.is_up, "the database is back")
             await seen(lambda: not history.state.spool_batches, "the spool is drained")
-            monkeypatch.setattr("tickwright.app.history_tap.SILENT_S", 0.5)
+            monkeypatch.setattr("tickwright.app.history_tap.SILENT_S", 2.0)
             pid = history.pid
             assert pid is not None
             os.kill(pid, signal.SIGSTOP)

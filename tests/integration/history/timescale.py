@@ -79,4 +79,4 @@ def timescale(folder: Path) -> Iterator[str]:
             yield f"postgresql://postgres:postgres@127.0.0.1:{port}/postgres"
         finally:
             process.stdin.close()
-            process.wait(10)
+            process.wait(60)
