@@ -156,14 +156,15 @@ def test_live_screen_when_terminal_is_stopped_then_show_does_not_wait():
     screen = LiveScreen(Console(file=terminal, force_terminal=True, width=100, height=30))
     terminal.goes_on.clear()
     screen.show(_frame())
-    assert terminal.is_waited_for.wait(5.0)
+    assert terminal.is_waited_for.wait(30.0)
     began_s = time.monotonic()
     for _ in range(100):
         screen.show(_frame())
     shown_s = time.monotonic() - began_s
     terminal.goes_on.set()
     screen.close()
-    assert shown_s < 1.0
+    # One that waited would wait for ever.
+    assert shown_s < 10.0
 
 
 def test_live_screen_when_closed_then_the_frame_is_gone_and_the_cursor_back():
@@ -171,7 +172,7 @@ def test_live_screen_when_closed_then_the_frame_is_gone_and_the_cursor_back():
     terminal.goes_on.set()
     screen = LiveScreen(Console(file=terminal, force_terminal=True, width=100, height=30))
     screen.show(_frame())
-    deadline = time.monotonic() + 5.0
+    deadline = time.monotonic() + 30.0
     while "BTCUSDT" not in terminal.getvalue() and time.monotonic() < deadline:
         time.sleep(0.01)
     screen.close()

@@ -19,7 +19,7 @@ def names(folder: Path) -> list[str]:
 
 def soon(condition: Callable[[], bool]) -> bool:
     """Wait for the writer's thread, at most 5 s."""
-    deadline = time.monotonic() + 5.0
+    deadline = time.monotonic() + 30.0
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.001)
     return condition()

@@ -24,8 +24,8 @@ from tickwright.bench.wire import (
 @pytest.fixture
 def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     one, other = socket.socketpair()
-    one.settimeout(5.0)
-    other.settimeout(5.0)
+    one.settimeout(30.0)
+    other.settimeout(30.0)
     with one, other:
         yield one, other
 
@@ -143,7 +143,7 @@ def test_drain_when_the_client_reads_to_the_end_then_it_saw_the_close_frame(pair
 
     reader = threading.Thread(target=read)
     reader.start()
-    drain(server, timeout_s=5.0)
+    drain(server, timeout_s=30.0)
     reader.join()
 
     assert b"\x88\x02\x03\xe8" == b"".join(seen)

@@ -71,7 +71,9 @@ def test_words_when_added_then_are_as_redis_reads_them_and_gone_when_cleared():
     assert (0, 0, b"") == (buffer.count, len(buffer), bytes(buffer))
 
 
-def exchanged(answer: Callable[[socket.socket], None], *, count: int = 2) -> bytes:
+def exchanged(
+    answer: Callable[[socket.socket], None], *, count: int = 2, timeout_ms: int = 20_000
+) -> bytes:
     """Send some commands to a server of ours and return what was read of its answer."""
     ours, theirs = socket.socketpair()
     ours.settimeout(1.0)
@@ -81,7 +83,9 @@ def exchanged(answer: Callable[[socket.socket], None], *, count: int = 2) -> byt
     serving = threading.Thread(target=answer, args=(theirs,), daemon=True)
     serving.start()
     try:
-        (read,) = exchange([ours.fileno()], [buffer], timeout_ms=200, reply_bytes_max=100_000)
+        (read,) = exchange(
+            [ours.fileno()], [buffer], timeout_ms=timeout_ms, reply_bytes_max=100_000
+        )
         return read
     finally:
         serving.join()
@@ -123,7 +127,7 @@ def test_commands_when_larger_than_the_sockets_buffers_then_all_arrive():
         buffer.add("PING")
     serving = threading.Thread(target=answer, args=(theirs,), daemon=True)
     serving.start()
-    (read,) = exchange([ours.fileno()], [buffer], timeout_ms=5_000, reply_bytes_max=10**7)
+    (read,) = exchange([ours.fileno()], [buffer], timeout_ms=20_000, reply_bytes_max=10**7)
     serving.join()
     ours.close()
     theirs.close()
@@ -146,8 +150,10 @@ def test_commands_when_larger_than_the_sockets_buffers_then_all_arrive():
 def test_replies_when_they_are_not_what_was_asked_for_then_is_an_error(
     reply: bytes, error: type[Exception]
 ):
+    # What is refused is waited for as long as its thread takes; what never comes is not.
+    timeout_ms = 200 if error is TimeoutError else 20_000
     with pytest.raises(error):
-        exchanged(lambda server: server.sendall(reply))
+        exchanged(lambda server: server.sendall(reply), timeout_ms=timeout_ms)
 
 
 def test_server_when_it_closes_then_is_an_error():
