@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.campaigns.chaos import fences, stale, strategies
 from tests.campaigns.chaos.__main__ import load
 from tests.campaigns.chaos.requests import barrage
 from tests.campaigns.chaos.rows import ROWS
@@ -21,6 +22,15 @@ load()
 QUICK = ("R2", "R5", "R9", "R10", "R11", "R13", "R20", "R21b", "R24")
 """A few seconds each. The rows left out wait for evidence, or for processes, for longer."""
 QUICK_MUTANTS = ("floor rounding of sizes and bids", "allow-list of rows that move a position")
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bound the times of a busy machine; the campaign itself measures how soon it is."""
+    monkeypatch.setattr(fences, "NOTICED_S_MAX", 10.0)
+    monkeypatch.setattr(fences, "HEARTBEAT_S_MAX", 1.5)
+    monkeypatch.setattr(stale, "UNDER_WAY_MS", 500)
+    monkeypatch.setattr(strategies, "BREAKER_S_MAX", 1.0)
 
 
 @pytest.mark.parametrize("name", QUICK)
