@@ -166,12 +166,16 @@ MUTANTS = (
 
 async def play(mutant: Mutant, *, seed: int = 1) -> Result:
     """Play a mutant's row at the small size."""
-    original = vars(mutant.owner)[mutant.attribute]
+    # What its instances hold themselves isn't the class's: a property goes before it.
+    original = vars(mutant.owner).get(mutant.attribute)
     setattr(mutant.owner, mutant.attribute, mutant.instead)
     try:
         return await ROWS[mutant.row].play("ci", Random(f"{seed} {mutant.row}"))
     finally:
-        setattr(mutant.owner, mutant.attribute, original)
+        if original is None:
+            delattr(mutant.owner, mutant.attribute)
+        else:
+            setattr(mutant.owner, mutant.attribute, original)
 
 
 def first_words(result: Result) -> str:
