@@ -18,7 +18,7 @@ from tickwright.simulator.sources.opening import sample_path
 from tickwright.storage.lake import writer as writer_module
 
 SAMPLE = sample_path("bybit_linear_xrpusdt_ob500_20241201.zip")
-START_S = 30.0
+START_S = 45.0
 
 
 def free_port() -> int:

@@ -14,8 +14,8 @@ from tickwright.core.identity import Category
 HIT = "ETHUSDT"
 OTHERS = tuple(symbol for symbol in SYMBOLS if symbol != HIT)
 TOPIC = f"orderbook.50.{HIT}"
-SOON_S = 3.0
-"""What takes a tenth of this on an idle machine; the bench measures, a test only bounds."""
+SOON_S = 6.0
+"""What takes a twentieth of this on an idle machine; the bench measures, a test only bounds."""
 RESYNCED = [BookState.STALE, BookState.RESYNCING, BookState.SYNCED]
 
 
@@ -95,7 +95,7 @@ async def test_topic_when_silenced_among_the_living_then_noticed_and_resynced_al
         # Silent on this subscription for good: only leaving and coming back helps, or its end.
         fault = world.strike(kind="silence_topic", topic=TOPIC, duration_s=2.5)
         await world.wait("hit", lambda: fault.hit == 1)
-        await world.wait("stale", lambda: not world.book(HIT).is_synced, 6.0)
+        await world.wait("stale", lambda: not world.book(HIT).is_synced)
         age_ns = world.book(HIT).age_ns(world.book(HIT).proof_ns)
         assert age_ns == 0
         await world.wait("synced", lambda: world.book(HIT).is_synced)
@@ -112,7 +112,7 @@ async def test_topics_when_faults_rain_on_all_of_them_then_no_synced_book_is_eve
             for kind in (*kinds, "long_number", "wrong_symbol", "fragmented", "html", "restart")
         ]
         compared = sum(world.compared.values())
-        await world.wait("hits", lambda: all(fault.hit >= 4 for fault in faults), 20.0)
+        await world.wait("hits", lambda: all(fault.hit >= 4 for fault in faults), 40.0)
         world.running.faults.clear()
         assert sum(world.compared.values()) - compared > 100
         await world.end_well()
@@ -181,7 +181,7 @@ async def test_connection_when_its_peer_vanishes_then_aborted_soon():
     async with running_world() as world:
         fault = world.strike(kind="vanish", topic=TOPIC)
         await world.wait("hit", lambda: fault.hit == 1)
-        assert await world.wait("noticed", lambda: world.connections_lost() != [], 6.0) < 3.5
+        assert await world.wait("noticed", lambda: world.connections_lost() != []) < 8.0
         assert "pings unanswered" in world.connections_lost()[0]
         assert await world.all_synced() < SOON_S
         await world.end_well()
@@ -195,7 +195,7 @@ async def test_socket_when_it_answers_and_sends_no_data_then_not_believed_and_gi
         fault = world.strike(kind="silence_socket", topic=TOPIC, answer_pings=answer_pings)
         await world.wait("hit", lambda: fault.hit == 1)
         await world.wait(
-            "noticed", lambda: not any(book.is_synced for book in world.books.values()), 6.0
+            "noticed", lambda: not any(book.is_synced for book in world.books.values())
         )
         await world.wait("given up", lambda: world.connections_lost() != [])
         assert await world.all_synced() < SOON_S

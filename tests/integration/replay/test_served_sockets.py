@@ -168,11 +168,11 @@ async def test_topic_when_nobody_recorded_it_then_is_refused_as_the_venue_does(r
     async with serving(recorded.folder) as (_, place), connect(f"{place.public}/linear") as socket:
         for topic in ("orderbook.200.BTCUSDT", "tickers.NOUSDT"):
             await socket.send(json.dumps({"op": "subscribe", "req_id": "s", "args": [topic]}))
-            answer = json.loads(await asyncio.wait_for(socket.recv(), 10))
+            answer = json.loads(await asyncio.wait_for(socket.recv(), 30))
             expected = f"error:handler not found,topic:{topic}"
             assert (False, expected) == (answer["success"], answer["ret_msg"])
         await socket.send('{"op":"ping","req_id":"p"}')
-        assert "pong" == json.loads(await asyncio.wait_for(socket.recv(), 10))["ret_msg"]
+        assert "pong" == json.loads(await asyncio.wait_for(socket.recv(), 30))["ret_msg"]
 
 
 async def test_fault_when_added_to_a_served_recording_then_strikes_as_in_the_simulator(
@@ -198,7 +198,7 @@ async def test_time_when_nobody_has_subscribed_then_stands_still(recorded: Recor
         playing = asyncio.create_task(server.play())
         async with connect(f"{place.public}/linear") as socket:
             await socket.send('{"op":"ping","req_id":"p"}')
-            await asyncio.wait_for(socket.recv(), 10)
+            await asyncio.wait_for(socket.recv(), 30)
         assert 0 == server.report().frames
         playing.cancel()
 
@@ -207,7 +207,7 @@ async def test_time_when_rest_is_asked_for_a_book_then_begins(recorded: Recorded
     async with serving(recorded.folder, speed=50.0) as (server, place):
         playing = asyncio.create_task(server.play())
         asked = {"category": "linear", "symbol": "BTCUSDT"}
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             while (book := await get(place, "orderbook", **asked))["retCode"]:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         key = ("linear", "BTCUSDT", book["result"]["u"])

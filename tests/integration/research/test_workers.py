@@ -90,7 +90,7 @@ def test_sweep_when_interrupted_then_no_process_is_left_and_it_goes_on_later(tmp
     told, _ = running.communicate(timeout=30)
     word, count = told.split()[-2:]
     assert ("interrupted", 0) == (word, running.returncode)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline and _alive(running.pid):
         time.sleep(0.05)
     assert not _alive(running.pid)
