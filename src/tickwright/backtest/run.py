@@ -50,6 +50,8 @@ CAPACITY_DEFAULT = 1_000
 """Levels a side that our own books keep where the tape shows all."""
 SAMPLES_MAX = 4_000_000
 """Mids sampled over all instruments; more than that and they are sampled less often."""
+_LOOK_MESSAGES = 1 << 18
+"""Messages looked at together before a run: figures about all of them would be in memory."""
 CURVE_POINTS = 2_000
 _STEPS_S = (1, 2, 5, 10, 30, 60, 300, 900, 3_600, 21_600, 86_400)
 _NEVER_NS = (1 << 63) - 1
@@ -156,7 +158,7 @@ class Backtest:
         self.sample_ns = _sample_ns(settings.sample_ms, end_ns - start_ns, len(self.books))
         samples = (end_ns - start_ns) // self.sample_ns + 1
         mids = np.full((len(self.books), samples), -1, dtype=np.int64)
-        venue_order = _venue_order(tape.venue_ns[wanted], tape.messages["kind"][wanted])
+        venue_order = _venue_order(tape, wanted)
         local_order = _local_order(local_ns[wanted])
         self.loop = TapeLoop(
             self,
@@ -276,7 +278,8 @@ class Backtest:
         action(argument, now_ns)
 
     def on_progress(self, messages: int) -> None:
-        """Tell whoever waits."""
+        """Let go of what was walked, and tell whoever waits."""
+        self.tape.let_go(min(self._first + messages, len(self.tape) - 1))
         if self._on_progress is not None:
             seconds = time.perf_counter() - self._began_s
             self._on_progress(Progress(messages, self._last - self._first, seconds))
@@ -400,17 +403,20 @@ def _local_order(times: Ints) -> npt.NDArray[np.uint32] | None:
     return np.argsort(times, kind="stable").astype(np.uint32)
 
 
-def _venue_order(times: Ints, kinds: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32] | None:
+def _venue_order(tape: Tape, wanted: slice) -> npt.NDArray[np.uint32] | None:
     """Return the messages as the venue made them: by time, at one instant trades before levels.
 
     Otherwise a place in a queue would be counted forward twice: by a trade, and by the level that
     shows it.
     """
-    is_book = kinds <= MessageKind.SNAPSHOT
-    steps = np.diff(times)
-    if not np.any(steps < 0) and not np.any((steps == 0) & is_book[:-1] & ~is_book[1:]):
-        return None
-    return np.lexsort((is_book, times)).astype(np.uint32)
+    for start in range(wanted.start, wanted.stop, _LOOK_MESSAGES):
+        part = slice(start, min(start + _LOOK_MESSAGES + 1, wanted.stop))
+        is_book = tape.messages["kind"][part] <= MessageKind.SNAPSHOT
+        steps = np.diff(tape.venue_ns[part])
+        if np.any(steps < 0) or np.any((steps == 0) & is_book[:-1] & ~is_book[1:]):
+            is_book = tape.messages["kind"][wanted] <= MessageKind.SNAPSHOT
+            return np.lexsort((is_book, tape.venue_ns[wanted])).astype(np.uint32)
+    return None
 
 
 def _keeps_order(

@@ -11,6 +11,7 @@ in it as `STALE`.
 """
 
 import enum
+import mmap
 import os
 import shutil
 from collections.abc import Sequence
@@ -33,6 +34,8 @@ FORMAT = 1
 SLOTS_MAX = 4_096
 """Books one tape may hold."""
 _HEADER = "tape.json"
+_NEAR = 4_096
+"""How many messages may lie between two about books before memory is kept a little longer."""
 _COLUMNS = ("messages", "venue_ns", "received_ns", "levels")
 
 
@@ -126,6 +129,17 @@ class Tape:
     def __len__(self) -> int:
         return len(self.messages)
 
+    def let_go(self, until: int) -> None:
+        """Give back the memory of the messages before a place; asked for again, they are there.
+
+        A walk that never looks back needs little of a tape at a time.
+        """
+        for column in (self.messages, self.venue_ns, self.received_ns):
+            _let_go(column, until)
+        books = np.flatnonzero(self.messages["kind"][until : until + _NEAR] <= MessageKind.SNAPSHOT)
+        if len(books):
+            _let_go(self.levels, int(self.messages["first"][until + int(books[0])]))
+
     def _check(self) -> None:
         header, count = self.header, len(self.messages)
         if not count:
@@ -143,6 +157,17 @@ class Tape:
             wrong = "depths and instruments differ in number"
         if wrong:
             raise StorageError(f"{self.folder}: damaged tape: {wrong}; build it again")
+
+
+def _let_go(column: npt.NDArray[Any], until: int) -> None:
+    """Unmap the pages before a row, as far as the platform can; they are the file's, unchanged."""
+    mapped = getattr(column, "_mmap", None)
+    if mapped is None or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    start = column.offset % mmap.ALLOCATIONGRANULARITY  # type: ignore[attr-defined]
+    length = (start + until * column.strides[0]) // mmap.PAGESIZE * mmap.PAGESIZE
+    if length:
+        mapped.madvise(mmap.MADV_DONTNEED, 0, length)
 
 
 def _mapped(folder: Path, name: str, kind: np.dtype[Any]) -> npt.NDArray[Any]:

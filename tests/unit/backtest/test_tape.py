@@ -1,5 +1,6 @@
 """Tapes: what is written is read, what contradicts itself is refused with its place."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -138,3 +139,28 @@ def test_feed_when_latency_is_drawn_then_is_seeded_ordered_and_never_early():
 def test_latency_when_its_parts_contradict_then_refused(fields: dict[str, object]):
     with pytest.raises(ValueError, match="samples_ms goes with"):
         LatencySpec(**fields)  # type: ignore[arg-type]
+
+
+def test_tape_when_pages_are_let_go_then_their_memory_is_back_and_nothing_is_lost(
+    tmp_path: Path,
+) -> None:
+    tape = write_synthetic(tmp_path / "t", SyntheticTape(messages=8_000))
+    before = [np.array(one) for one in (tape.messages, tape.venue_ns, tape.levels)]
+    held = resident_bytes("messages.npy")
+
+    tape.let_go(len(tape) - 1)
+
+    left = resident_bytes("messages.npy")
+    assert held is None or left is None or left < held // 10
+    for column, copy in zip((tape.messages, tape.venue_ns, tape.levels), before, strict=True):
+        assert np.array_equal(column, copy)
+
+
+def resident_bytes(name: str) -> int | None:
+    """How much of a mapped file this process holds; None where the system doesn't tell."""
+    maps = Path("/proc/self/smaps")
+    if not maps.exists():
+        return None
+    found = re.search(rf"{re.escape(name)}\n(?:.*\n)*?Rss:\s+(\d+) kB", maps.read_text())
+    assert found is not None
+    return int(found[1]) * 1024
