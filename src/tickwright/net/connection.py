@@ -14,7 +14,7 @@ from random import Random
 from urllib.parse import urlsplit
 
 import msgspec
-from picows import WSError, ws_connect
+from picows import WSError, WSParsedURL, ws_connect
 
 from tickwright.net.backoff import Backoff, DialBudget
 from tickwright.net.listener import FrameListener, utc_now_ns
@@ -242,7 +242,7 @@ class Connection:
                 ssl_context=self._ssl_context,
                 websocket_handshake_timeout=HANDSHAKE_S,
                 max_frame_size=16 * 1024 * 1024,
-                socket_factory=lambda parsed: bounded_socket(self.url, self._receive_buffer_bytes),
+                socket_factory=self._connected_socket,
             )
         if listener.transport is None:
             # picows returns as if all was well, and never tells the listener.
@@ -252,6 +252,19 @@ class Connection:
         self.session.on_connected(utc_now_ns())
         if self._on_change is not None:
             self._on_change(True, "")
+
+    async def _connected_socket(self, parsed: WSParsedURL) -> socket.socket | None:
+        """Return a connected socket; none is left open when the dial fails or ends meanwhile."""
+        made = bounded_socket(self.url, self._receive_buffer_bytes)
+        if made is None:
+            return None
+        try:
+            await asyncio.get_running_loop().sock_connect(made, (parsed.host, parsed.port))
+        except BaseException:
+            # picows would forget it: its descriptor would stay until somebody collects garbage.
+            made.close()
+            raise
+        return made
 
     async def _stay(self) -> None:
         born_ns = utc_now_ns()

@@ -1,7 +1,9 @@
 """One socket against peers that misbehave below the venue's protocol, and against our own bugs."""
 
 import asyncio
+import gc
 import socket
+import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -356,3 +358,33 @@ def test_socket_when_the_host_is_an_address_then_its_receive_buffer_is_bounded(
             # Linux doubles what is asked, for its own book-keeping.
             assert made.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) <= 2 * 65_536
             assert not made.getblocking()
+
+
+async def test_socket_when_its_dial_ends_early_then_it_is_closed():
+    """A full backlog lets a dial hang in the middle; a closed port refuses it."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        address = server.getsockname()
+        waiting = [socket.socket() for _ in range(3)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(address)
+        hanging = Connection(f"ws://127.0.0.1:{address[1]}/x", Session(), DialGate(Random(1)))
+        dial = asyncio.create_task(hanging._dial())
+        await asyncio.sleep(0.05)
+        dial.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await dial
+        for one in waiting:
+            one.close()
+    refused = Connection(f"ws://127.0.0.1:{address[1]}/x", Session(), DialGate(Random(1)))
+    with pytest.raises(ConnectionRefusedError):
+        await refused._dial()
+
+    # A socket left open would be told as a ResourceWarning, which is an error here.
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        del dial, hanging, refused
+        gc.collect()
+    assert not [one for one in told if issubclass(one.category, ResourceWarning)]
