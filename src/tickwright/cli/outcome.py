@@ -21,6 +21,9 @@ USAGE = 2
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 
+_EXTRAS = {"backtest": "backtest", "diff": "backtest", "import": "backtest", "report": "backtest"}
+"""Which extra holds what a verb needs beyond the trading core; other verbs say it themselves."""
+
 P = ParamSpec("P")
 
 
@@ -44,6 +47,12 @@ def verb(name: str) -> Callable[[Callable[P, int]], Callable[P, None]]:
             except TickwrightError as error:
                 tell(name, str(error))
                 code = FAILURE
+            except ModuleNotFoundError as error:
+                if name not in _EXTRAS or (error.name or "").startswith("tickwright"):
+                    raise
+                extra = f"`pip install 'tickwright[{_EXTRAS[name]}]'`"
+                tell(name, f"{error.name} is not installed: it comes with {extra}")
+                code = USAGE
             except KeyboardInterrupt:
                 code = INTERRUPTED
             except BrokenPipeError:

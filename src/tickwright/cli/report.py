@@ -34,14 +34,9 @@ def report(
     check_json_path(html, option="--html")
     if html == STDOUT:
         raise ConfigError("--html needs a file: a page is no text for a terminal")
-    try:
-        from tickwright.backtest.compare import compare
-        from tickwright.backtest.report import read_report
-        from tickwright.backtest.report_view import print_comparison, print_summary
-    except ModuleNotFoundError as error:
-        if error.name != "numpy":
-            raise
-        raise ConfigError("a report needs numpy: pip install 'tickwright[backtest]'") from None
+    from tickwright.backtest.compare import compare
+    from tickwright.backtest.report import read_report
+    from tickwright.backtest.report_view import print_comparison, print_summary
 
     reports = [read_report(path) for path in files]
     from tickwright.cli.screens import console_for

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -286,3 +288,26 @@ def test_backtest_when_an_example_is_tried_then_it_needs_nothing_else(tmp_path: 
 
     assert 0 == found.exit_code, found.output
     assert json.loads(found.stdout)["facts"]["messages"] > 500
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["backtest", "grid.toml", "--simulated", "20"], ["report", "a.json"]],
+    ids=lambda one: one[0],
+)
+def test_verb_when_its_extra_is_absent_then_names_it_without_a_traceback(arguments: list[str]):
+    code = (
+        "import sys\nsys.modules['numpy'] = None\n"
+        f"sys.argv = ['tickwright', *{arguments}]\n"
+        "from tickwright.cli.main import main\nsys.exit(main())"
+    )
+
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=EXAMPLES, capture_output=True, text=True, check=False
+    )
+
+    assert 2 == found.returncode, found.stderr
+    assert found.stderr == (
+        f"tickwright {arguments[0]}: numpy is not installed: "
+        "it comes with `pip install 'tickwright[backtest]'`\n"
+    )
