@@ -21,7 +21,14 @@ USAGE = 2
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 
-_EXTRAS = {"backtest": "backtest", "diff": "backtest", "import": "backtest", "report": "backtest"}
+_EXTRAS = {
+    "backtest": "backtest",
+    "db": "history",
+    "diff": "backtest",
+    "import": "backtest",
+    "lake": "lake",
+    "report": "backtest",
+}
 """Which extra holds what a verb needs beyond the trading core; other verbs say it themselves."""
 
 P = ParamSpec("P")

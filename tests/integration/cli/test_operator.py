@@ -57,6 +57,12 @@ def says(*arguments: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+def agreed(config: str) -> dict[str, Any] | None:
+    """The open orders as soon as the journal and the venue say the same."""
+    code, out, _ = says("orders", config, "--open", "--venue", "--json", "-")
+    return dict(json.loads(out)) if code == 0 else None
+
+
 class World:
     """What was seen while a trader ran, and its folder after it ended in order."""
 
@@ -102,7 +108,8 @@ def world(venue: Venue, tmp_path_factory: pytest.TempPathFactory) -> World:
         }
         http.place_order(**foreign, orderType="Limit", qty="0.1", price="2000")
         found.seen["running"] = ask("status", found.config)
-        found.seen["orders"] = ask("orders", found.config, "--open", "--venue")
+        # The journal hears of a filled order's end once the state on the disk holds the fill.
+        found.seen["orders"] = wait_until(lambda: agreed(found.config))
         found.seen["doctor"] = ask("doctor", found.config)
         http.cancel_order(category="linear", symbol="ETHUSDT", orderLinkId="theirs")
         process.send_signal(signal.SIGINT)
