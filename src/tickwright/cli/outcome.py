@@ -55,10 +55,11 @@ def verb(name: str) -> Callable[[Callable[P, int]], Callable[P, None]]:
                 tell(name, str(error))
                 code = FAILURE
             except ModuleNotFoundError as error:
-                if name not in _EXTRAS or (error.name or "").startswith("tickwright"):
+                extra = _EXTRAS.get(name.split()[0])
+                if extra is None or (error.name or "").startswith("tickwright"):
                     raise
-                extra = f"`pip install 'tickwright[{_EXTRAS[name]}]'`"
-                tell(name, f"{error.name} is not installed: it comes with {extra}")
+                remedy = f"`pip install 'tickwright[{extra}]'`"
+                tell(name, f"{error.name} is not installed: it comes with {remedy}")
                 code = USAGE
             except KeyboardInterrupt:
                 code = INTERRUPTED
