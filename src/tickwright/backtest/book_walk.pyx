@@ -4,31 +4,15 @@ It goes by the venue's time and never back. Nothing of a run depends on it.
 """
 
 cimport cython
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uintptr_t
+from libc.stdint cimport int64_t
 
+from tickwright.backtest.columns cimport Message, address, change_levels, is_about_book
 from tickwright.book.order_book cimport Level
 from tickwright.matching.levels cimport Cell, ExternalLevels
 
 import numpy as np
 
 __all__ = ["BookWalk"]
-
-cdef enum:
-    DELTA = 0
-    SNAPSHOT = 1
-    STALE = 6
-
-
-cdef struct Message:
-    int64_t first
-    int64_t second
-    int64_t sequence
-    int32_t bids
-    int32_t asks
-    uint16_t slot
-    uint8_t kind
-    uint8_t flags
-    uint32_t spare
 
 
 @cython.final
@@ -48,9 +32,9 @@ cdef class BookWalk:
         assert 0 <= slot < len(tape.instruments) and 0 <= first <= len(tape)
         # Whoever walks a buffer keeps it.
         self.held = tape
-        self.messages = <const Message*> _address(tape.messages, 40)
-        self.venue_ns = <const int64_t*> _address(tape.venue_ns, 8)
-        self.levels = <const Level*> _address(tape.levels, 8)
+        self.messages = <const Message*> address(tape.messages, 40)
+        self.venue_ns = <const int64_t*> address(tape.venue_ns, 8)
+        self.levels = <const Level*> address(tape.levels, 8)
         self.book = ExternalLevels()
         self.book.forget()
         self.slot = slot
@@ -60,25 +44,13 @@ cdef class BookWalk:
     def until(self, int64_t time_ns):
         """Apply what the venue had told of this book by a time, that moment included."""
         cdef const Message* message
-        cdef const Level* level
-        cdef int i
         while self.at < self.count:
             message = self.messages + self.at
             if message.slot == self.slot:
                 if self.venue_ns[self.at] > time_ns:
                     return
-                if message.kind == SNAPSHOT or message.kind == DELTA and self.book.is_seen:
-                    if message.kind == SNAPSHOT:
-                        self.book.forget()
-                        self.book.is_seen = True
-                    level = self.levels + message.first
-                    for i in range(message.bids):
-                        self.book.put(1, level[i].price, level[i].size)
-                    level += message.bids
-                    for i in range(message.asks):
-                        self.book.put(-1, level[i].price, level[i].size)
-                elif message.kind == STALE:
-                    self.book.forget()
+                if is_about_book(message):
+                    change_levels(self.book, message, self.levels + message.first)
             self.at += 1
 
     def read(self, int64_t low_units, int64_t step_units, sizes):
@@ -86,7 +58,7 @@ cdef class BookWalk:
 
         `sizes` is a row of int64, one for each step; what is outside of it is left out.
         """
-        cdef int64_t* row = <int64_t*> _address(sizes, 8)
+        cdef int64_t* row = <int64_t*> address(sizes, 8)
         cdef int64_t place, steps = len(sizes), price
         cdef int side, i
         cdef Cell* cells
@@ -107,8 +79,3 @@ cdef class BookWalk:
                         break
                     continue
                 row[place] += cells[i].external if side == 0 else -cells[i].external
-
-
-cdef uintptr_t _address(array, int item_size) except? 0:
-    assert array.flags.c_contiguous and array.itemsize == item_size, array.dtype
-    return array.ctypes.data

@@ -13,18 +13,22 @@ Ties: at one nanosecond the venue's market comes first, then ours, then what the
 
 cimport cython
 from cpython.object cimport PyObject
-from libc.stdint cimport (
-    INT64_MAX,
-    INT64_MIN,
-    int32_t,
-    int64_t,
-    uint8_t,
-    uint16_t,
-    uint32_t,
-    uintptr_t,
-)
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint32_t
 from libc.stdlib cimport calloc, free
 
+from tickwright.backtest.columns cimport (
+    DELTA,
+    FUNDING,
+    INDEX,
+    MARK,
+    SNAPSHOT,
+    STALE,
+    TRADE,
+    Message,
+    address,
+    change_levels,
+    is_about_book,
+)
 from tickwright.book.order_book cimport (
     REPEAT,
     SNAPSHOT as SNAPSHOT_TAKEN,
@@ -44,13 +48,6 @@ from tickwright.core.orders import Side
 __all__ = ["TapeLoop"]
 
 cdef enum:
-    DELTA = 0
-    SNAPSHOT = 1
-    TRADE = 2
-    MARK = 3
-    INDEX = 4
-    FUNDING = 5
-    STALE = 6
     IS_SELL = 1
     IS_BLOCK = 2
     PROGRESS_MASK = (1 << 16) - 1
@@ -58,18 +55,6 @@ cdef enum:
 cdef object _BUY = Side.BUY
 cdef object _SELL = Side.SELL
 cdef tuple _STATES = tuple(BookState)
-
-
-cdef struct Message:
-    int64_t first
-    int64_t second
-    int64_t sequence
-    int32_t bids
-    int32_t asks
-    uint16_t slot
-    uint8_t kind
-    uint8_t flags
-    uint32_t spare
 
 
 cdef struct Slot:
@@ -165,18 +150,18 @@ cdef class TapeLoop:
         self.held = [
             tape, local_ns, venue_order, local_order, list(books), list(sides), list(lanes)
         ]
-        self.messages = <const Message*> _address(tape.messages, 40)
-        self.venue_ns = <const int64_t*> _address(tape.venue_ns, 8)
-        self.local_ns = <const int64_t*> _address(local_ns, 8)
-        self.levels = <const Level*> _address(tape.levels, 8)
+        self.messages = <const Message*> address(tape.messages, 40)
+        self.venue_ns = <const int64_t*> address(tape.venue_ns, 8)
+        self.local_ns = <const int64_t*> address(local_ns, 8)
+        self.levels = <const Level*> address(tape.levels, 8)
         if venue_order is not None:
             assert len(venue_order) == (count if last is None else last) - first
             assert venue_order.dtype == np.uint32
-            self.venue_order = <const uint32_t*> _address(venue_order, 4)
+            self.venue_order = <const uint32_t*> address(venue_order, 4)
         if local_order is not None:
             assert len(local_order) == (count if last is None else last) - first
             assert local_order.dtype == np.uint32
-            self.local_order = <const uint32_t*> _address(local_order, 4)
+            self.local_order = <const uint32_t*> address(local_order, 4)
         self.count = count if last is None else last
         assert 0 <= first <= self.count <= count
         self.first = self.venue_at = self.local_at = first
@@ -202,7 +187,7 @@ cdef class TapeLoop:
         self.due_ns = INT64_MAX
         assert mids.shape[0] == self.slot_count and mids.dtype == np.int64 and sample_ns > 0
         self.held.append(mids)
-        self.mids = <int64_t*> _address(mids, 8)
+        self.mids = <int64_t*> address(mids, 8)
         self.sample_count = mids.shape[1]
         self.sample_ns = sample_ns
         self.sample_due = sample_first_ns if self.sample_count else INT64_MAX
@@ -426,7 +411,7 @@ cdef class TapeLoop:
     cdef int _venue_message(self, int64_t index, int64_t now_ns) except -1:
         cdef const Message* message = self.messages + index
         cdef Slot* slot = self.slots + message.slot
-        if message.kind <= SNAPSHOT or message.kind == STALE:
+        if is_about_book(message):
             if message.kind != DELTA:
                 slot.is_seen = message.kind == SNAPSHOT
                 slot.has_base |= slot.is_seen
@@ -462,24 +447,9 @@ cdef class TapeLoop:
 
     cdef int _change_levels(self, const Message* message, Slot* slot) except -1:
         """Set the venue's levels as a message about the book says."""
-        cdef ExternalLevels levels = <ExternalLevels> slot.levels
-        cdef const Level* level
-        cdef int i
-        if message.kind != DELTA:
-            levels.forget()
-            if message.kind == STALE:
-                return 0
-            levels.is_seen = True
-        elif not levels.is_seen:
-            return 0
-        level = self.levels + message.first
-        for i in range(message.bids):
-            levels.put(1, level[i].price, level[i].size)
-        level += message.bids
-        for i in range(message.asks):
-            levels.put(-1, level[i].price, level[i].size)
-        levels.see_depth()
-        return 0
+        return change_levels(
+            <ExternalLevels> slot.levels, message, self.levels + message.first
+        )
 
     cdef int _keep(self, int number) except -1:
         """Put the venue's book together: ours and what is under way.
@@ -522,7 +492,7 @@ cdef class TapeLoop:
     cdef inline bint _is_about(self, int64_t index, int slot) noexcept:
         """Whether a message is about a slot's book."""
         cdef const Message* message = self.messages + index
-        return message.slot == slot and (message.kind <= SNAPSHOT or message.kind == STALE)
+        return message.slot == slot and is_about_book(message)
 
     cdef int _give_up(self, Slot* slot) except -1:
         """Keep the venue's book no longer, if nobody has changed it and nobody watches it."""
@@ -588,7 +558,7 @@ cdef class TapeLoop:
         cdef const Level* level
         cdef int before, verdict
         slot.messages += 1
-        if message.kind <= SNAPSHOT or message.kind == STALE:
+        if is_about_book(message):
             if not slot.is_kept and self.venue_ns[index] > slot.sample_due:
                 self._sample_local(message.slot, self.venue_ns[index])
             slot.local_books += 1
@@ -656,7 +626,9 @@ cdef class TapeLoop:
             # Something is held here that looks at this very book.
             self._catch_up()
             commands = self.on_book(number, now_ns)
-            self.on_lane(number)
+            if INT64_MIN < slot.look_ns < INT64_MAX:
+                # A mark was taken from the mid; all else the lane has told by itself.
+                slot.look_ns = (<object> slot.lane).mark_due_ns
         else:
             calls = <tuple> slot.calls
             self.event_count += 1
@@ -770,8 +742,3 @@ cdef int64_t _best(ExternalLevels levels, int place) noexcept:
         if levels.cells[place][i].external:
             return levels.cells[place][i].key
     return INT64_MAX
-
-
-cdef uintptr_t _address(array, int item_size) except? 0:
-    assert array.flags.c_contiguous and array.itemsize == item_size, array.dtype
-    return array.ctypes.data

@@ -157,6 +157,19 @@ class RequestState(enum.Enum):
     UNKNOWN = "unknown"
 
 
+_MOVING = frozenset(
+    {
+        "trade",
+        "block_trade",
+        "adl",
+        "liquidation",
+        "move_position",
+        "future_spread",
+        "delivery",
+    }
+)
+
+
 class ExecutionKind(enum.Enum):
     """What a row of the venue's execution list is (DESIGN: the table of kinds)."""
 
@@ -175,7 +188,8 @@ class ExecutionKind(enum.Enum):
     OTHER = "other"
 
     def __init__(self, word: str) -> None:
-        self.moves_position = word not in ("funding", "settle", "other")
+        # Named one by one: a kind that nobody thought of moves nothing.
+        self.moves_position = word in _MOVING
         """Whether the row changes the size held."""
 
 
