@@ -28,8 +28,14 @@ _EXTRAS = {
     "import": "backtest",
     "lake": "lake",
     "report": "backtest",
+    "sweep": "research",
+    "walkforward": "research",
 }
 """Which extra holds what a verb needs beyond the trading core; other verbs say it themselves."""
+_PACKAGES = frozenset(
+    {"asyncpg", "duckdb", "numpy", "obstore", "optuna", "plotly", "polars", "pyarrow", "ray"}
+)
+"""What those extras bring; the lack of any other is somebody else's fault."""
 
 P = ParamSpec("P")
 
@@ -56,7 +62,7 @@ def verb(name: str) -> Callable[[Callable[P, int]], Callable[P, None]]:
                 code = FAILURE
             except ModuleNotFoundError as error:
                 extra = _EXTRAS.get(name.split()[0])
-                if extra is None or (error.name or "").startswith("tickwright"):
+                if extra is None or error.name not in _PACKAGES:
                     raise
                 remedy = f"`pip install 'tickwright[{extra}]'`"
                 tell(name, f"{error.name} is not installed: it comes with {remedy}")

@@ -47,29 +47,28 @@ def sweep(
     from tickwright.cli.screens import console_for
 
     console = console_for(json)
-    with options.research_or_fault():
-        from tickwright.app.bar import Bar
-        from tickwright.research.results import keep_in_lake, write_trials
-        from tickwright.research.sweep import sweep as run_sweep
+    from tickwright.app.bar import Bar
+    from tickwright.research.results import keep_in_lake, write_trials
+    from tickwright.research.sweep import sweep as run_sweep
 
-        chosen = market.choice()
-        recipe = options.make_recipe(config, chosen, console)
-        folder = asked.folder or config.parent / "sweeps" / config.stem
-        with Bar(console, "trials", figure="") as bar:
-            found = run_sweep(
-                recipe,
-                param,
-                **asked.arguments(folder),
-                window=(chosen.from_ns, chosen.until_ns),
-                on_progress=lambda far: options.show_trials(
-                    bar, far, "" if far.value is None else f", best {far.value:.4g}"
-                ),
-            )
-        summary = found.summary()
-        write_trials(folder / "trials.parquet", found.frame())
-        if keep_in is not None:
-            place = keep_in_lake(keep_in, config.stem, found)
-            tell("sweep", f"kept in the lake as {place}")
+    chosen = market.choice()
+    recipe = options.make_recipe(config, chosen, console)
+    folder = asked.folder or config.parent / "sweeps" / config.stem
+    with Bar(console, "trials", figure="") as bar:
+        found = run_sweep(
+            recipe,
+            param,
+            **asked.arguments(folder),
+            window=(chosen.from_ns, chosen.until_ns),
+            on_progress=lambda far: options.show_trials(
+                bar, far, "" if far.value is None else f", best {far.value:.4g}"
+            ),
+        )
+    summary = found.summary()
+    write_trials(folder / "trials.parquet", found.frame())
+    if keep_in is not None:
+        place = keep_in_lake(keep_in, config.stem, found)
+        tell("sweep", f"kept in the lake as {place}")
     if json is not None:
         write_json(json, summary)
     if json != STDOUT:

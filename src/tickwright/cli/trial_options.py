@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
-from tickwright.core.errors import ConfigError
-
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
     from tickwright.app.bar import Bar
     from tickwright.research.trial import Recipe
 
-__all__ = ["Json", "Params", "TrialOptions", "make_recipe", "research_or_fault", "show_trials"]
+__all__ = ["Json", "Params", "TrialOptions", "make_recipe", "show_trials"]
 
 Params = Annotated[
     list[str],
@@ -74,23 +72,6 @@ class TrialOptions:
         typed = {field.name: getattr(self, field.name) for field in fields(self)}
         jobs = self.jobs or (1 if self.ray else default_jobs())
         return {**typed, "jobs": jobs, "folder": folder}
-
-
-_NEEDED = frozenset({"numpy", "optuna", "plotly", "polars", "pyarrow", "ray"})
-
-
-class research_or_fault:  # noqa: N801 - a with statement reads as a sentence
-    """Turns a missing package of the extra into a sentence."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, ModuleNotFoundError) and error.name in _NEEDED:
-            raise ConfigError(
-                f"{error.name} is not installed: research comes with "
-                "`pip install 'tickwright[research]'`"
-            ) from None
 
 
 def make_recipe(config: Path, market: "MarketChoice", console: "Console") -> "Recipe":

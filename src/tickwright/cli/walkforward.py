@@ -62,39 +62,38 @@ def walkforward(
     in_sample_ns = span_ns(in_sample, option="--in-sample")
     out_of_sample_ns = span_ns(out_of_sample, option="--out-of-sample")
     warm_up_ns = span_ns(warm_up, option="--warm-up")
-    with options.research_or_fault():
-        from tickwright.app.bar import Bar
-        from tickwright.research.results import write_trials
-        from tickwright.research.walkforward import walk_forward
+    from tickwright.app.bar import Bar
+    from tickwright.research.results import write_trials
+    from tickwright.research.walkforward import walk_forward
 
-        chosen = market.choice()
-        recipe = options.make_recipe(config, chosen, console)
-        folder = asked.folder or config.parent / "walkforwards" / config.stem
-        with Bar(console, "trials", figure="") as bar:
+    chosen = market.choice()
+    recipe = options.make_recipe(config, chosen, console)
+    folder = asked.folder or config.parent / "walkforwards" / config.stem
+    with Bar(console, "trials", figure="") as bar:
 
-            def show(far: "WalkForwardProgress") -> None:
-                word = min(far.window + 1, far.windows)
-                options.show_trials(bar, far, f", window {word} of {far.windows}")
+        def show(far: "WalkForwardProgress") -> None:
+            word = min(far.window + 1, far.windows)
+            options.show_trials(bar, far, f", window {word} of {far.windows}")
 
-            found = walk_forward(
-                recipe,
-                param,
-                **asked.arguments(folder),
-                in_sample_ns=in_sample_ns,
-                out_of_sample_ns=out_of_sample_ns,
-                warm_up_ns=warm_up_ns,
-                anchored=anchored,
-                span=(chosen.from_ns, chosen.until_ns),
-                on_progress=show,
-            )
-        summary = found.summary()
-        write_trials(folder / "trials.parquet", found.trials())
-        write_trials(folder / "curve.parquet", found.curve())
-        if html is not None:
-            from tickwright.app.walkforward_page import make_walkforward_page
-            from tickwright.backtest.report_frame import write_page
+        found = walk_forward(
+            recipe,
+            param,
+            **asked.arguments(folder),
+            in_sample_ns=in_sample_ns,
+            out_of_sample_ns=out_of_sample_ns,
+            warm_up_ns=warm_up_ns,
+            anchored=anchored,
+            span=(chosen.from_ns, chosen.until_ns),
+            on_progress=show,
+        )
+    summary = found.summary()
+    write_trials(folder / "trials.parquet", found.trials())
+    write_trials(folder / "curve.parquet", found.curve())
+    if html is not None:
+        from tickwright.app.walkforward_page import make_walkforward_page
+        from tickwright.backtest.report_frame import write_page
 
-            write_page(html, make_walkforward_page(config.stem, found))
+        write_page(html, make_walkforward_page(config.stem, found))
     if json is not None:
         write_json(json, summary)
     if json != STDOUT:

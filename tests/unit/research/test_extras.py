@@ -3,9 +3,10 @@
 import sys
 
 import pytest
+import typer
 
 from tests.unit.research.formula import Parabola, recipe
-from tickwright.cli.trial_options import research_or_fault
+from tickwright.cli.outcome import verb
 from tickwright.core.errors import ConfigError
 from tickwright.research.sweep import sweep
 
@@ -26,8 +27,16 @@ def test_package_when_missing_then_named_with_the_remedy(
         act()
 
 
-def test_verb_when_a_package_is_missing_then_named_and_other_faults_pass():
-    with pytest.raises(ConfigError, match="polars is not installed"), research_or_fault():
-        raise ModuleNotFoundError("No module named 'polars'", name="polars")
-    with pytest.raises(ModuleNotFoundError), research_or_fault():
-        raise ModuleNotFoundError("No module named 'mine'", name="mine")
+def test_verb_when_a_package_is_missing_then_named_and_other_faults_pass(
+    capsys: pytest.CaptureFixture[str],
+):
+    @verb("sweep")
+    def lacks(name: str) -> int:
+        raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+
+    with pytest.raises(typer.Exit) as ended:
+        lacks("polars")
+    assert 2 == ended.value.exit_code
+    assert "polars is not installed" in capsys.readouterr().err
+    with pytest.raises(ModuleNotFoundError):
+        lacks("mine")
