@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from tests.unit.simulator_private.house import House
-from tests.unit.simulator_private.test_properties import Flow, drawn
+from tests.unit.simulator_private.test_properties import Flow, lived
 from tickwright.core.account_reports import PositionReport
 from tickwright.core.commands import AmendOrder, CancelOrder, PlaceOrder
 from tickwright.core.events import AccountState, OrderReport
@@ -118,13 +118,8 @@ def test_days_of_three_accounts_when_told_typed_then_inputs_equal_those_read_fro
     for seed in range(DAYS):
         rng, flow = Random(seed), Flow()
         both = BothWays(flow.house)
-        for _ in range(ACTIONS):
-            action = drawn(rng)
-            getattr(flow, action["do"])(action)
-            if rng.random() < 0.1:
-                flow.trailing({"user": action["user"], "distance": rng.randint(1, 20)})
-            if rng.random() < 0.7:
-                flow.house.run(30)
+        for _ in lived(flow, rng, ACTIONS):
+            pass
         both.check()
         seen += both.told
     assert len(seen) > MESSAGES_MIN

@@ -4,7 +4,7 @@ from fractions import Fraction
 from random import Random
 
 from tests.unit.simulator_private.house import House
-from tests.unit.simulator_private.test_properties import Flow, drawn
+from tests.unit.simulator_private.test_properties import Flow, lived
 from tickwright.core.orders import Side
 from tickwright.core.units import MONEY_ONE
 from tickwright.simulator.private.accounts import Account
@@ -149,13 +149,7 @@ def test_days_of_accounts_when_figures_are_told_then_they_are_those_of_the_defin
     for seed in range(DAYS):
         rng, flow = Random(1_000 + seed), Flow()
         checker = Checker(flow.house)
-        for _ in range(ACTIONS):
-            action = drawn(rng)
-            getattr(flow, action["do"])(action)
-            if rng.random() < 0.1:
-                flow.trailing({"user": action["user"], "distance": rng.randint(1, 20)})
-            if rng.random() < 0.7:
-                flow.house.run(30)
+        for _ in lived(flow, rng, ACTIONS):
             checker.check_kept()
         told, reused = told + checker.count, reused + checker.reused
     assert told > TOLD_MIN

@@ -412,6 +412,18 @@ def drawn(rng: Random) -> dict[str, Any]:
     return body | {"which": rng.randrange(20)}
 
 
+def lived(flow: Flow, rng: Random, actions: int) -> Iterator[None]:
+    """Live a day of so many drawn actions; yields after each."""
+    for _ in range(actions):
+        action = drawn(rng)
+        getattr(flow, action["do"])(action)
+        if rng.random() < 0.1:
+            flow.trailing({"user": action["user"], "distance": rng.randint(1, 20)})
+        if rng.random() < 0.7:
+            flow.house.run(30)
+        yield
+
+
 def test_days_of_three_accounts_then_the_books_balance_and_every_rule_was_met():
     ends: set[str] = set()
     codes: set[int] = set()
